@@ -23,7 +23,7 @@ let package = Package(
     /// protobuf-c, the only C library that is linked.
     .systemLibrary(name: "CProtobufC", pkgConfig: "libprotobuf-c", providers: [.apt(["libprotobuf-c-dev"])]),
     /// The C code that protoc-c generates from our schema files.
-    .target(name: "CMartletProtos", dependencies: ["CProtobufC"]),
+    .target(name: "CMartletProtos", dependencies: ["CProtobufC"], exclude: ["schema"]),
 
     // MARK: Layer 0: data and messages
 
