@@ -1,0 +1,125 @@
+import MartletTensors
+
+/// A scheduled kernel: loops, stores and registers over flat buffers. The only thing that code generators see.
+///
+/// In a nest's arena a load has one operand, an element offset into the buffer that its payload numbers; `axis(n)` is
+/// the variable of the loop with axis n; `register(n)` is a register's current value.
+public struct Nest: Sendable {
+  public var name: String
+  public var scalars: ScalarArena
+  public var buffers: [NestBuffer]
+  /// The element types of the registers. A register assigned inside a vector loop has one value for each lane.
+  public var registers: [ElementType]
+  /// Run one after the other by the whole team; everything that a phase writes is visible to the next.
+  public var phases: [NestPhase]
+  /// Bytes of scratch memory that each worker needs, 64-byte aligned.
+  public var scratchBytes: Int
+
+  public init(
+    name: String, scalars: ScalarArena, buffers: [NestBuffer], registers: [ElementType], phases: [NestPhase],
+    scratchBytes: Int
+  ) {
+    self.name = name
+    self.scalars = scalars
+    self.buffers = buffers
+    self.registers = registers
+    self.phases = phases
+    self.scratchBytes = scratchBytes
+  }
+}
+
+/// Memory that a nest reads or writes.
+public struct NestBuffer: Hashable, Sendable {
+  public enum Place: Hashable, Sendable {
+    /// The kernel's argument of this number.
+    case slot(Int)
+    /// The worker's own scratch memory, from this byte on.
+    case scratch(offset: Int)
+  }
+  public var place: Place
+  public var elementType: ElementType
+  public var elementCount: Int
+  public var isWritten: Bool
+
+  public init(_ place: Place, _ elementType: ElementType, _ elementCount: Int, isWritten: Bool) {
+    self.place = place
+    self.elementType = elementType
+    self.elementCount = elementCount
+    self.isWritten = isWritten
+  }
+}
+
+/// A loop whose iterations are independent and dealt to the team, around everything the phase does.
+public struct NestPhase: Sendable {
+  /// The axis that holds the iteration's number.
+  public var axis: Int
+  public var extent: Int
+  /// The fewest iterations that are worth a worker of their own.
+  public var grain: Int
+  public var body: [NestStatement]
+
+  public init(axis: Int, extent: Int, grain: Int, body: [NestStatement]) {
+    (self.axis, self.extent, self.grain, self.body) = (axis, extent, grain, body)
+  }
+}
+
+public indirect enum NestStatement: Sendable {
+  case loop(NestLoop)
+  /// buffer[index] = value.
+  case store(buffer: Int, index: ScalarID, value: ScalarID, condition: ScalarID)
+  /// register = value.
+  case assign(register: Int, value: ScalarID)
+  case reduce(NestReduction)
+}
+
+public struct NestLoop: Sendable {
+  public enum Mark: Hashable, Sendable {
+    case serial
+    case unrolled
+    /// Iterations in groups of so many lanes, with the rest one by one.
+    case vector(Int)
+  }
+  public var axis: Int
+  public var extent: Int
+  public var mark: Mark
+  public var body: [NestStatement]
+
+  public init(axis: Int, extent: Int, mark: Mark, body: [NestStatement]) {
+    (self.axis, self.extent, self.mark, self.body) = (axis, extent, mark, body)
+  }
+}
+
+/// Serial loops that carry a state in registers.
+///
+/// With `lanes` above 1 the innermost loop runs in groups of lanes, each with a state of its own and `interleave` groups
+/// in flight; at the end the states merge as a balanced tree, then the rest of the iterations follow one by one. The
+/// order is part of the nest, so that the bits are the same wherever it runs.
+public struct NestReduction: Sendable {
+  public struct Loop: Hashable, Sendable {
+    public var axis: Int
+    public var extent: Int
+    public init(axis: Int, extent: Int) { (self.axis, self.extent) = (axis, extent) }
+  }
+  /// Outermost first.
+  public var loops: [Loop]
+  public var lanes: Int
+  public var interleave: Int
+  /// The registers that hold the final state.
+  public var registers: [Int]
+  public var initial: [ScalarID]
+  public var step: [ScalarID]
+  public var merge: [ScalarID]
+
+  public init(
+    loops: [Loop], lanes: Int, interleave: Int, registers: [Int], initial: [ScalarID], step: [ScalarID],
+    merge: [ScalarID]
+  ) {
+    self.loops = loops
+    self.lanes = lanes
+    self.interleave = interleave
+    self.registers = registers
+    self.initial = initial
+    self.step = step
+    self.merge = merge
+  }
+}
