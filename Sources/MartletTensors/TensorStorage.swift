@@ -1,0 +1,35 @@
+/// The bytes of one or more tensors: a block of the page pool, or memory that belongs to someone else.
+///
+/// The class does not synchronize access. ``Tensor`` writes to storage only while it holds the one reference to it.
+public final class TensorStorage: @unchecked Sendable {
+  /// The first byte. Memory of the pool is aligned to ``PagePool/alignment``, adopted memory as its owner aligned it.
+  public let bytes: UnsafeMutableRawPointer
+  public let byteCount: Int
+
+  private let release: (@Sendable (UnsafeMutableRawPointer) -> Void)?
+
+  /// Uninitialized memory from the shared pool.
+  public init(byteCount: Int) {
+    bytes = PagePool.shared.allocate(byteCount: byteCount)
+    self.byteCount = byteCount
+    release = nil
+  }
+
+  /// Memory that was allocated elsewhere, such as a mapped file or a user's buffer. It must stay valid and unchanged until
+  /// `release` is called, once, with its address. It is read and never written: tensors copy it before they change.
+  public init(
+    adopting bytes: UnsafeMutableRawPointer, byteCount: Int,
+    release: @escaping @Sendable (UnsafeMutableRawPointer) -> Void
+  ) {
+    self.bytes = bytes
+    self.byteCount = byteCount
+    self.release = release
+  }
+
+  deinit {
+    if let release { release(bytes) } else { PagePool.shared.deallocate(bytes, byteCount: byteCount) }
+  }
+
+  /// Whether the memory belongs to someone else and must not be written.
+  public var isAdopted: Bool { release != nil }
+}
