@@ -1,4 +1,4 @@
-/// The C side of Martlet: libraries that are loaded at run time, and the worker team.
+/// The C side of Martlet: libraries that are loaded at run time, the worker team, and frame-pointer walks.
 ///
 /// No header here carries nullability annotations: they would turn into warnings, and those into errors, in the Swift
 /// targets above. A pointer is never NULL unless its comment says so.
@@ -6,6 +6,7 @@
 #define MARTLET_RUNTIME_H
 
 #include "BLAS.h"
+#include "BuildSite.h"
 #include "Kernel.h"
 #include "Library.h"
 #include "Machine.h"

@@ -1,0 +1,50 @@
+#define _GNU_SOURCE
+#include "BuildSite.h"
+
+#include <dlfcn.h>
+#include <pthread.h>
+
+// Swift sets this bit of a saved frame pointer in the frames of asynchronous functions.
+static const uintptr_t asyncFrameBit = (uintptr_t)1 << 60;
+
+static _Thread_local uintptr_t stackEnd = 0;
+
+// The end of the calling thread's stack; reading it costs a system call or more, so it is kept. A thread that cannot
+// tell gets 1, which ends every walk at once.
+static uintptr_t findStackEnd(void) {
+  pthread_attr_t attributes;
+  if (pthread_getattr_np(pthread_self(), &attributes) != 0) return 1;
+  void *base = 0;
+  size_t size = 0;
+  uintptr_t end = 1;
+  if (pthread_attr_getstack(&attributes, &base, &size) == 0) end = (uintptr_t)base + size;
+  pthread_attr_destroy(&attributes);
+  return end;
+}
+
+__attribute__((noinline)) MartletFrames martlet_capture_frames(int skip) {
+  MartletFrames frames = {{0}};
+  if (stackEnd == 0) stackEnd = findStackEnd();
+  uintptr_t frame = (uintptr_t)__builtin_frame_address(0);
+  int count = -1 - skip;
+  while (count < MARTLET_FRAME_CAPACITY && frame % sizeof(uintptr_t) == 0 && frame < stackEnd &&
+         stackEnd - frame >= 2 * sizeof(uintptr_t)) {
+    const uintptr_t *record = (const uintptr_t *)frame;
+    const uintptr_t caller = record[0] & ~asyncFrameBit;
+    const uintptr_t returnAddress = record[1];
+    if (returnAddress == 0) break;
+    if (count >= 0) frames.address[count] = returnAddress;
+    count += 1;
+    // Stacks grow downwards, so a frame that does not lie above its callee is not a frame.
+    if (caller <= frame) break;
+    frame = caller;
+  }
+  return frames;
+}
+
+const char *martlet_module_at(uintptr_t address, uintptr_t *base) {
+  Dl_info info;
+  if (dladdr((const void *)address, &info) == 0 || info.dli_fname == 0) return 0;
+  *base = (uintptr_t)info.dli_fbase;
+  return info.dli_fname;
+}
