@@ -91,9 +91,10 @@ public struct NestLoop: Sendable {
 
 /// Serial loops that carry a state in registers.
 ///
-/// With `lanes` above 1 the innermost loop runs in groups of lanes, each with a state of its own and `interleave` groups
-/// in flight; at the end the states merge as a balanced tree, then the rest of the iterations follow one by one. The
-/// order is part of the nest, so that the bits are the same wherever it runs.
+/// There are n = `lanes` × `interleave` states, each starting as `initial`. Iteration k of the innermost loop steps state
+/// k mod n, in every iteration of the outer loops. At the end, while n > 1, with h = ⌈n / 2⌉, state i becomes the merge
+/// of states i and i + h for each i < n − h, and n becomes h; state 0 is the result. The order is part of the nest, so
+/// that the bits are the same wherever it runs. `lanes` is a power of two, and 1 inside a vector loop.
 public struct NestReduction: Sendable {
   public struct Loop: Hashable, Sendable {
     public var axis: Int
