@@ -49,8 +49,12 @@ int martlet_library_open(
   return 0;
 }
 
+void *martlet_library_find(const martlet_library *library, const char *name) {
+  return library->handle ? dlsym(library->handle, name) : NULL;
+}
+
 void *martlet_library_symbol(martlet_library *library, const char *name) {
-  void *address = library->handle ? dlsym(library->handle, name) : NULL;
+  void *address = martlet_library_find(library, name);
   if (!address) append(library, "; it has no function %s", name);
   return address;
 }

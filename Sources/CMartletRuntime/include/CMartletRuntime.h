@@ -8,6 +8,8 @@
 #include "BLAS.h"
 #include "BuildSite.h"
 #include "Kernel.h"
+#include "LLVM.h"
+#include "LLVMFunctions.h"
 #include "Library.h"
 #include "Machine.h"
 #include "Team.h"

@@ -19,6 +19,9 @@ typedef struct {
 int martlet_library_open(
   martlet_library *library, const char *purpose, const char *variable, const char *const *candidates);
 
+/// The address of `name`, or NULL.
+void *martlet_library_find(const martlet_library *library, const char *name);
+
 /// The address of `name`, or NULL; a missing name is added to the message.
 void *martlet_library_symbol(martlet_library *library, const char *name);
 

@@ -1,0 +1,79 @@
+#include "LLVM.h"
+
+#include "Library.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+
+static martlet_library library;
+static martlet_llvm llvm;
+
+// Both of Debian's names for a version; the second is the one that the library gives itself since LLVM 18.
+static const char *const candidates[] = {
+  "libLLVM-19.so", "libLLVM.so.19.1", "libLLVM-18.so",   "libLLVM.so.18.1", "libLLVM-17.so",   "libLLVM-16.so",
+  "libLLVM-15.so", "libLLVM-20.so",   "libLLVM.so.20.1", "libLLVM-21.so",   "libLLVM.so.21.1", NULL};
+
+#if defined(__x86_64__)
+#define TARGET "X86"
+#elif defined(__aarch64__)
+#define TARGET "AArch64"
+#else
+#define TARGET "Native"
+#endif
+
+static const char *const initializers[] = {
+  "LLVMInitialize" TARGET "TargetInfo", "LLVMInitialize" TARGET "Target", "LLVMInitialize" TARGET "TargetMC",
+  "LLVMInitialize" TARGET "AsmPrinter", "LLVMInitialize" TARGET "AsmParser"};
+
+static void find_version(void) {
+  if (llvm.GetVersion) {
+    unsigned major = 0, minor = 0, patch = 0;
+    llvm.GetVersion(&major, &minor, &patch);
+    llvm.major = (int32_t)major;
+    return;
+  }
+  const char *name = strstr(library.path, "libLLVM-");
+  if (name) sscanf(name, "libLLVM-%d", &llvm.major);
+}
+
+static int find_functions(void) {
+  int missing = 0;
+#define F(result, name, parameters) \
+  if (!(llvm.name = (result(*) parameters)martlet_library_symbol(&library, "LLVM" #name))) missing++;
+  MARTLET_LLVM_FUNCTIONS(F)
+#undef F
+#define F(result, name, parameters) \
+  llvm.name = (result(*) parameters)martlet_library_find(&library, "LLVM" #name);
+  MARTLET_LLVM_OPTIONAL_FUNCTIONS(F)
+#undef F
+  return missing == 0;
+}
+
+static int initialize_target(void) {
+  for (size_t i = 0; i < sizeof initializers / sizeof *initializers; i++) {
+    void (*initialize)(void) = (void (*)(void))martlet_library_symbol(&library, initializers[i]);
+    if (!initialize) return 0;
+    initialize();
+  }
+  return 1;
+}
+
+static void load(void) {
+  martlet_library_open(&library, "code generation by LLVM", "MARTLET_LLVM", candidates);
+  if (library.handle && find_functions() && initialize_target()) {
+    find_version();
+    llvm.triple = llvm.GetDefaultTargetTriple();
+    llvm.cpu = llvm.GetHostCPUName();
+    llvm.features = llvm.GetHostCPUFeatures();
+    llvm.available = 1;
+  }
+  llvm.message = library.message;
+  llvm.path = library.path;
+}
+
+const martlet_llvm *martlet_llvm_library(void) {
+  static pthread_once_t once = PTHREAD_ONCE_INIT;
+  pthread_once(&once, load);
+  return &llvm;
+}
