@@ -1,0 +1,135 @@
+import Foundation
+import MartletDiagnostics
+import MartletTensors
+
+/// A computation that is defined once and then run many times.
+///
+/// Operations are appended; types and shapes are inferred as each is added. A mistake is recorded, its result silences
+/// what follows from it, and compiling the graph throws one error that holds all of them.
+///
+/// Many threads may read a graph; two threads that add to it at the same time are a mistake, which is recorded too.
+public final class Graph: @unchecked Sendable {
+  private var state: State
+  private let lock = NSRecursiveLock()
+
+  struct State {
+    var storage = GraphStorage()
+    var library = FunctionLibrary()
+    var diagnostics: [Diagnostic] = []
+    var scopes: [NodeScope] = [NodeScope(name: "", device: "")]
+    var scopeNames: [String: Int] = [:]
+    var controls: [[NodeID]] = []
+    var defaults: [[AttributeList.Item]] = []
+    var fixedSite: BuildSite?
+  }
+
+  public init() { state = State() }
+
+  /// A graph of the given rows and sub-graphs.
+  public init(_ storage: GraphStorage, library: FunctionLibrary = FunctionLibrary()) {
+    state = State()
+    state.storage = storage
+    state.library = library
+  }
+
+  func read<R>(_ body: (borrowing State) -> R) -> R {
+    lock.lock()
+    defer { lock.unlock() }
+    return body(state)
+  }
+
+  func write<R>(_ body: (inout State) -> R) -> R {
+    lock.lock()
+    defer { lock.unlock() }
+    return body(&state)
+  }
+
+  /// Everything in the graph, as a value.
+  public var storage: GraphStorage { read { $0.storage } }
+  /// The sub-graphs.
+  public var library: FunctionLibrary { read { $0.library } }
+  /// The mistakes so far.
+  public var diagnostics: [Diagnostic] { read { $0.diagnostics } }
+
+  public func record(_ diagnostic: Diagnostic) { write { $0.diagnostics.append(diagnostic) } }
+
+  // MARK: Adding
+
+  /// Adds a node and returns its results.
+  ///
+  /// - Parameters:
+  ///   - name: the wanted name; the operation's by default. Scopes go before it, and a number behind it if it is taken.
+  ///   - controls: nodes that must have run before, beside those of `withControlDependencies`.
+  ///   - site: where it is built, if not at the caller.
+  @discardableResult
+  public func add(
+    _ operation: any Operation, _ operands: [Output] = [], name: String? = nil, controls: [NodeID] = [],
+    site: BuildSite? = nil
+  ) -> [Output] {
+    let captured = site ?? BuildSite.capture(skipping: 1)
+    return write { state in
+      state.add(operation, operands, graph: self, name: name, controls: controls, site: captured)
+    }
+  }
+
+  /// Adds a node that has one result.
+  public func addOne(
+    _ operation: any Operation, _ operands: [Output] = [], name: String? = nil, controls: [NodeID] = [],
+    site: BuildSite? = nil
+  ) -> Output {
+    let captured = site ?? BuildSite.capture(skipping: 1)
+    return write { state in
+      state.add(operation, operands, graph: self, name: name, controls: controls, site: captured)[0]
+    }
+  }
+
+  /// Puts `new` in the place of `old` for all who use or fetch it.
+  public func forward(_ old: Output, to new: Output) { write { $0.storage.forward(old.id, to: new.id) } }
+
+  /// Adds a sub-graph and returns its name, made unique.
+  public func add(_ function: GraphFunction) -> FunctionName { write { $0.library.add(function) } }
+
+  /// Adds a value to the list of a name.
+  public func addToCollection(_ name: String, _ value: Output) {
+    write { $0.storage.collections[name, default: []].append(value.id) }
+  }
+  /// The list of a name, in the order in which values were added.
+  public func collection(_ name: String) -> [Output] {
+    read { $0.storage.collections[name] ?? [] }.map { Output(self, $0) }
+  }
+
+  // MARK: Asking
+
+  public func type(of value: ValueID) -> ValueType { read { $0.storage.type(of: $0.storage.resolve(value)) } }
+  public func known(_ value: ValueID) -> KnownValue? { read { $0.storage.known($0.storage.resolve(value)) } }
+  public func operand(_ value: ValueID) -> Operand { read { $0.storage.operand($0.storage.resolve(value)) } }
+  public func name(of value: ValueID) -> String { read { $0.storage.name(of: value) } }
+  public func producer(of value: ValueID) -> NodeID { read { $0.storage.producer(of: value) } }
+  public var nodeCount: Int { read { $0.storage.nodeCount } }
+
+  /// The value named `node` or `node:k`; nil if there is none.
+  public func output(named name: String) -> Output? {
+    read { state in
+      var node = name
+      var number = 0
+      if state.storage.node(named: node) == nil, let colon = name.lastIndex(of: ":"),
+        let k = Int(name[name.index(after: colon)...])
+      {
+        (node, number) = (String(name[..<colon]), k)
+      }
+      guard let id = state.storage.node(named: node), number >= 0, number < state.storage.resultCount(of: id) else {
+        return nil
+      }
+      return Output(self, state.storage.results(of: id)[number])
+    }
+  }
+
+  /// An independent graph with the same content.
+  public func copy() -> Graph {
+    read { state in
+      let copy = Graph(state.storage, library: state.library)
+      copy.state.diagnostics = state.diagnostics
+      return copy
+    }
+  }
+}

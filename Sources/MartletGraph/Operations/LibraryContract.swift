@@ -1,0 +1,142 @@
+import MartletTensors
+
+/// A computation that a back end may hand to a library, with everything that the library needs to know but the
+/// addresses. Operands are dense and row-major in the order given for each.
+public enum LibraryContract: Hashable, Sendable {
+  /// Operands a, b; result c[batch…, m, n].
+  case matrixProduct(MatrixProduct)
+  /// Operands and result by role; see `Convolution.Role`.
+  case convolution(Convolution)
+  /// Operands and result by role; see `Pooling.Role`.
+  case pooling(Pooling)
+}
+
+/// c = op(a) · op(b), for each of `batch` pairs of matrices.
+public struct MatrixProduct: Hashable, Sendable {
+  public var elementType: ElementType
+  public var m: Int
+  public var n: Int
+  public var k: Int
+  /// Whether a is stored as k × m, and b as n × k.
+  public var transposeA: Bool
+  public var transposeB: Bool
+  public var batch: Int
+
+  public init(
+    elementType: ElementType, m: Int, n: Int, k: Int, transposeA: Bool, transposeB: Bool, batch: Int = 1
+  ) {
+    self.elementType = elementType
+    self.m = m
+    self.n = n
+    self.k = k
+    self.transposeA = transposeA
+    self.transposeB = transposeB
+    self.batch = batch
+  }
+}
+
+/// A two-dimensional convolution of images in NHWC (or NCHW) with filters in HWIO, as TensorFlow defines it.
+public struct Convolution: Hashable, Sendable {
+  public enum Role: Hashable, Sendable {
+    /// Operands: image, filter. Result: image.
+    case forward
+    /// Operands: sizes (ignored), filter, gradient of the result. Result: gradient of the image.
+    case backwardData
+    /// Operands: image, sizes (ignored), gradient of the result. Result: gradient of the filter.
+    case backwardFilter
+  }
+  public var role: Role
+  public var elementType: ElementType
+  /// Whether images are NCHW.
+  public var isChannelsFirst: Bool
+  public var batch: Int
+  public var inputHeight: Int
+  public var inputWidth: Int
+  public var inputChannels: Int
+  public var outputHeight: Int
+  public var outputWidth: Int
+  public var outputChannels: Int
+  public var kernelHeight: Int
+  public var kernelWidth: Int
+  /// 1, or with `isDepthwise` the number of input channels.
+  public var groups: Int
+  /// A filter of shape [h, w, channels, multiplier], output channel c · multiplier + q.
+  public var isDepthwise: Bool
+  public var strideHeight: Int
+  public var strideWidth: Int
+  /// 1 is a dense kernel.
+  public var dilationHeight: Int
+  public var dilationWidth: Int
+  public var paddingTop: Int
+  public var paddingBottom: Int
+  public var paddingLeft: Int
+  public var paddingRight: Int
+
+  public init(
+    role: Role, elementType: ElementType, isChannelsFirst: Bool, batch: Int, input: (height: Int, width: Int, channels: Int),
+    output: (height: Int, width: Int, channels: Int), kernel: (height: Int, width: Int), groups: Int, isDepthwise: Bool,
+    strides: (height: Int, width: Int), dilations: (height: Int, width: Int),
+    padding: (top: Int, bottom: Int, left: Int, right: Int)
+  ) {
+    self.role = role
+    self.elementType = elementType
+    self.isChannelsFirst = isChannelsFirst
+    self.batch = batch
+    (inputHeight, inputWidth, inputChannels) = input
+    (outputHeight, outputWidth, outputChannels) = output
+    (kernelHeight, kernelWidth) = kernel
+    self.groups = groups
+    self.isDepthwise = isDepthwise
+    (strideHeight, strideWidth) = strides
+    (dilationHeight, dilationWidth) = dilations
+    (paddingTop, paddingBottom, paddingLeft, paddingRight) = padding
+  }
+}
+
+/// Two-dimensional pooling of images in NHWC (or NCHW).
+public struct Pooling: Hashable, Sendable {
+  public enum Kind: Hashable, Sendable { case maximum, average }
+  public enum Role: Hashable, Sendable {
+    /// Operand: image. Result: image. The average leaves padding out of its divisor.
+    case forward
+    /// Maximum: operands image, result, gradient of the result. Average: sizes (ignored), gradient of the result.
+    /// Result: gradient of the image. Of equal maxima the first in row order gets the gradient.
+    case backward
+  }
+  public var role: Role
+  public var kind: Kind
+  public var elementType: ElementType
+  public var isChannelsFirst: Bool
+  public var batch: Int
+  public var channels: Int
+  public var inputHeight: Int
+  public var inputWidth: Int
+  public var outputHeight: Int
+  public var outputWidth: Int
+  public var kernelHeight: Int
+  public var kernelWidth: Int
+  public var strideHeight: Int
+  public var strideWidth: Int
+  public var paddingTop: Int
+  public var paddingBottom: Int
+  public var paddingLeft: Int
+  public var paddingRight: Int
+
+  public init(
+    role: Role, kind: Kind, elementType: ElementType, isChannelsFirst: Bool, batch: Int, channels: Int,
+    input: (height: Int, width: Int), output: (height: Int, width: Int), kernel: (height: Int, width: Int),
+    strides: (height: Int, width: Int), padding: (top: Int, bottom: Int, left: Int, right: Int)
+  ) {
+    self.role = role
+    self.kind = kind
+    self.elementType = elementType
+    self.isChannelsFirst = isChannelsFirst
+    self.batch = batch
+    self.channels = channels
+    (inputHeight, inputWidth) = input
+    (outputHeight, outputWidth) = output
+    (kernelHeight, kernelWidth) = kernel
+    (strideHeight, strideWidth) = strides
+    (paddingTop, paddingBottom, paddingLeft, paddingRight) = padding
+  }
+}

@@ -1,0 +1,107 @@
+import MartletDiagnostics
+import MartletLoopIR
+import MartletTensors
+
+/// How an operation runs. Passes and back ends look at this, never at which operation it is.
+public enum Lowering: Sendable {
+  /// As a kernel generated from stages; input i of the program is operand i.
+  case compute(StageProgram)
+  /// As a rearrangement without arithmetic; the program has one map stage that loads its only input once.
+  case view(StageProgram)
+  /// As operand 0 under another shape: the same bytes in the same order. The program says so for fused kernels.
+  case reshape(StageProgram)
+  /// By a library, where the target claims the contract; else, and as the oracle, by the reference stages.
+  case library(LibraryContract, reference: StageProgram)
+  /// As other operations.
+  case composite(@Sendable (inout Expansion) throws(Diagnostic) -> [Output])
+  /// By host code on whole arrays.
+  case host(HostFunction)
+  /// As the one or the other sub-graph, by the Boolean operand 0; the arguments are the other operands.
+  case conditional(then: FunctionName, else: FunctionName)
+  /// As a sub-graph repeated while another gives true; operands, arguments and results are the same list of values.
+  case loop(condition: FunctionName, body: FunctionName)
+  /// A value that is bound from outside: a feed, an argument, a variable.
+  case bound
+  /// A value known now.
+  case constant(Constant)
+  /// Nothing to run: only there for its control edges.
+  case nothing
+}
+
+/// Host code behind an operation. It must not keep its arguments.
+public struct HostFunction: Sendable {
+  /// A class of effects that keep their order among each other; nil for a pure function.
+  public var effect: String?
+  /// From the operands' arrays to the results'.
+  public var body: @Sendable ([Tensor]) throws -> [Tensor]
+  public init(effect: String? = nil, _ body: @escaping @Sendable ([Tensor]) throws -> [Tensor]) {
+    (self.effect, self.body) = (effect, body)
+  }
+}
+
+/// What a lowering may know: operands and results with every dimension known.
+public struct LoweringContext: Sendable {
+  public let operands: [Operand]
+  public let results: [TensorType]
+  /// The node's name; the stream of random numbers of a node without seeds hangs on it.
+  public let name: String
+
+  public init(operands: [Operand], results: [TensorType], name: String) {
+    (self.operands, self.results, self.name) = (operands, results, name)
+  }
+
+  /// The operands as buffers.
+  public var operandTypes: [BufferType] { operands.map { BufferType($0.elementType ?? .float32, shape(of: $0)) } }
+  public func operandShape(_ i: Int) -> [Int] { shape(of: operands[i]) }
+  public func resultShape(_ i: Int) -> [Int] { results[i].shape.known ?? [] }
+  /// A builder whose inputs are the operands.
+  public func builder() -> StageBuilder { StageBuilder(inputs: operandTypes) }
+
+  private func shape(of operand: Operand) -> [Int] {
+    guard let known = operand.shape.known else {
+      preconditionFailure("\(name) is lowered with an operand of unknown shape \(operand.type)")
+    }
+    return known
+  }
+}
+
+/// Where a composite operation is written in others.
+public struct Expansion {
+  public let graph: Graph
+  public let operands: [Output]
+  public init(graph: Graph, operands: [Output]) { (self.graph, self.operands) = (graph, operands) }
+}
+
+/// What a gradient rule works with. Operations added to `graph` through `Output`s become part of the user's graph.
+public struct GradientContext {
+  public let graph: Graph
+  /// The node's operands and results.
+  public let operands: [Output]
+  public let results: [Output]
+  /// The cotangent of each result; nil where the result does not reach what is differentiated.
+  public let upstream: [Output?]
+  /// Which operands' cotangents are asked for; the others may be `.none`.
+  public let isNeeded: [Bool]
+
+  public init(graph: Graph, operands: [Output], results: [Output], upstream: [Output?], isNeeded: [Bool]) {
+    self.graph = graph
+    self.operands = operands
+    self.results = results
+    self.upstream = upstream
+    self.isNeeded = isNeeded
+  }
+
+  /// The cotangent of the first result, which every differentiable operation with one result has.
+  public var dy: Output {
+    guard let dy = upstream[0] else { preconditionFailure("a gradient rule was asked without an upstream gradient") }
+    return dy
+  }
+}
+
+/// The cotangent of an operand.
+public enum Cotangent: Sendable {
+  case none
+  case dense(Output)
+  /// Rows of an array that is zero elsewhere: rows `values[i]` belong at `indices[i]`, and add up where indices repeat.
+  case slices(values: Output, indices: Output, shape: Output)
+}

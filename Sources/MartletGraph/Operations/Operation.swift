@@ -1,0 +1,124 @@
+import MartletDiagnostics
+import MartletTensors
+
+/// What a node computes. One type for an operation, its attributes as stored properties; everything about it is here.
+///
+/// An operation's value with its default attributes comes from `init()`. Users' own operations conform in the same way
+/// and have the same rights.
+public protocol Operation: Sendable {
+  init()
+
+  /// The name, operands, results and traits.
+  static var schema: Schema { get }
+  /// As the static one, except for operations that are known only by name.
+  var schema: Schema { get }
+
+  /// The attributes by their names on the wire.
+  static var attributeTable: AttributeTable<Self> { get }
+
+  /// The types of the results, and what is known of small integer results.
+  ///
+  /// - Throws: a diagnostic that names the operand, what is required and what was found; the graph adds the node and
+  ///   the line where it was built.
+  func infer(_ operands: [Operand], _ context: InferenceContext) throws(Diagnostic) -> [Inference]
+
+  /// How the gradient comes about.
+  var differentiation: Differentiation { get }
+
+  /// The cotangent of each operand, from those of the results. Called if `differentiation` is `.rule`.
+  func gradient(_ g: inout GradientContext) throws(Diagnostic) -> [Cotangent]
+
+  /// How the operation runs.
+  func lowering(_ l: inout LoweringContext) throws(Diagnostic) -> Lowering
+
+  /// The part that the operation plays for variables.
+  var stateRole: StateRole { get }
+
+  /// The sub-graphs that the operation runs, in the order of its attributes.
+  var functions: [FunctionName] { get }
+}
+
+/// How an operation is differentiated.
+public enum Differentiation: Sendable, Hashable {
+  /// By its `gradient`.
+  case rule
+  /// By way of its expansion into other operations.
+  case expansion
+  /// Not at all, for the reason given. The cotangent of every operand is none: results that do not vary continuously.
+  case none(String)
+}
+
+/// What an operation has to do with variables.
+public enum StateRole: Sendable, Hashable {
+  case none
+  /// Its result is a variable, known by this name.
+  case variable(String)
+  /// Its result is the value of the variable that is operand 0.
+  case read
+  /// Operand 1 becomes the value of the variable that is operand 0.
+  case assign
+  /// Operand 1 is added to, or with `negated` subtracted from, the variable that is operand 0.
+  case accumulate(negated: Bool)
+  /// Branches or a loop whose sub-graphs may use the variables among its operands.
+  case control
+}
+
+extension Operation {
+  public var schema: Schema { Self.schema }
+  public static var attributeTable: AttributeTable<Self> { [] }
+  public var differentiation: Differentiation { .rule }
+  public func gradient(_ g: inout GradientContext) throws(Diagnostic) -> [Cotangent] {
+    throw Diagnostic("\(schema.name) has no gradient", hint: "put stopGradient(_:) around what need not be differentiated")
+  }
+  public var stateRole: StateRole { .none }
+  public var functions: [FunctionName] { [] }
+}
+
+/// What inference may ask beyond the operands.
+public struct InferenceContext: Sendable {
+  /// The sub-graph of a name, if it is known.
+  public var function: @Sendable (FunctionName) -> FunctionSignature?
+  public init(function: @escaping @Sendable (FunctionName) -> FunctionSignature? = { _ in nil }) {
+    self.function = function
+  }
+}
+
+/// The types that go into a sub-graph and come out of it.
+public struct FunctionSignature: Hashable, Sendable {
+  public var arguments: [ValueType]
+  public var results: [ValueType]
+  public init(arguments: [ValueType], results: [ValueType]) { (self.arguments, self.results) = (arguments, results) }
+}
+
+/// An operation of which only the name is known: it survives reading and writing, and is refused when it should run.
+public struct ForeignOperation: Operation {
+  public var name: String
+  public var list: AttributeList
+  public var inputCount: Int
+  public var outputCount: Int
+
+  public init() { self.init(name: "Foreign", attributes: AttributeList(), inputCount: 0, outputCount: 1) }
+  public init(name: String, attributes: AttributeList, inputCount: Int, outputCount: Int) {
+    self.name = name
+    self.list = attributes
+    self.inputCount = inputCount
+    self.outputCount = outputCount
+  }
+
+  public static var schema: Schema { Schema("Foreign", inputs: [:], outputs: [:], traits: []) }
+  public var schema: Schema {
+    var schema = Schema(name, inputs: [:], outputs: [:], traits: [])
+    schema.inputs = (0..<inputCount).map { .init(name: "input\($0)", kind: .one, type: "foreign") }
+    schema.outputs = (0..<outputCount).map { .init(name: "output\($0)", kind: .one, type: "foreign") }
+    return schema
+  }
+  public var attributes: AttributeList { list }
+
+  public func infer(_ operands: [Operand], _ context: InferenceContext) throws(Diagnostic) -> [Inference] {
+    Array(repeating: Inference(.foreign), count: outputCount)
+  }
+  public func lowering(_ l: inout LoweringContext) throws(Diagnostic) -> Lowering {
+    throw Diagnostic(
+      "Martlet does not know the operation \(name)", hint: "define it as an Operation and give it in the catalog")
+  }
+}

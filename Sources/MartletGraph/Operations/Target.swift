@@ -1,0 +1,22 @@
+import MartletLoopIR
+
+/// What the passes from placement on may ask of the device that will run the graph. Each back end has one; tests use a
+/// recorded one.
+public protocol Target: Sendable {
+  var name: String { get }
+  /// Whether the device's libraries do this, and better than generated code.
+  func claims(_ contract: LibraryContract) -> Bool
+  /// The hardware that schedules are chosen for.
+  var machine: TargetMachine { get }
+}
+
+/// The numbers about a processor on which schedules depend.
+public struct TargetMachine: Hashable, Sendable {
+  /// Bytes in a vector register.
+  public var vectorBytes: Int
+  public var l1Bytes: Int
+  public var l2Bytes: Int
+  public init(vectorBytes: Int = 64, l1Bytes: Int = 32 << 10, l2Bytes: Int = 1 << 20) {
+    (self.vectorBytes, self.l1Bytes, self.l2Bytes) = (vectorBytes, l1Bytes, l2Bytes)
+  }
+}

@@ -1,0 +1,77 @@
+import MartletTensors
+
+/// A closed sub-graph: a branch, a loop's body or condition, a user's function. Everything it uses comes in as an
+/// argument.
+public struct GraphFunction: Sendable {
+  public var name: String
+  public var body: GraphStorage
+  /// The nodes in `body` that stand for the arguments, in order.
+  public var arguments: [ValueID]
+  public var results: [ValueID]
+  /// Nodes that run for their effects.
+  public var targets: [NodeID]
+  /// How its results are differentiated, if not by its body: the name of a function from arguments, results and
+  /// upstream gradients to the arguments' gradients.
+  public var gradient: FunctionName?
+
+  public init(
+    name: String, body: GraphStorage, arguments: [ValueID], results: [ValueID], targets: [NodeID] = [],
+    gradient: FunctionName? = nil
+  ) {
+    self.name = name
+    self.body = body
+    self.arguments = arguments
+    self.results = results
+    self.targets = targets
+    self.gradient = gradient
+  }
+
+  public var signature: FunctionSignature {
+    FunctionSignature(
+      arguments: arguments.map { body.type(of: $0) }, results: results.map { body.type(of: body.resolve($0)) })
+  }
+}
+
+/// The sub-graphs of a graph, by name and in the order of their addition.
+public struct FunctionLibrary: Sendable {
+  public private(set) var functions: [GraphFunction] = []
+  private var index: [String: Int] = [:]
+
+  public init() {}
+
+  public subscript(name: FunctionName) -> GraphFunction? {
+    index[name.name].map { functions[$0] }
+  }
+
+  /// Adds a function under its name, or under its name and a number if that is taken.
+  public mutating func add(_ function: GraphFunction) -> FunctionName {
+    var function = function
+    var number = 0
+    let wanted = function.name
+    while index[function.name] != nil {
+      number += 1
+      function.name = "\(wanted)_\(number)"
+    }
+    index[function.name] = functions.count
+    functions.append(function)
+    return FunctionName(function.name)
+  }
+
+  /// Puts a function in the place of the one with its name, or adds it.
+  public mutating func replace(_ function: GraphFunction) {
+    if let i = index[function.name] {
+      functions[i] = function
+    } else {
+      index[function.name] = functions.count
+      functions.append(function)
+    }
+  }
+}
+
+/// What is compiled: one function, whose arguments are the feeds and whose results are the fetches, with the sub-graphs
+/// that it uses.
+public struct Program: Sendable {
+  public var main: GraphFunction
+  public var library: FunctionLibrary
+  public init(main: GraphFunction, library: FunctionLibrary) { (self.main, self.library) = (main, library) }
+}
