@@ -140,7 +140,8 @@ let package = Package(
       "MartletScheduling", "MartletExecution", "MartletCPU", "Martlet",
     ].map { name in
       .testTarget(
-        name: "\(name)Tests", dependencies: [.target(name: name), "Martlet", "MartletTestSupport"],
+        name: "\(name)Tests",
+        dependencies: (name == "Martlet" ? [] : [.target(name: name)]) + ["Martlet", "MartletTestSupport"],
         swiftSettings: settings)
     }
 )

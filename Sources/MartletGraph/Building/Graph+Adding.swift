@@ -121,7 +121,8 @@ extension Schema {
         guard other == type else {
           throw Diagnostic(
             "the operands' element types differ", operand: operandName,
-            required: "\(other), the type of '\(otherName)'", found: "\(operand.type)", hint: "convert one with cast(_:to:)")
+            required: "\(other), the type of '\(otherName)'", found: "\(operand.type)",
+            hint: "convert one with cast(_:to:)")
         }
         return
       }

@@ -21,6 +21,10 @@ public final class Graph: @unchecked Sendable {
     var controls: [[NodeID]] = []
     var defaults: [[AttributeList.Item]] = []
     var fixedSite: BuildSite?
+    /// The sub-graph that a closure is building; it takes what is added meanwhile.
+    var inner: Graph?
+    /// For a sub-graph under construction, what it uses of the graph around it.
+    var capture: CaptureList?
   }
 
   public init() { state = State() }
@@ -38,6 +42,7 @@ public final class Graph: @unchecked Sendable {
     return body(state)
   }
 
+  @discardableResult
   func write<R>(_ body: (inout State) -> R) -> R {
     lock.lock()
     defer { lock.unlock() }
@@ -66,10 +71,7 @@ public final class Graph: @unchecked Sendable {
     _ operation: any Operation, _ operands: [Output] = [], name: String? = nil, controls: [NodeID] = [],
     site: BuildSite? = nil
   ) -> [Output] {
-    let captured = site ?? BuildSite.capture(skipping: 1)
-    return write { state in
-      state.add(operation, operands, graph: self, name: name, controls: controls, site: captured)
-    }
+    addNode(operation, operands, name: name, controls: controls, site: site ?? BuildSite.capture(skipping: 1))
   }
 
   /// Adds a node that has one result.
@@ -77,9 +79,17 @@ public final class Graph: @unchecked Sendable {
     _ operation: any Operation, _ operands: [Output] = [], name: String? = nil, controls: [NodeID] = [],
     site: BuildSite? = nil
   ) -> Output {
-    let captured = site ?? BuildSite.capture(skipping: 1)
-    return write { state in
-      state.add(operation, operands, graph: self, name: name, controls: controls, site: captured)[0]
+    addNode(operation, operands, name: name, controls: controls, site: site ?? BuildSite.capture(skipping: 1))[0]
+  }
+
+  private func addNode(
+    _ operation: any Operation, _ operands: [Output], name: String?, controls: [NodeID], site: BuildSite
+  ) -> [Output] {
+    let target = innermost
+    let isCapturing = target.read { $0.capture != nil }
+    let near = isCapturing ? operands.map { target.capture($0) } : operands
+    return target.write { state in
+      state.add(operation, near, graph: target, name: name, controls: controls, site: site)
     }
   }
 

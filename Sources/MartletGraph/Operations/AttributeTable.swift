@@ -54,6 +54,9 @@ public struct AttributeList: Hashable, Sendable {
 }
 
 extension Operation {
+  /// Whether every value of this type is the same operation.
+  var hasNoAttributes: Bool { Self.attributeTable.fields.isEmpty && !(self is ForeignOperation) }
+
   /// All attributes with their values.
   public var attributes: AttributeList {
     var items: [AttributeList.Item] = []

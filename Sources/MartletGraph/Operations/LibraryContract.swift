@@ -73,7 +73,8 @@ public struct Convolution: Hashable, Sendable {
   public var paddingRight: Int
 
   public init(
-    role: Role, elementType: ElementType, isChannelsFirst: Bool, batch: Int, input: (height: Int, width: Int, channels: Int),
+    role: Role, elementType: ElementType, isChannelsFirst: Bool, batch: Int,
+    input: (height: Int, width: Int, channels: Int),
     output: (height: Int, width: Int, channels: Int), kernel: (height: Int, width: Int), groups: Int, isDepthwise: Bool,
     strides: (height: Int, width: Int), dilations: (height: Int, width: Int),
     padding: (top: Int, bottom: Int, left: Int, right: Int)

@@ -68,7 +68,8 @@ extension Operation {
   public static var attributeTable: AttributeTable<Self> { [] }
   public var differentiation: Differentiation { .rule }
   public func gradient(_ g: inout GradientContext) throws(Diagnostic) -> [Cotangent] {
-    throw Diagnostic("\(schema.name) has no gradient", hint: "put stopGradient(_:) around what need not be differentiated")
+    throw Diagnostic(
+      "\(schema.name) has no gradient", hint: "put stopGradient(_:) around what need not be differentiated")
   }
   public var stateRole: StateRole { .none }
   public var functions: [FunctionName] { [] }

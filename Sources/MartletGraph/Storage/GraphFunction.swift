@@ -68,10 +68,31 @@ public struct FunctionLibrary: Sendable {
   }
 }
 
-/// What is compiled: one function, whose arguments are the feeds and whose results are the fetches, with the sub-graphs
-/// that it uses.
+/// What is compiled: one function with the sub-graphs that it uses.
+///
+/// Arguments of `main` are the feeds, in order, then the variables that are read; results are the fetches, in order, then
+/// the variables' new values.
 public struct Program: Sendable {
   public var main: GraphFunction
   public var library: FunctionLibrary
-  public init(main: GraphFunction, library: FunctionLibrary) { (self.main, self.library) = (main, library) }
+  /// Empty until variables have been promoted to values.
+  public var variables: [VariableBinding]
+
+  public init(main: GraphFunction, library: FunctionLibrary, variables: [VariableBinding] = []) {
+    (self.main, self.library, self.variables) = (main, library, variables)
+  }
+}
+
+/// How a variable goes into a program and comes out of it.
+public struct VariableBinding: Hashable, Sendable {
+  public var name: String
+  public var type: TensorType
+  /// The argument of `main` that holds its value before the run; nil if the value is not read.
+  public var argument: Int?
+  /// The result of `main` that becomes its value; nil if the run does not assign it.
+  public var result: Int?
+
+  public init(name: String, type: TensorType, argument: Int?, result: Int?) {
+    (self.name, self.type, self.argument, self.result) = (name, type, argument, result)
+  }
 }

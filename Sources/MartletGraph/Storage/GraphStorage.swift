@@ -46,7 +46,7 @@ public struct GraphStorage: Sendable {
 
   var entries: [Entry] = []
   var entryIndex: [EntryKey: OperationID] = [:]
-  /// The operation added last of those without attributes, by its type: most graphs repeat few operations.
+  /// Operations that have no attributes at all, by their type: a short cut past the attributes' hash.
   var plainEntries: [ObjectIdentifier: OperationID] = [:]
   var types: [ValueType] = []
   var typeIndex: [ValueType: Int32] = [:]
@@ -162,7 +162,7 @@ extension GraphStorage {
   // MARK: Appending
 
   mutating func intern(_ operation: any Operation) -> OperationID {
-    let plain = ObjectIdentifier(type(of: operation) as Any.Type)
+    let plain = ObjectIdentifier(Swift.type(of: operation))
     if let id = plainEntries[plain] { return id }
     let attributes = operation.attributes
     let key = EntryKey(name: operation.schema.name, attributes: attributes)
@@ -170,7 +170,7 @@ extension GraphStorage {
     let id = OperationID(entries.count)
     entries.append(Entry(operation, attributes))
     entryIndex[key] = id
-    if attributes.isEmpty, !(operation is ForeignOperation) { plainEntries[plain] = id }
+    if operation.hasNoAttributes { plainEntries[plain] = id }
     return id
   }
 
@@ -213,7 +213,8 @@ extension GraphStorage {
 
   /// Appends a node whose operands and result types are known to be right.
   mutating func append(
-    _ operation: OperationID, operands: some Collection<ValueID>, controls: [NodeID], results: [Inference], name: String,
+    _ operation: OperationID, operands: some Collection<ValueID>, controls: [NodeID], results: [Inference],
+    name: String,
     site: Int32, scope: Int32
   ) -> NodeID {
     let node = NodeID(rows.count)
@@ -221,7 +222,8 @@ extension GraphStorage {
       Row(
         operation: operation, site: site, scope: scope, operandStart: UInt32(operandPool.count),
         operandCount: UInt32(operands.count), controlStart: UInt32(controlPool.count),
-        controlCount: UInt16(controls.count), resultCount: UInt16(results.count), firstResult: ValueID(producers.count)))
+        controlCount: UInt16(controls.count), resultCount: UInt16(results.count), firstResult: ValueID(producers.count))
+    )
     operandPool.append(contentsOf: operands)
     controlPool.append(contentsOf: controls)
     names.append(name)
