@@ -3,7 +3,10 @@ import MartletTensors
 /// A scheduled kernel: loops, stores and registers over flat buffers. The only thing that code generators see.
 ///
 /// In a nest's arena a load has one operand, an element offset into the buffer that its payload numbers; `axis(n)` is
-/// the variable of the loop with axis n; `register(n)` is a register's current value.
+/// the variable of the loop with axis n, and no two loops share an axis; `register(n)` is a register's current value.
+///
+/// Statements run in order, and each evaluates its scalars when it runs: a load sees every store before it. Two slots may
+/// be the same memory only where `StageProgram.inPlaceCandidates(output:)` says so; no other slots overlap.
 public struct Nest: Sendable {
   public var name: String
   public var scalars: ScalarArena
@@ -14,10 +17,13 @@ public struct Nest: Sendable {
   public var phases: [NestPhase]
   /// Bytes of scratch memory that each worker needs, 64-byte aligned.
   public var scratchBytes: Int
+  /// The slots 0 ..< argumentCount are the program's inputs, then its outputs; those from there on are temporaries, which
+  /// carry values from phase to phase.
+  public var argumentCount: Int
 
   public init(
     name: String, scalars: ScalarArena, buffers: [NestBuffer], registers: [ElementType], phases: [NestPhase],
-    scratchBytes: Int
+    scratchBytes: Int, argumentCount: Int? = nil
   ) {
     self.name = name
     self.scalars = scalars
@@ -25,6 +31,13 @@ public struct Nest: Sendable {
     self.registers = registers
     self.phases = phases
     self.scratchBytes = scratchBytes
+    self.argumentCount =
+      argumentCount ?? buffers.reduce(0) { if case .slot(let k) = $1.place { max($0, k + 1) } else { $0 } }
+  }
+
+  /// The memory that a caller provides beside inputs and outputs, as slots argumentCount, argumentCount + 1 and so on.
+  public var temporaries: [NestBuffer] {
+    buffers.filter { if case .slot(let k) = $0.place { k >= argumentCount } else { false } }
   }
 }
 
@@ -65,18 +78,22 @@ public struct NestPhase: Sendable {
 
 public indirect enum NestStatement: Sendable {
   case loop(NestLoop)
-  /// buffer[index] = value.
+  /// buffer[index] = value, where the condition is `.none` or true.
   case store(buffer: Int, index: ScalarID, value: ScalarID, condition: ScalarID)
   /// register = value.
   case assign(register: Int, value: ScalarID)
   case reduce(NestReduction)
 }
 
+/// A loop inside a phase.
 public struct NestLoop: Sendable {
   public enum Mark: Hashable, Sendable {
     case serial
     case unrolled
-    /// Iterations in groups of so many lanes, with the rest one by one.
+    /// Independent iterations in groups of so many lanes, with the rest one by one.
+    ///
+    /// The body may hold serial loops and reductions of one lane, which then run once for each group. A register that is
+    /// assigned in the body is not read after the loop.
     case vector(Int)
   }
   public var axis: Int

@@ -2,7 +2,7 @@
 ///
 /// Every operation is total: each bit pattern of the operands has one defined result, the same in the interpreter and
 /// in every code generator. Integers wrap; integer division by zero gives 0; shifts are masked to the width; a float
-/// that does not fit the integer it is cast to saturates, and NaN becomes 0.
+/// that does not fit the integer it is cast to saturates, and NaN becomes 0. ``ScalarEvaluator`` is the definition.
 public enum ScalarOperation: UInt8, Sendable, Hashable, CaseIterable {
   // MARK: Leaves
 
@@ -24,15 +24,24 @@ public enum ScalarOperation: UInt8, Sendable, Hashable, CaseIterable {
 
   // MARK: One operand
 
-  case negate, absolute, sign, not
+  /// The lowest integer is its own negative and its own absolute value.
+  case negate, absolute
+  /// −1, 0 or 1; 0 for both floating-point zeros, NaN for NaN.
+  case sign
+  /// The complement: of a Boolean, or of each bit of an integer.
+  case not
   case floor, ceil
   /// To the nearest integer, ties to even.
   case round
+  /// 1 / √x and 1 / x, each step rounded.
   case sqrt, rsqrt, reciprocal
   case exp, expm1, log, log1p
-  case sin, cos, tan, tanh, sigmoid, erf
+  /// The logistic function 1 / (1 + e⁻ˣ).
+  case sigmoid
+  case sin, cos, tan, tanh, erf
   case isNaN, isInfinite, isFinite
-  /// Conversion to the row's element type.
+  /// Conversion to the row's element type. Floats are truncated towards zero to integers and saturate, NaN becomes 0;
+  /// integers wrap to a narrower one; anything but zero, NaN included, is true.
   case cast
   /// The same bits under another type of the same width.
   case bitcast
@@ -42,20 +51,25 @@ public enum ScalarOperation: UInt8, Sendable, Hashable, CaseIterable {
   case add, subtract, multiply
   /// IEEE division of floats; of integers, truncated towards zero.
   case divide
-  /// Division of integers or floats rounded towards negative infinity.
+  /// Division of integers, or ⌊x / y⌋ of floats with the quotient rounded first.
   case floorDivide
-  /// The remainder that belongs to `floorDivide`; it has the divisor's sign.
+  /// The remainder that belongs to `floorDivide`; it has the divisor's sign. Of floats: `fmod`, plus the divisor where
+  /// that is not zero and its sign differs from the divisor's. Of integers with divisor 0: 0.
   case floorModulo
-  /// NaN if either operand is NaN.
+  /// The first where it is the smaller (the greater) or NaN, else the second: NaN if either operand is NaN, and the
+  /// second of two zeros.
   case minimum, maximum
+  /// Of integers: wrapping; to a negative power, 1 / xʸ truncated, and 0 for x = 0.
   case power
+  /// Ordered comparisons: false if an operand is NaN. `notEqual` is the complement of `equal`.
   case equal, notEqual, less, lessEqual
   case and, or, xor
+  /// The second operand is taken modulo the width in bits.
   case shiftLeft
   /// Logical for all types: zeros come in from the left.
   case shiftRightLogical
-  /// The first operand, an int64 index, clamped to 0 ..< the second. Outside, the run's status records code `payload`
-  /// and the index once, and the run throws when it ends.
+  /// The first operand, an int64 index, clamped to 0 ..< the second, and 0 where that is empty. Outside, the run's
+  /// status records code `payload` and the index once, and the run throws when it ends.
   case checkIndex
 
   // MARK: Three operands
@@ -76,11 +90,33 @@ public enum ScalarOperation: UInt8, Sendable, Hashable, CaseIterable {
     }
   }
 
-  /// Whether the two operands may be exchanged.
+  /// Whether the two operands may be exchanged. Of floating-point minima and maxima only the sign of a zero tells.
   public var isCommutative: Bool {
     switch self {
     case .add, .multiply, .minimum, .maximum, .equal, .notEqual, .and, .or, .xor: true
     default: false
+    }
+  }
+
+  /// An estimate of what one evaluation costs in a vectorised loop, in floating-point additions.
+  ///
+  /// Schedules and fusion weigh work with it; nothing depends on its exact values. A load counts as one operation, its
+  /// memory traffic is weighed apart.
+  public var cost: Int {
+    switch self {
+    case .constant, .axis, .parameter, .state, .other, .register, .bitcast: 0
+    case .load, .negate, .absolute, .not, .floor, .ceil, .round, .isNaN, .isInfinite, .isFinite, .cast, .add, .subtract,
+      .multiply, .equal, .notEqual, .less, .lessEqual, .and, .or, .xor, .shiftLeft, .shiftRightLogical, .select:
+      1
+    case .sign, .minimum, .maximum, .checkIndex: 2
+    case .divide, .sqrt, .reciprocal: 5
+    case .rsqrt: 8
+    case .floorDivide, .floorModulo: 12
+    case .exp: 12
+    case .log, .log1p, .expm1, .sigmoid, .erf: 16
+    case .tanh, .sin, .cos: 20
+    case .tan: 30
+    case .power: 40
     }
   }
 }

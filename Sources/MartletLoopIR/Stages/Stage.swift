@@ -40,8 +40,9 @@ public struct Stage: Sendable {
 
 /// A reduction with a tuple of scalars as its state: sums, maxima, arg-maxima, Welford's moments.
 ///
-/// `merge` must be associative with `initial` as neutral element, and merging `initial` stepped by one element must equal
-/// stepping by it: schedules split and reorder the iterations within what the shape fixes.
+/// `merge` must be associative and commutative (an arg-max compares positions where values are equal) with `initial` as
+/// neutral element, and merging `initial` stepped by one element must equal stepping by it: schedules split and reorder
+/// the iterations within what the shape fixes.
 public struct Reduction: Sendable {
   /// The extents of the reduced axes.
   public var extents: [Int]
@@ -49,7 +50,7 @@ public struct Reduction: Sendable {
   public var initial: [ScalarID]
   /// The next state, from `state(i)` and scalars over all axes.
   public var step: [ScalarID]
-  /// The state of two parts together, from `state(i)`, the earlier part, and `other(i)`, the later.
+  /// The state of two parts together, from `state(i)` and `other(i)`.
   public var merge: [ScalarID]
   /// The result's element, from `state(i)` and the result's axes.
   public var finish: ScalarID
