@@ -61,7 +61,11 @@ extension Dimension {
   }
 
   /// The quotient rounded towards positive infinity. It is undefined where the divisor is zero.
-  public func ceilDivided(by divisor: Dimension) -> Dimension { -(-self).floorDivided(by: divisor) }
+  public func ceilDivided(by divisor: Dimension) -> Dimension {
+    guard let d = divisor.known, d != .min else { return -(-self).floorDivided(by: divisor) }
+    // One form for both roundings, so that ceil(x / 2) equals floor((x - 1) / 2) + 1.
+    return d < 0 ? (-self).ceilDivided(by: -d) : (self + (d - 1)).floorDivided(by: divisor)
+  }
 
   /// What floor division leaves: `self - divisor * self.floorDivided(by: divisor)`, which has the divisor's sign.
   public func modulo(_ divisor: Dimension) -> Dimension {

@@ -6,17 +6,21 @@ extension Tensor: CustomStringConvertible {
     let header = "\(elementType)\(shape)"
     guard elementType.isComputable else { return header }
     var text = header + " "
-    appendElements(axis: 0, offset: 0, stride: elementCount, to: &text)
+    // A tensor of high rank shows fewer elements of each dimension, and one of very high rank none.
+    let edge = [3, 1].first { edge in
+      shape.reduce(1) { min($0 * Self.printedCount(of: $1, edge: edge), Self.mostPrinted + 1) } <= Self.mostPrinted
+    }
+    guard let edge else { return text + "[...]" }
+    appendElements(axis: 0, offset: 0, stride: elementCount, edge: edge, to: &text)
     return text
   }
 
-  /// How many elements at each end of a dimension are printed where not all are.
-  private static let edge = 3
+  private static let mostPrinted = 512
 
-  /// Dimensions up to this extent are printed in full.
-  private static let fullExtent = 8
+  /// How many elements of a dimension are printed: all if they are few, else `edge` at each end.
+  private static func printedCount(of extent: Int, edge: Int) -> Int { extent <= 2 * edge + 2 ? extent : 2 * edge }
 
-  private func appendElements(axis: Int, offset: Int, stride: Int, to text: inout String) {
+  private func appendElements(axis: Int, offset: Int, stride: Int, edge: Int, to text: inout String) {
     guard axis < rank else {
       text += elementText(at: offset)
       return
@@ -24,10 +28,11 @@ extension Tensor: CustomStringConvertible {
     let extent = shape[axis]
     let inner = extent == 0 ? 0 : stride / extent
     text += "["
-    for i in 0..<extent where extent <= Self.fullExtent || i < Self.edge || i >= extent - Self.edge {
+    let isShortened = Self.printedCount(of: extent, edge: edge) < extent
+    for i in isShortened ? Array(0..<edge) + Array(extent - edge..<extent) : Array(0..<extent) {
       if i > 0 { text += ", " }
-      if extent > Self.fullExtent, i == extent - Self.edge { text += "..., " }
-      appendElements(axis: axis + 1, offset: offset + i * inner, stride: inner, to: &text)
+      if isShortened, i == extent - edge { text += "..., " }
+      appendElements(axis: axis + 1, offset: offset + i * inner, stride: inner, edge: edge, to: &text)
     }
     text += "]"
   }
