@@ -1,3 +1,4 @@
+internal import Glibc  // Swift's static Runtime library refers to it without saying so.
 internal import Runtime
 
 /// Turns return addresses into source locations, within the process, from its own debug information.

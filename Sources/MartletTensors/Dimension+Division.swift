@@ -62,7 +62,7 @@ extension Dimension {
 
   /// The quotient rounded towards positive infinity. It is undefined where the divisor is zero.
   public func ceilDivided(by divisor: Dimension) -> Dimension {
-    guard let d = divisor.known, d != .min else { return -(-self).floorDivided(by: divisor) }
+    guard known == nil, let d = divisor.known, d != .min else { return -(-self).floorDivided(by: divisor) }
     // One form for both roundings, so that ceil(x / 2) equals floor((x - 1) / 2) + 1.
     return d < 0 ? (-self).ceilDivided(by: -d) : (self + (d - 1)).floorDivided(by: divisor)
   }
