@@ -9,7 +9,7 @@ extension Graph.State {
     let scope = scopes[scopes.count - 1]
     let id = storage.intern(withDefaults(operation))
     let entry = storage.entries[Int(id.index)]
-    let wanted = name ?? entry.schema.name
+    let wanted = replacementName ?? name ?? entry.schema.name
     let fullName = storage.uniqueName(scope.name.isEmpty ? wanted : "\(scope.name)/\(wanted)")
     let siteID = storage.intern(fixedSite ?? site)
 

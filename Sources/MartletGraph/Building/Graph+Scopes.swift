@@ -2,7 +2,7 @@ import MartletDiagnostics
 
 extension Graph {
   /// Runs `body`; the names of nodes it adds begin with `name/`. A scope entered twice gets a number: `layer_1/`.
-  public func withNameScope<R>(_ name: String, _ body: () throws -> R) rethrows -> R {
+  public func withNameScope<R, E: Error>(_ name: String, _ body: () throws(E) -> R) throws(E) -> R {
     let graph = innermost
     graph.write { state in
       let outer = state.scopes[state.scopes.count - 1]
@@ -16,7 +16,7 @@ extension Graph {
   }
 
   /// Runs `body`; nodes it adds are placed on `device`, such as `/cpu:0` or `/device:CUDA:0`.
-  public func withDevice<R>(_ device: String, _ body: () throws -> R) rethrows -> R {
+  public func withDevice<R, E: Error>(_ device: String, _ body: () throws(E) -> R) throws(E) -> R {
     let graph = innermost
     graph.write { state in
       state.scopes.append(NodeScope(name: state.scopes[state.scopes.count - 1].name, device: device))
@@ -26,7 +26,7 @@ extension Graph {
   }
 
   /// Runs `body`; nodes it adds run after `nodes`.
-  public func withControlDependencies<R>(_ nodes: [NodeID], _ body: () throws -> R) rethrows -> R {
+  public func withControlDependencies<R, E: Error>(_ nodes: [NodeID], _ body: () throws(E) -> R) throws(E) -> R {
     let graph = innermost
     graph.write { $0.controls.append(($0.controls.last ?? []) + nodes) }
     defer { graph.write { $0.controls.removeLast() } }
@@ -48,13 +48,24 @@ extension Graph {
   }
 
   /// Runs `body`; nodes it adds are reported as built at `site`.
-  public func withSite<R>(_ site: BuildSite, _ body: () throws -> R) rethrows -> R {
+  public func withSite<R, E: Error>(_ site: BuildSite, _ body: () throws(E) -> R) throws(E) -> R {
     let graph = innermost
     let outer = graph.write { state in
       defer { state.fixedSite = site }
       return state.fixedSite
     }
     defer { graph.write { $0.fixedSite = outer } }
+    return try body()
+  }
+
+  /// Runs `body`; the first node it adds is named `name`, others get numbers: what a rewrite puts in a node's place.
+  public func withReplacementScope<R, E: Error>(_ name: String, _ body: () throws(E) -> R) throws(E) -> R {
+    let graph = innermost
+    let outer = graph.write { state in
+      defer { state.replacementName = name }
+      return state.replacementName
+    }
+    defer { graph.write { $0.replacementName = outer } }
     return try body()
   }
 

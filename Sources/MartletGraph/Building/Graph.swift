@@ -21,6 +21,8 @@ public final class Graph: @unchecked Sendable {
     var controls: [[NodeID]] = []
     var defaults: [[AttributeList.Item]] = []
     var fixedSite: BuildSite?
+    /// The name that nodes get while a rewrite puts them in a node's place.
+    var replacementName: String?
     /// The sub-graph that a closure is building; it takes what is added meanwhile.
     var inner: Graph?
     /// For a sub-graph under construction, what it uses of the graph around it.
@@ -115,6 +117,13 @@ public final class Graph: @unchecked Sendable {
   public func operand(_ value: ValueID) -> Operand { read { $0.storage.operand($0.storage.resolve(value)) } }
   public func name(of value: ValueID) -> String { read { $0.storage.name(of: value) } }
   public func producer(of value: ValueID) -> NodeID { read { $0.storage.producer(of: value) } }
+  public func operation(of node: NodeID) -> any Operation { read { $0.storage.operation(of: node) } }
+  public func schemaName(of node: NodeID) -> String { read { $0.storage.schema(of: node).name } }
+  public func traits(of node: NodeID) -> Schema.Traits { read { $0.storage.traits(of: node) } }
+  public func operands(of node: NodeID) -> [Output] {
+    read { $0.storage.operands(of: node) }.map { Output(self, $0) }
+  }
+  public func resultNumber(of value: ValueID) -> Int { read { $0.storage.resultNumber(of: value) } }
   public var nodeCount: Int { read { $0.storage.nodeCount } }
 
   /// The value named `node` or `node:k`; nil if there is none.

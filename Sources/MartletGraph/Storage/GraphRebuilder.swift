@@ -32,7 +32,7 @@ public struct GraphRebuilder {
   ///   - replace: called for each needed node but the arguments, in order, with its operands in the new graph.
   /// - Throws: the first mistake that inference finds, if types no longer fit.
   public mutating func run(
-    argumentTypes: [ValueType]? = nil, _ replace: Replacement? = nil
+    argumentTypes: [ValueType]? = nil, _ replace: Replacement = { (_, _, _) throws(Diagnostic) in nil }
   ) throws(Diagnostic) -> GraphFunction {
     let body = source.body
     for (i, argument) in source.arguments.enumerated() {
@@ -62,12 +62,10 @@ public struct GraphRebuilder {
     return output
   }
 
-  private mutating func copy(_ node: NodeID, _ replace: Replacement?) throws(Diagnostic) {
+  private mutating func copy(_ node: NodeID, _ replace: Replacement) throws(Diagnostic) {
     let body = source.body
     let operands = body.operands(of: node).map { map($0) }
-    var outputs: [Output]?
-    if let replace { outputs = try replace(&self, node, operands) }
-    if let outputs {
+    if let outputs = try replace(&self, node, operands) {
       precondition(outputs.count == body.resultCount(of: node), "a replacement gives each result")
       for (old, new) in zip(body.results(of: node), outputs) { values[Int(old.index)] = new }
       nodes[Int(node.index)] = outputs.first?.node

@@ -1,0 +1,94 @@
+import MartletDiagnostics
+import MartletGraph
+
+/// One step of the pipeline: from a program to an equivalent one.
+public protocol Pass: Sendable {
+  /// A verb phrase, the same in code, dumps and tests: `FoldConstants`.
+  var name: String { get }
+  func run(_ program: Program, _ context: inout PassContext) throws -> Program
+}
+
+/// What a pass may ask, and where it leaves its statistics.
+public struct PassContext: Sendable {
+  /// The device that the program is compiled for.
+  public var target: any Target
+  /// How often each rule has fired, in the order of first firing.
+  public private(set) var firings: [(rule: String, count: Int)] = []
+  private var firingIndex: [String: Int] = [:]
+  /// Whether the pass that runs has changed the program.
+  public var isChanged = false
+
+  public init(target: any Target) { self.target = target }
+
+  /// Counts a rule's firing.
+  public mutating func count(_ rule: String) {
+    isChanged = true
+    if let i = firingIndex[rule] {
+      firings[i].count += 1
+    } else {
+      firingIndex[rule] = firings.count
+      firings.append((rule, 1))
+    }
+  }
+  public func firings(of rule: String) -> Int { firingIndex[rule].map { firings[$0].count } ?? 0 }
+}
+
+/// Passes repeated until none changes anything.
+public struct Fixpoint: Pass {
+  public let name: String
+  public let passes: [any Pass]
+  /// A bound for the case that passes undo each other's work; reaching it is a fault of ours.
+  public let limit: Int
+
+  public init(_ name: String, limit: Int = 20, @PassListBuilder _ passes: () -> [any Pass]) {
+    self.name = name
+    self.limit = limit
+    self.passes = passes()
+  }
+
+  public func run(_ program: Program, _ context: inout PassContext) throws -> Program {
+    var program = program
+    for _ in 0..<limit {
+      context.isChanged = false
+      for pass in passes { program = try pass.run(program, &context) }
+      if !context.isChanged { return program }
+    }
+    return program
+  }
+}
+
+extension Program {
+  /// The program with `body` applied to the main function and to each sub-graph that it reaches, callees first.
+  public func mapFunctions<E: Error>(
+    _ body: (GraphFunction, FunctionLibrary) throws(E) -> GraphFunction
+  ) throws(E) -> Program {
+    var result = self
+    for name in reachableFunctions() {
+      guard let function = result.library[name] else { continue }
+      result.library.replace(try body(function, result.library))
+    }
+    result.main = try body(main, result.library)
+    return result
+  }
+
+  /// The names of the sub-graphs that the program runs, callees before callers.
+  public func reachableFunctions() -> [FunctionName] {
+    var order: [FunctionName] = []
+    var seen: Set<FunctionName> = []
+    var stack: [(name: FunctionName?, isLeaving: Bool)] = [(nil, false)]
+    while let (name, isLeaving) = stack.popLast() {
+      if isLeaving {
+        if let name { order.append(name) }
+        continue
+      }
+      guard let function = name.map({ library[$0] }) ?? main else { continue }
+      stack.append((name, true))
+      for node in function.body.topologicalOrder(results: function.results, targets: function.targets).reversed() {
+        for callee in function.body.operation(of: node).functions.reversed() where seen.insert(callee).inserted {
+          stack.append((callee, false))
+        }
+      }
+    }
+    return order
+  }
+}

@@ -1,0 +1,45 @@
+import MartletDiagnostics
+import MartletGraph
+
+/// A rewrite: where the pattern matches and the replacement is not nil, the root's results become the replacement.
+///
+/// ```swift
+/// Rule("remove-double-negation", .operation("Neg", .operation("Neg", .value("x")))) { m in [m["x"]] }
+/// ```
+public struct Rule: Sendable {
+  /// A unique phrase in kebab-case, the same in code, dumps, switches and tests.
+  public let name: String
+  public let pattern: Pattern
+  /// The values to use instead, one for each result; nil if the rule's condition does not hold.
+  public let replacement: @Sendable (Match) throws(Diagnostic) -> [Output]?
+
+  public init(
+    _ name: String, _ pattern: Pattern,
+    replacement: @escaping @Sendable (Match) throws(Diagnostic) -> [Output]?
+  ) {
+    (self.name, self.pattern, self.replacement) = (name, pattern, replacement)
+  }
+
+  /// The operation at the pattern's root.
+  var root: String {
+    guard case .node(let name, _, _) = pattern else {
+      preconditionFailure("the pattern of rule '\(name)' must begin with an operation")
+    }
+    return name
+  }
+}
+
+/// Rules that belong together. Sets add up with `+`.
+public struct RuleSet: Sendable {
+  public let name: String
+  public let rules: [Rule]
+
+  public init(_ name: String, _ rules: [Rule]) { (self.name, self.rules) = (name, rules) }
+
+  public static func + (a: RuleSet, b: RuleSet) -> RuleSet {
+    RuleSet("\(a.name)+\(b.name)", a.rules + b.rules)
+  }
+
+  /// The set without the rules of these names.
+  public func without(_ names: Set<String>) -> RuleSet { RuleSet(name, rules.filter { !names.contains($0.name) }) }
+}
