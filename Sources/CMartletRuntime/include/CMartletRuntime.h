@@ -7,6 +7,7 @@
 
 #include "BLAS.h"
 #include "BuildSite.h"
+#include "DNN.h"
 #include "Kernel.h"
 #include "LLVM.h"
 #include "LLVMFunctions.h"
