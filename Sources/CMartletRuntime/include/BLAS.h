@@ -23,7 +23,7 @@ typedef struct {
 /// MARTLET_BLAS names a file to load instead of those looked for. Which kernels it uses is decided while it loads:
 /// MARTLET_BLAS_CORE if that is set (a name as for OPENBLAS_CORETYPE), else, for versions before 0.3.25, which do not
 /// know newer processors, SkylakeX or Haswell by what this processor can do; newer versions decide for themselves.
-/// An OPENBLAS_CORETYPE that the process inherited is ignored, as it is set for whole machines, and restored afterwards.
+/// An OPENBLAS_CORETYPE that the process inherited is ignored, as it is set for whole machines, and restored after.
 const martlet_blas *martlet_blas_library(void);
 
 /// C = alpha op(A) op(B) + beta C for row-major matrices; op(A) is m by k, op(B) k by n.

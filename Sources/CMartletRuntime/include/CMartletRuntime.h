@@ -14,5 +14,6 @@
 #include "Library.h"
 #include "Machine.h"
 #include "Team.h"
+#include "Zlib.h"
 
 #endif
