@@ -9,24 +9,39 @@ import MartletTensors
 /// let zero = b.constant(0, x.type)
 /// let y = b.add(b.maximum(x, zero), b.log1p(b.exp(b.negate(b.absolute(x)))))
 /// ```
-public struct ScalarBuilder {
-  public var arena: ScalarArena
+///
+/// Rows are simplified as they are added; see `ScalarSimplifier`.
+public struct ScalarBuilder: Sendable {
+  public private(set) var arena: ScalarArena
+  private var simplifier = ScalarSimplifier()
 
   public init(_ arena: ScalarArena = ScalarArena()) { self.arena = arena }
 
+  /// The extents of the axes by number, where known: what is built next may be simplified by what follows from them, and
+  /// is then good only where the axes have these extents.
+  public var axisExtents: [Int?] {
+    get { simplifier.axisExtents }
+    set { simplifier.axisExtents = newValue }
+  }
+
   // MARK: Leaves
 
-  /// The number `value` as an element of `type`; integers are truncated towards zero.
+  /// The number `value` as an element of `type`, converted as `cast` does.
   public mutating func constant(_ value: Double, _ type: ElementType) -> Scalar {
     switch type {
     case .float32: constant(bits: Int64(Float(value).bitPattern), type)
     case .float64: constant(bits: Int64(bitPattern: value.bitPattern), type)
-    default: constant(bits: Int64(value), type)
+    case .bool: constant(bits: value != 0 ? 1 : 0, type)
+    default: constant(bits: ScalarEvaluator.saturated(value, type), type)
     }
   }
 
-  /// A constant by its bits, as `ScalarOperation.constant` lays them out.
-  public mutating func constant(bits: Int64, _ type: ElementType) -> Scalar { row(.constant, type, payload: bits) }
+  /// A constant by its bits, as `ScalarOperation.constant` lays them out; integers wrap to the width.
+  public mutating func constant(bits: Int64, _ type: ElementType) -> Scalar {
+    let payload =
+      type.isFloatingPoint ? bits : ScalarEvaluator.bits(lane: ScalarEvaluator.lane(bits: bits, type), type)
+    return row(.constant, type, payload: payload)
+  }
   public mutating func integer(_ value: Int, _ type: ElementType = .int64) -> Scalar {
     type.isFloatingPoint ? constant(Double(value), type) : constant(bits: Int64(value), type)
   }
@@ -62,9 +77,8 @@ public struct ScalarBuilder {
   public mutating func load(
     _ source: Source, _ type: ElementType, at indices: [Scalar], if condition: Scalar? = nil
   ) -> Scalar {
-    let row = ScalarRow(
-      .load, type, indices.map(\.id), payload: source.payload, condition: condition?.id ?? .none)
-    return Scalar(arena.intern(row), type)
+    intern(
+      ScalarRow(.load, type, indices.map(\.id), payload: source.payload, condition: condition?.id ?? .none))
   }
 
   // MARK: One operand
@@ -124,22 +138,31 @@ public struct ScalarBuilder {
   /// The int64 `index` clamped to `0 ..< extent`; a run in which it had to be clamped throws.
   public mutating func checkIndex(_ index: Scalar, extent: Int, code: Int64 = 0) -> Scalar {
     let extent = integer(extent)
-    return Scalar(arena.intern(ScalarRow(.checkIndex, .int64, [index.id, extent.id], payload: code)), .int64)
+    return intern(ScalarRow(.checkIndex, .int64, [index.id, extent.id], payload: code))
   }
 
   // MARK: Three operands
 
   /// `x` where `condition`, a `bool`, is true; else `y`.
   public mutating func select(_ condition: Scalar, _ x: Scalar, _ y: Scalar) -> Scalar {
-    Scalar(arena.intern(ScalarRow(.select, x.type, [condition.id, x.id, y.id])), x.type)
+    intern(ScalarRow(.select, x.type, [condition.id, x.id, y.id]))
   }
 
   // MARK: Rows
 
-  /// Adds a row of any operation, folding what is exact. See `ScalarSimplifier`.
+  /// Adds a row of any operation, in its simplest equal form.
   public mutating func row(
     _ operation: ScalarOperation, _ type: ElementType, _ operands: Scalar..., payload: Int64 = 0
   ) -> Scalar {
-    Scalar(arena.intern(ScalarRow(operation, type, operands.map(\.id), payload: payload)), type)
+    intern(ScalarRow(operation, type, operands.map(\.id), payload: payload))
   }
+
+  /// Adds a row whose operands are rows of this builder, in its simplest equal form.
+  public mutating func intern(_ row: ScalarRow) -> Scalar {
+    let id = simplifier.intern(row, in: &arena)
+    return Scalar(id, row.type)
+  }
+
+  /// The values that an integer scalar can have, as far as the axes' extents and its operations tell.
+  mutating func range(of scalar: ScalarID) -> ScalarRange { simplifier.range(of: scalar, in: arena) }
 }

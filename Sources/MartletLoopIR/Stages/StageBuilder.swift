@@ -33,6 +33,7 @@ public struct StageBuilder {
   public mutating func map(
     _ name: String, _ type: ElementType, _ extents: [Int], _ body: (inout ScalarBuilder, [Scalar]) -> Scalar
   ) -> Source {
+    scalars.axisExtents = extents
     let axes = axes(0..<extents.count)
     let value = body(&scalars, axes)
     precondition(value.type == type, "stage \(name) computes \(value.type), not \(type)")
@@ -46,6 +47,7 @@ public struct StageBuilder {
     _ body: (inout ScalarBuilder, _ axes: [Scalar], _ reduced: [Scalar]) -> Scalar,
     finish: (inout ScalarBuilder, Scalar) -> Scalar = { $1 }
   ) -> Source {
+    scalars.axisExtents = extents + reduced
     let value = body(&scalars, axes(0..<extents.count), axes(extents.count..<extents.count + reduced.count))
     let state = scalars.state(0, value.type)
     let other = scalars.other(0, value.type)
@@ -82,6 +84,7 @@ public struct StageBuilder {
     merge: (inout ScalarBuilder, _ state: [Scalar], _ other: [Scalar]) -> [Scalar],
     finish: (inout ScalarBuilder, _ state: [Scalar]) -> Scalar
   ) -> Source {
+    scalars.axisExtents = extents + reduced
     let state = initial.enumerated().map { scalars.state($0, $1.type) }
     let other = initial.enumerated().map { scalars.other($0, $1.type) }
     let next = step(&scalars, state, axes(0..<extents.count), axes(extents.count..<extents.count + reduced.count))
@@ -98,6 +101,7 @@ public struct StageBuilder {
     _ name: String, _ type: ElementType, _ extents: [Int], along axis: Int, reversed: Bool, exclusive: Bool,
     initial: Double, step: (inout ScalarBuilder, _ state: Scalar, _ axes: [Scalar]) -> Scalar
   ) -> Source {
+    scalars.axisExtents = extents
     let initial = scalars.constant(initial, type)
     let state = scalars.state(0, type)
     let next = step(&scalars, state, axes(0..<extents.count))
@@ -112,7 +116,9 @@ public struct StageBuilder {
     position: (inout ScalarBuilder, _ axes: [Scalar]) -> [Scalar],
     combine: (inout ScalarBuilder, _ state: Scalar, _ axes: [Scalar]) -> Scalar
   ) -> Source {
+    scalars.axisExtents = extents
     let start = initial(&scalars, axes(0..<extents.count))
+    scalars.axisExtents = updateExtents
     let updateAxes = axes(0..<updateExtents.count)
     let target = position(&scalars, updateAxes)
     let state = scalars.state(0, type)
