@@ -1,0 +1,39 @@
+# The two commands to start with are `make demo` and `make test`. Each sets up what it needs.
+
+SWIFT := Scripts/swift
+
+.PHONY: help setup build demo test bench format lint clean
+help:
+	@echo "make demo     trains a small network on Fashion-MNIST, draws and saves it"
+	@echo "make test     every check and every test"
+	@echo "make bench    the benchmarks"
+	@echo "make build    the library and the command line tool, optimised"
+	@echo "make setup    installs what is needed (the others do it too)"
+	@echo "make format   puts all Swift files into the project's style; make lint only checks"
+	@echo "make clean    removes what was built"
+
+setup:
+	@Scripts/setup
+
+build: setup
+	$(SWIFT) build -c release
+
+demo: setup
+	$(SWIFT) run -c release --package-path Examples/FashionMNIST FashionMNIST
+
+test: setup
+	Scripts/check
+	$(SWIFT) test
+	Scripts/test-dependency
+
+bench: setup
+	$(SWIFT) run -c release martlet bench matmul_1024 mlp_train lenet_train overhead_chain
+
+format:
+	$(SWIFT) format -i --parallel --recursive Sources Tests Examples Package.swift
+
+lint:
+	Scripts/check
+
+clean:
+	rm -rf .build .build-dependency Examples/*/.build

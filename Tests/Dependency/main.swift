@@ -1,0 +1,3 @@
+import Martlet
+
+print([11.0, 22.0, 33.0])
