@@ -1,0 +1,9 @@
+import MartletGraph
+
+/// Sources of values, and what makes, rearranges, joins, takes apart and describes arrays.
+let arrayOperations: [any Operation.Type] = [
+  Const.self, Placeholder.self, PlaceholderWithDefault.self, Identity.self, StopGradient.self,
+  Reshape.self, ExpandDims.self, Squeeze.self, Transpose.self, InvertPermutation.self, ReverseV2.self,
+  ShapeOperation.self, SizeOperation.self, RankOperation.self, RangeOperation.self,
+  Cast.self, Fill.self, ZerosLike.self, OnesLike.self, BroadcastTo.self, SumToShape.self, SelectV2.self,
+]

@@ -1,0 +1,22 @@
+import MartletDiagnostics
+import MartletGraph
+import MartletTensors
+
+/// An array that is part of the graph.
+public struct Const: Operation {
+  public var value = Constant(Tensor(Float(0)))
+
+  public init() {}
+  public init(_ tensor: Tensor) { value = Constant(tensor) }
+
+  public static var schema: Schema {
+    Schema("Const", inputs: [:], outputs: ["output": "dtype"], types: ["dtype": .any], traits: [.pure, .constant])
+  }
+  public static var attributeTable: AttributeTable<Const> { [AttributeField("value", \.value)] }
+
+  public func infer(_ operands: [Operand], _ context: InferenceContext) throws(Diagnostic) -> [Inference] {
+    [Inference(.tensor(value.tensor.type), known: KnownValue(value.tensor))]
+  }
+  public var differentiation: Differentiation { .none("it has no operands") }
+  public func lowering(_ l: inout LoweringContext) throws(Diagnostic) -> Lowering { .constant(value) }
+}

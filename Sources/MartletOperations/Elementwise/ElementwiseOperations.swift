@@ -1,0 +1,4 @@
+import MartletGraph
+
+/// Operations on each element alone.
+let elementwiseOperations: [any Operation.Type] = []

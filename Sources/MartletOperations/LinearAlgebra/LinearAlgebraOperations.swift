@@ -1,0 +1,4 @@
+import MartletGraph
+
+/// Matrix products.
+let linearAlgebraOperations: [any Operation.Type] = []

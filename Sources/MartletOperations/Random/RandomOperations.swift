@@ -1,0 +1,4 @@
+import MartletGraph
+
+/// Random numbers.
+let randomOperations: [any Operation.Type] = []

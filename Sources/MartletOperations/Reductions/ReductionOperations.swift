@@ -1,0 +1,4 @@
+import MartletGraph
+
+/// Sums, extrema and the like, and running ones.
+let reductionOperations: [any Operation.Type] = []

@@ -1,0 +1,4 @@
+import MartletGraph
+
+/// Variables and effects.
+let stateOperations: [any Operation.Type] = []
