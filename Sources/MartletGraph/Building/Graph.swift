@@ -73,7 +73,7 @@ public final class Graph: @unchecked Sendable {
     _ operation: any Operation, _ operands: [Output] = [], name: String? = nil, controls: [NodeID] = [],
     site: BuildSite? = nil
   ) -> [Output] {
-    addNode(operation, operands, name: name, controls: controls, site: site ?? BuildSite.capture(skipping: 1))
+    append(operation, operands, name: name, controls: controls, site: site ?? BuildSite.capture(skipping: 1))
   }
 
   /// Adds a node that has one result.
@@ -81,10 +81,10 @@ public final class Graph: @unchecked Sendable {
     _ operation: any Operation, _ operands: [Output] = [], name: String? = nil, controls: [NodeID] = [],
     site: BuildSite? = nil
   ) -> Output {
-    addNode(operation, operands, name: name, controls: controls, site: site ?? BuildSite.capture(skipping: 1))[0]
+    append(operation, operands, name: name, controls: controls, site: site ?? BuildSite.capture(skipping: 1))[0]
   }
 
-  private func addNode(
+  private func append(
     _ operation: any Operation, _ operands: [Output], name: String?, controls: [NodeID], site: BuildSite
   ) -> [Output] {
     let target = innermost
