@@ -101,6 +101,9 @@ public final class Graph: @unchecked Sendable {
   /// Adds a sub-graph and returns its name, made unique.
   public func add(_ function: GraphFunction) -> FunctionName { write { $0.library.add(function) } }
 
+  /// Replaces all sub-graphs.
+  public func setLibrary(_ library: FunctionLibrary) { write { $0.library = library } }
+
   /// Adds a value to the list of a name.
   public func addToCollection(_ name: String, _ value: Output) {
     write { $0.storage.collections[name, default: []].append(value.id) }
@@ -125,6 +128,9 @@ public final class Graph: @unchecked Sendable {
   }
   public func resultNumber(of value: ValueID) -> Int { read { $0.storage.resultNumber(of: value) } }
   public var nodeCount: Int { read { $0.storage.nodeCount } }
+
+  public func node(named name: String) -> NodeID? { read { $0.storage.node(named: name) } }
+  func hasNode(named name: String) -> Bool { node(named: name) != nil }
 
   /// The value named `node` or `node:k`; nil if there is none.
   public func output(named name: String) -> Output? {

@@ -36,6 +36,9 @@ public protocol Operation: Sendable {
 
   /// The sub-graphs that the operation runs, in the order of its attributes.
   var functions: [FunctionName] { get }
+
+  /// Which of the operands are handed to the sub-graphs.
+  func functionArguments(operandCount: Int) -> Range<Int>
 }
 
 /// How an operation is differentiated.
@@ -73,6 +76,17 @@ extension Operation {
   }
   public var stateRole: StateRole { .none }
   public var functions: [FunctionName] { [] }
+  public func functionArguments(operandCount: Int) -> Range<Int> { 0..<operandCount }
+
+  /// The operation with other sub-graphs in the place of its own.
+  public func renamingFunctions(_ names: [FunctionName: FunctionName]) throws(Diagnostic) -> Self {
+    var list = attributes
+    for i in list.items.indices {
+      guard case .function(let old) = list.items[i].value, let new = names[FunctionName(old)] else { continue }
+      list.items[i].value = .function(new.name)
+    }
+    return try Self(list)
+  }
 }
 
 /// What inference may ask beyond the operands.

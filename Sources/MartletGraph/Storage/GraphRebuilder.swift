@@ -62,18 +62,24 @@ public struct GraphRebuilder {
     return output
   }
 
+  /// The new graph's nodes that must run before `node` of the old one.
+  public func controls(of node: NodeID) -> [NodeID] {
+    source.body.controls(of: node).compactMap { nodes[Int($0.index)] }
+  }
+
   private mutating func copy(_ node: NodeID, _ replace: Replacement) throws(Diagnostic) {
     let body = source.body
     let operands = body.operands(of: node).map { map($0) }
     if let outputs = try replace(&self, node, operands) {
       precondition(outputs.count == body.resultCount(of: node), "a replacement gives each result")
       for (old, new) in zip(body.results(of: node), outputs) { values[Int(old.index)] = new }
-      nodes[Int(node.index)] = outputs.first?.node
+      // What has no results is there for its effects: the node that was added last.
+      nodes[Int(node.index)] = outputs.first?.node ?? NodeID(graph.nodeCount - 1)
       return
     }
-    let controls = body.controls(of: node).compactMap { nodes[Int($0.index)] }
     let new = graph.insert(
-      body.operation(of: node), operands, name: body.name(of: node), controls: controls, site: body.site(of: node),
+      body.operation(of: node), operands, name: body.name(of: node), controls: controls(of: node),
+      site: body.site(of: node),
       scope: body.scope(of: node))
     if let mistake = graph.diagnostics.last { throw mistake }
     for (old, new) in zip(body.results(of: node), new.outputs) { values[Int(old.index)] = new }
