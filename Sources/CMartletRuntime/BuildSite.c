@@ -1,7 +1,7 @@
 #define _GNU_SOURCE
 #include "BuildSite.h"
 
-#include <dlfcn.h>
+#include <link.h>
 #include <pthread.h>
 
 // Swift sets this bit of a saved frame pointer in the frames of asynchronous functions.
@@ -22,7 +22,7 @@ static uintptr_t findStackEnd(void) {
   return end;
 }
 
-__attribute__((noinline)) MartletFrames martlet_capture_frames(int skip) {
+__attribute__((noinline, no_sanitize("address"))) MartletFrames martlet_capture_frames(int skip) {
   MartletFrames frames = {{0}};
   if (stackEnd == 0) stackEnd = findStackEnd();
   uintptr_t frame = (uintptr_t)__builtin_frame_address(0);
@@ -42,9 +42,29 @@ __attribute__((noinline)) MartletFrames martlet_capture_frames(int skip) {
   return frames;
 }
 
-const char *martlet_module_at(uintptr_t address, uintptr_t *base) {
-  Dl_info info;
-  if (dladdr((const void *)address, &info) == 0 || info.dli_fname == 0) return 0;
-  *base = (uintptr_t)info.dli_fbase;
-  return info.dli_fname;
+typedef struct {
+  uintptr_t address;
+  uintptr_t bias;
+  const char *path;
+} ModuleSearch;
+
+static int inspectModule(struct dl_phdr_info *module, size_t size, void *context) {
+  (void)size;
+  ModuleSearch *search = context;
+  for (int i = 0; i < module->dlpi_phnum; i++) {
+    const ElfW(Phdr) *segment = &module->dlpi_phdr[i];
+    if (segment->p_type != PT_LOAD) continue;
+    if (search->address - module->dlpi_addr - segment->p_vaddr >= segment->p_memsz) continue;
+    search->bias = module->dlpi_addr;
+    search->path = module->dlpi_name != 0 && module->dlpi_name[0] != 0 ? module->dlpi_name : "/proc/self/exe";
+    return 1;
+  }
+  return 0;
+}
+
+const char *martlet_module_at(uintptr_t address, uintptr_t *bias) {
+  ModuleSearch search = {address, 0, 0};
+  dl_iterate_phdr(inspectModule, &search);
+  *bias = search.bias;
+  return search.path;
 }

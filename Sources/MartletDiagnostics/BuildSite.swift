@@ -36,18 +36,19 @@ public struct BuildSite: Hashable, Sendable {
     switch origin {
     case .unknown: nil
     case .source(let location): location
-    case .frames(let frames): Symbolizer.locations(of: frames.addresses).first { !$0.isMartletSource }
+    case .frames(let frames): Symbolizer.location(of: frames.addresses) { !$0.isMartletSource }
     }
   }
 
-  /// The recorded addresses, each relative to its module: `MyApp+0x12c4`. Empty where the site was not captured.
+  /// The recorded addresses, each as its module's file counts them: `MyApp+0x12c4`. Empty where the site was not captured.
   public var rawFrames: [String] {
     guard case .frames(let frames) = origin else { return [] }
     return frames.addresses.map { address in
-      var base: UInt = 0
-      guard let path = martlet_module_at(address, &base) else { return "0x" + String(address, radix: 16) }
-      let name = String(cString: path).split(separator: "/").last.map(String.init) ?? "?"
-      return name + "+0x" + String(address - base, radix: 16)
+      var bias: UInt = 0
+      guard let path = martlet_module_at(address, &bias) else { return "0x" + String(address, radix: 16) }
+      let isProgram = String(cString: path) == "/proc/self/exe"
+      let file = isProgram ? CommandLine.arguments.first ?? "?" : String(cString: path)
+      return (file.split(separator: "/").last ?? "?") + "+0x" + String(address - bias, radix: 16)
     }
   }
 }

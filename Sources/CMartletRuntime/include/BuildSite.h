@@ -14,5 +14,6 @@ typedef struct {
 /// caller and `skip` more. Only reads within the bounds of the thread's stack.
 MartletFrames martlet_capture_frames(int skip);
 
-/// The path of the loaded module that contains an address, and through `base` where it was loaded; null if there is none.
-const char *martlet_module_at(uintptr_t address, uintptr_t *base);
+/// The path of the loaded module that contains an address, `/proc/self/exe` for the program itself, or NULL if no module
+/// does. Through `bias` comes what is to be subtracted from an address to get the one that the module's file uses.
+const char *martlet_module_at(uintptr_t address, uintptr_t *bias);
