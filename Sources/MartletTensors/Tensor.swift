@@ -16,7 +16,8 @@ public struct Tensor: @unchecked Sendable {
 
   /// A tensor over memory that already holds its elements.
   ///
-  /// - Precondition: The storage has at least the bytes that the type and shape ask for.
+  /// - Precondition: The storage has at least the bytes that the type and shape ask for, and each byte of a boolean is 0
+  ///   or 1.
   public init(elementType: ElementType, shape: [Int], storage: TensorStorage) {
     guard let byteCount = Self.checkedByteCount(elementType: elementType, shape: shape) else {
       preconditionFailure("\(elementType)\(shape) is not the type of an array in memory.")
