@@ -93,9 +93,9 @@ static const ProtobufCFieldDescriptor tensorflow__graph_debug_info__file_line_co
   {
     "file_index",
     1,
-    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_LABEL_OPTIONAL,
     PROTOBUF_C_TYPE_INT32,
-    0,   /* quantifier_offset */
+    offsetof(Tensorflow__GraphDebugInfo__FileLineCol, has_file_index),
     offsetof(Tensorflow__GraphDebugInfo__FileLineCol, file_index),
     NULL,
     NULL,
@@ -105,9 +105,9 @@ static const ProtobufCFieldDescriptor tensorflow__graph_debug_info__file_line_co
   {
     "line",
     2,
-    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_LABEL_OPTIONAL,
     PROTOBUF_C_TYPE_INT32,
-    0,   /* quantifier_offset */
+    offsetof(Tensorflow__GraphDebugInfo__FileLineCol, has_line),
     offsetof(Tensorflow__GraphDebugInfo__FileLineCol, line),
     NULL,
     NULL,
@@ -117,9 +117,9 @@ static const ProtobufCFieldDescriptor tensorflow__graph_debug_info__file_line_co
   {
     "col",
     3,
-    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_LABEL_OPTIONAL,
     PROTOBUF_C_TYPE_INT32,
-    0,   /* quantifier_offset */
+    offsetof(Tensorflow__GraphDebugInfo__FileLineCol, has_col),
     offsetof(Tensorflow__GraphDebugInfo__FileLineCol, col),
     NULL,
     NULL,
@@ -129,24 +129,24 @@ static const ProtobufCFieldDescriptor tensorflow__graph_debug_info__file_line_co
   {
     "func",
     4,
-    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_LABEL_OPTIONAL,
     PROTOBUF_C_TYPE_STRING,
     0,   /* quantifier_offset */
     offsetof(Tensorflow__GraphDebugInfo__FileLineCol, func),
     NULL,
-    &protobuf_c_empty_string,
+    NULL,
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
   {
     "code",
     5,
-    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_LABEL_OPTIONAL,
     PROTOBUF_C_TYPE_STRING,
     0,   /* quantifier_offset */
     offsetof(Tensorflow__GraphDebugInfo__FileLineCol, code),
     NULL,
-    &protobuf_c_empty_string,
+    NULL,
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
@@ -201,7 +201,7 @@ static const ProtobufCFieldDescriptor tensorflow__graph_debug_info__stack_trace_
     offsetof(Tensorflow__GraphDebugInfo__StackTrace, frame_id),
     NULL,
     NULL,
-    0 | PROTOBUF_C_FIELD_FLAG_PACKED,             /* flags */
+    0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
 };
@@ -234,19 +234,19 @@ static const ProtobufCFieldDescriptor tensorflow__graph_debug_info__traces_entry
   {
     "key",
     1,
-    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_LABEL_OPTIONAL,
     PROTOBUF_C_TYPE_STRING,
     0,   /* quantifier_offset */
     offsetof(Tensorflow__GraphDebugInfo__TracesEntry, key),
     NULL,
-    &protobuf_c_empty_string,
+    NULL,
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
   {
     "value",
     2,
-    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_LABEL_OPTIONAL,
     PROTOBUF_C_TYPE_MESSAGE,
     0,   /* quantifier_offset */
     offsetof(Tensorflow__GraphDebugInfo__TracesEntry, value),
@@ -285,9 +285,9 @@ static const ProtobufCFieldDescriptor tensorflow__graph_debug_info__frames_by_id
   {
     "key",
     1,
-    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_LABEL_OPTIONAL,
     PROTOBUF_C_TYPE_FIXED64,
-    0,   /* quantifier_offset */
+    offsetof(Tensorflow__GraphDebugInfo__FramesByIdEntry, has_key),
     offsetof(Tensorflow__GraphDebugInfo__FramesByIdEntry, key),
     NULL,
     NULL,
@@ -297,7 +297,7 @@ static const ProtobufCFieldDescriptor tensorflow__graph_debug_info__frames_by_id
   {
     "value",
     2,
-    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_LABEL_OPTIONAL,
     PROTOBUF_C_TYPE_MESSAGE,
     0,   /* quantifier_offset */
     offsetof(Tensorflow__GraphDebugInfo__FramesByIdEntry, value),
@@ -336,21 +336,21 @@ static const ProtobufCFieldDescriptor tensorflow__graph_debug_info__name_to_trac
   {
     "key",
     1,
-    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_LABEL_OPTIONAL,
     PROTOBUF_C_TYPE_STRING,
     0,   /* quantifier_offset */
     offsetof(Tensorflow__GraphDebugInfo__NameToTraceIdEntry, key),
     NULL,
-    &protobuf_c_empty_string,
+    NULL,
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
   {
     "value",
     2,
-    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_LABEL_OPTIONAL,
     PROTOBUF_C_TYPE_FIXED64,
-    0,   /* quantifier_offset */
+    offsetof(Tensorflow__GraphDebugInfo__NameToTraceIdEntry, has_value),
     offsetof(Tensorflow__GraphDebugInfo__NameToTraceIdEntry, value),
     NULL,
     NULL,
@@ -387,9 +387,9 @@ static const ProtobufCFieldDescriptor tensorflow__graph_debug_info__traces_by_id
   {
     "key",
     1,
-    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_LABEL_OPTIONAL,
     PROTOBUF_C_TYPE_FIXED64,
-    0,   /* quantifier_offset */
+    offsetof(Tensorflow__GraphDebugInfo__TracesByIdEntry, has_key),
     offsetof(Tensorflow__GraphDebugInfo__TracesByIdEntry, key),
     NULL,
     NULL,
@@ -399,7 +399,7 @@ static const ProtobufCFieldDescriptor tensorflow__graph_debug_info__traces_by_id
   {
     "value",
     2,
-    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_LABEL_OPTIONAL,
     PROTOBUF_C_TYPE_MESSAGE,
     0,   /* quantifier_offset */
     offsetof(Tensorflow__GraphDebugInfo__TracesByIdEntry, value),
@@ -443,7 +443,7 @@ static const ProtobufCFieldDescriptor tensorflow__graph_debug_info__field_descri
     offsetof(Tensorflow__GraphDebugInfo, n_files),
     offsetof(Tensorflow__GraphDebugInfo, files),
     NULL,
-    &protobuf_c_empty_string,
+    NULL,
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
