@@ -1,3 +1,5 @@
+import Glibc
+
 extension Tensor {
   /// The elements in row-major order.
   ///
@@ -45,7 +47,7 @@ extension Tensor: Equatable {
   /// Whether type, shape and bits agree: a NaN equals itself, and 0.0 is not -0.0.
   public static func == (a: Tensor, b: Tensor) -> Bool {
     guard a.elementType == b.elementType, a.shape == b.shape else { return false }
-    return a.storage === b.storage || a.withUnsafeBytes { x in b.withUnsafeBytes { y in x.elementsEqual(y) } }
+    return a.storage === b.storage || memcmp(a.storage.bytes, b.storage.bytes, a.byteCount) == 0
   }
 }
 
