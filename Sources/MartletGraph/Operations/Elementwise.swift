@@ -9,6 +9,9 @@ public protocol Elementwise: Operation {
   func scalar(_ b: inout ScalarBuilder, _ x: [Scalar]) -> Scalar
   /// The element type of the result, given those of the operands.
   func resultType(_ operands: [ElementType]) -> ElementType
+  /// The result's element from the operands' elements, for integers that are known while the graph is built; nil, by
+  /// default, where it is not followed.
+  func known(_ elements: [Dimension]) -> Dimension?
 }
 
 extension Elementwise {
@@ -31,7 +34,29 @@ extension Elementwise {
       }
       shape = both
     }
-    return [Inference(resultType(operands.map { $0.elementType ?? .float32 }), shape)]
+    let type = resultType(operands.map { $0.elementType ?? .float32 })
+    return [Inference(type, shape, known: known(operands, type, shape))]
+  }
+
+  public func known(_ elements: [Dimension]) -> Dimension? { nil }
+
+  private func known(_ operands: [Operand], _ type: ElementType, _ shape: Shape) -> KnownValue? {
+    let values = operands.compactMap(\.known)
+    guard values.count == operands.count, type == .int32 || type == .int64, let extents = shape.known,
+      values.allSatisfy({ $0.elements.count == 1 || $0.shape == extents })
+    else { return nil }
+    let count = extents.reduce(1, *)
+    guard count <= KnownValue.maximumCount else { return nil }
+    var elements: [Dimension] = []
+    for i in 0..<count {
+      guard let element = known(values.map { $0.elements.count == 1 ? $0.elements[0] : $0.elements[i] }) else {
+        return nil
+      }
+      // What would wrap is not followed.
+      if let number = element.known, type == .int32, Int32(exactly: number) == nil { return nil }
+      elements.append(element)
+    }
+    return KnownValue(elements, shape: extents)
   }
 
   public func lowering(_ l: inout LoweringContext) throws(Diagnostic) -> Lowering {

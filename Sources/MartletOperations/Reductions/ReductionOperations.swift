@@ -1,4 +1,7 @@
 import MartletGraph
 
-/// Sums, extrema and the like, and running ones.
-let reductionOperations: [any Operation.Type] = []
+/// Operations that combine elements along axes.
+let reductionOperations: [any Operation.Type] = [
+  Sum.self, Mean.self, L2Loss.self, Max.self, Min.self, Prod.self, All.self, AnyReduction.self,
+  ArgMax.self, ArgMin.self, Cumsum.self, Cumprod.self,
+]
