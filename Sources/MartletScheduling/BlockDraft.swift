@@ -1,0 +1,104 @@
+import MartletGraph
+import MartletTensors
+
+/// A block before its order and its memory are decided: nodes over values.
+struct BlockDraft {
+  /// An array in memory. A reshaped array is the same value.
+  struct Value {
+    var type: TensorType
+    var byteCount: Int
+    var name: String
+    /// The node that writes it first; nil for what comes from outside.
+    var producer: Int?
+    /// The slot of what comes from outside.
+    var slot: Int?
+    /// The nodes that read it, each once, in order.
+    var users: [Int] = []
+    /// The value whose memory this one is: itself, except for what a loop leaves in its state.
+    var cell: Int
+  }
+
+  struct Node {
+    var work: Work
+    var operands: [Int]
+    var results: [Int]
+    var origin: Int
+    /// The place in the graph's order, which ties keep.
+    var row: Int
+    /// Whether it does more than compute its results. Such nodes keep their order.
+    var hasEffect = false
+    var isWide = false
+  }
+
+  enum Work {
+    case kernel(Int)
+    case library(Int)
+    case host(Int)
+    case copy
+    /// Argument i of both functions is operand i + 1.
+    case conditional(then: GraphFunction, else: GraphFunction)
+    /// Argument i of both functions is operand i; the results are those of arguments that change.
+    case loop(condition: GraphFunction, body: GraphFunction, changing: [Int])
+  }
+
+  var name: String
+  var values: [Value] = []
+  var nodes: [Node] = []
+  /// For each node, those that must come after it.
+  var successors: [[Int]] = []
+
+  mutating func add(incoming slot: Int, type: TensorType, byteCount: Int, name: String) -> Int {
+    values.append(
+      Value(type: type, byteCount: byteCount, name: name, producer: nil, slot: slot, cell: values.count))
+    return values.count - 1
+  }
+
+  /// Appends a node with new values as its results.
+  mutating func add(
+    _ work: Work, operands: [Int], results: [(type: TensorType, byteCount: Int, name: String)], origin: Int, row: Int,
+    hasEffect: Bool = false, isWide: Bool = false
+  ) -> [Int] {
+    let node = nodes.count
+    let numbers = results.map { result in
+      values.append(
+        Value(
+          type: result.type, byteCount: result.byteCount, name: result.name, producer: node, slot: nil,
+          cell: values.count))
+      return values.count - 1
+    }
+    nodes.append(
+      Node(
+        work: work, operands: operands, results: numbers, origin: origin, row: row, hasEffect: hasEffect,
+        isWide: isWide))
+    successors.append([])
+    for operand in operands where values[operand].users.last != node {
+      values[operand].users.append(node)
+      if let producer = values[operand].producer { addEdge(producer, node) }
+    }
+    return numbers
+  }
+
+  /// Copies a value into memory of its own.
+  mutating func addCopy(of value: Int, row: Int) -> Int {
+    let source = values[value]
+    let origin = source.producer.map { nodes[$0].origin } ?? 0
+    return add(
+      .copy, operands: [value], results: [(source.type, source.byteCount, source.name)], origin: origin, row: row)[0]
+  }
+
+  mutating func addEdge(_ first: Int, _ second: Int) {
+    if first != second { successors[first].append(second) }
+  }
+
+  /// Whether one of `targets` comes after `node` in every order, or is it.
+  func reaches(_ node: Int, _ targets: Set<Int>) -> Bool {
+    guard !targets.isEmpty else { return false }
+    var seen: Set<Int> = [node]
+    var stack = [node]
+    while let next = stack.popLast() {
+      if targets.contains(next) { return true }
+      for successor in successors[next] where seen.insert(successor).inserted { stack.append(successor) }
+    }
+    return false
+  }
+}
