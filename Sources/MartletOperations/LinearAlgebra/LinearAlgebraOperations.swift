@@ -1,4 +1,4 @@
 import MartletGraph
 
-/// Matrix products.
-let linearAlgebraOperations: [any Operation.Type] = []
+/// Operations of linear algebra.
+let linearAlgebraOperations: [any Operation.Type] = [MatMul.self, BatchMatMulV2.self]

@@ -1,4 +1,8 @@
 import MartletGraph
 
-/// Activations, convolutions, pooling, normalisation and losses.
-let networkOperations: [any Operation.Type] = []
+/// Operations of neural networks.
+let networkOperations: [any Operation.Type] = [
+  Relu.self, ReluGrad.self, Relu6.self, Relu6Grad.self, LeakyRelu.self, LeakyReluGrad.self,
+  Elu.self, EluGrad.self, Selu.self, SeluGrad.self,
+  BiasAdd.self, BiasAddGrad.self,
+]
