@@ -10,6 +10,7 @@ struct BlockBuilder {
   private(set) var draft: BlockDraft
   /// For each value of the graph its value in the draft.
   private var values: [Int?]
+  private var incomingValues: [Int: Int] = [:]
 
   init(_ function: GraphFunction, planner: Planner) {
     self.function = function
@@ -26,9 +27,7 @@ struct BlockBuilder {
     let body = function.body
     for (argument, slot) in zip(function.arguments, arguments) {
       guard let slot else { continue }
-      values[Int(argument.index)] = draft.add(
-        incoming: slot, type: planner.slots[slot].type ?? TensorType(.uint8, .unknown),
-        byteCount: planner.slots[slot].byteCount, name: body.name(of: argument))
+      values[Int(argument.index)] = incoming(slot)
     }
     for (row, node) in body.topologicalOrder(results: function.results, targets: function.targets).enumerated() {
       guard !body.traits(of: node).contains(.argument) else { continue }
@@ -109,10 +108,7 @@ struct BlockBuilder {
     case .loop(let condition, let body):
       try addLoop(try planner.function(condition), try planner.function(body), ids, outputs, results, origin, row)
     case .constant(let constant):
-      let slot = planner.slot(of: constant, name: results[0].name)
-      bind(
-        outputs,
-        [draft.add(incoming: slot, type: results[0].type, byteCount: results[0].byteCount, name: results[0].name)])
+      bind(outputs, [incoming(planner.slot(of: constant, name: results[0].name))])
     case .bound:
       // A value from outside that nothing was bound to matters only if it is used.
       break
@@ -121,6 +117,17 @@ struct BlockBuilder {
     case .composite:
       throw Diagnostic("was not expanded before scheduling")
     }
+  }
+
+  /// The value of a slot from outside the block, one for each slot.
+  private mutating func incoming(_ slot: Int) -> Int {
+    if let known = incomingValues[slot] { return known }
+    let source = planner.slots[slot]
+    let value = draft.add(
+      incoming: slot, type: source.type ?? TensorType(.uint8, [source.byteCount]), byteCount: source.byteCount,
+      name: source.name)
+    incomingValues[slot] = value
+    return value
   }
 
   private func operands(_ ids: [ValueID]) throws(Diagnostic) -> [Int] {

@@ -6,10 +6,17 @@ struct BlockScheduler {
   let planner: Planner
   /// For each cell the slot outside the block that it lives in; cells without one live in the arena.
   private(set) var destinations: [Int: Int] = [:]
+  /// For memory that holds something when the block begins, the value that it holds.
+  private let incoming: [Int: Int]
 
   init(_ draft: BlockDraft, planner: Planner) {
     self.draft = draft
     self.planner = planner
+    var incoming: [Int: Int] = [:]
+    for (i, value) in draft.values.enumerated() {
+      if let slot = value.slot { incoming[planner.slotGroups[slot]] = i }
+    }
+    self.incoming = incoming
   }
 
   // MARK: Destinations
@@ -46,10 +53,7 @@ struct BlockScheduler {
   }
 
   /// The value from outside that is in a slot's memory when the block begins.
-  private func old(of slot: Int) -> Int? {
-    let group = planner.slotGroups[slot]
-    return draft.values.firstIndex { $0.slot.map { planner.slotGroups[$0] == group } ?? false }
-  }
+  private func old(of slot: Int) -> Int? { incoming[planner.slotGroups[slot]] }
 
   /// Makes the readers of `old` come before the node that overwrites it; false if one of them must come after it.
   private mutating func orderReaders(of old: Int, before writer: Int, result: Int) -> Bool {
@@ -118,7 +122,7 @@ struct BlockScheduler {
         waiting[successor] -= 1
         if waiting[successor] == 0 { admit(successor) }
       }
-      for operand in unique(draft.nodes[next.node].operands) {
+      for operand in distinct(draft.nodes[next.node].operands) {
         unread[operand] -= 1
         guard unread[operand] == 1 else { continue }
         for user in draft.values[operand].users where !isDone[user] && waiting[user] == 0 {
@@ -142,14 +146,15 @@ struct BlockScheduler {
     for result in draft.nodes[node].results where destinations[draft.values[result].cell] == nil {
       bytes += draft.values[result].byteCount
     }
-    for operand in unique(draft.nodes[node].operands) where unread[operand] == 1 {
+    for operand in distinct(draft.nodes[node].operands) where unread[operand] == 1 {
       let value = draft.values[operand]
       if value.slot == nil, destinations[value.cell] == nil { bytes -= value.byteCount }
     }
     return bytes
   }
 
-  private func unique(_ operands: [Int]) -> [Int] {
-    operands.enumerated().filter { i, operand in !operands[..<i].contains(operand) }.map(\.element)
+  private func distinct(_ operands: [Int]) -> [Int] {
+    var seen: Set<Int> = []
+    return operands.count < 2 ? operands : operands.filter { seen.insert($0).inserted }
   }
 }

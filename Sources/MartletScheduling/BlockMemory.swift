@@ -1,0 +1,207 @@
+import MartletDiagnostics
+import MartletGraph
+import MartletLoopIR
+import MartletTensors
+
+/// Lays out a block's memory for a given order, and writes its instructions.
+struct BlockMemory {
+  private let draft: BlockDraft
+  private let scheduler: BlockScheduler
+  private let order: [Int]
+  private let block: Int
+  private let planner: Planner
+
+  /// Memory in this block's part of the arena, and the steps at which it is in use.
+  private struct Local {
+    var group: Int
+    var byteCount: Int
+    var start: Int
+    var end: Int
+  }
+  private var locals: [Local] = []
+  /// For each cell the last step that uses it, its local memory and its slot.
+  private var lastUse: [Int]
+  private var local: [Int?]
+  private var slots: [Int?]
+
+  init(_ scheduler: BlockScheduler, order: [Int], block: Int, planner: Planner) {
+    self.scheduler = scheduler
+    self.draft = scheduler.draft
+    self.order = order
+    self.block = block
+    self.planner = planner
+    lastUse = Array(repeating: -1, count: draft.values.count)
+    local = Array(repeating: nil, count: draft.values.count)
+    slots = draft.values.map(\.slot)
+  }
+
+  /// The block's instructions, and the bytes of its part of the arena.
+  mutating func layOut() throws(Diagnostic) -> ([PlanInstruction], Int) {
+    findLastUses()
+    var instructions: [PlanInstruction] = []
+    instructions.reserveCapacity(order.count)
+    for (step, node) in order.enumerated() {
+      assignResults(of: node, at: step)
+      instructions.append(try instruction(for: node, at: step))
+    }
+    let (offsets, size) = ArenaPacker.pack(
+      locals.map { .init(byteCount: planner.groups[$0.group].byteCount, start: $0.start, end: $0.end) })
+    for (memory, offset) in zip(locals, offsets) { planner.place(group: memory.group, at: offset) }
+    return (instructions, size)
+  }
+
+  private mutating func findLastUses() {
+    var position = [Int](repeating: 0, count: draft.nodes.count)
+    for (step, node) in order.enumerated() { position[node] = step }
+    for value in draft.values {
+      guard let producer = value.producer else { continue }
+      let last = value.users.reduce(position[producer]) { max($0, position[$1]) }
+      lastUse[value.cell] = max(lastUse[value.cell], last)
+    }
+  }
+
+  // MARK: Results
+
+  private mutating func assignResults(of node: Int, at step: Int) {
+    var taken: Set<Int> = []
+    for result in draft.nodes[node].results {
+      let value = draft.values[result]
+      // What a loop leaves has its memory from the start of the loop.
+      guard slots[value.cell] == nil else { continue }
+      if let destination = scheduler.destinations[value.cell] {
+        slots[value.cell] = destination
+        continue
+      }
+      if let memory = reusable(for: result, of: node, at: step, except: taken) {
+        taken.insert(memory)
+        locals[memory].end = max(locals[memory].end, lastUse[value.cell])
+        local[value.cell] = memory
+      } else {
+        local[value.cell] = addLocal(byteCount: value.byteCount, from: step, to: lastUse[value.cell])
+      }
+      let group = locals[local[value.cell]!].group
+      slots[value.cell] = planner.addSlot(group, value.type, value.name, byteCount: value.byteCount)
+    }
+  }
+
+  /// The memory of an operand that nobody needs after this node, and that the result may be written over.
+  private func reusable(for result: Int, of node: Int, at step: Int, except taken: Set<Int>) -> Int? {
+    for operand in candidates(for: result, of: node) {
+      let value = draft.values[operand]
+      guard let memory = local[value.cell], !taken.contains(memory), locals[memory].end == step,
+        locals[memory].byteCount == draft.values[result].byteCount,
+        scheduler.isInPlace(node, result: result, over: operand)
+      else { continue }
+      return memory
+    }
+    return nil
+  }
+
+  /// The operands whose memory a result could take, the most useful first.
+  private func candidates(for result: Int, of node: Int) -> [Int] {
+    let node = draft.nodes[node]
+    switch node.work {
+    case .copy: return node.operands
+    case .kernel(let kernel):
+      guard let output = node.results.firstIndex(of: result) else { return [] }
+      return planner.plan.kernels[kernel].program.inPlaceCandidates(output: output).map { node.operands[$0] }
+    case .conditional(let then, let otherwise):
+      // Where one branch hands an operand on, nothing has to be copied in it.
+      guard let output = node.results.firstIndex(of: result) else { return [] }
+      return [then, otherwise].compactMap { branch in
+        branch.arguments.firstIndex(of: branch.body.resolve(branch.results[output])).map { node.operands[$0 + 1] }
+      }
+    case .library, .host, .loop: return []
+    }
+  }
+
+  private mutating func addLocal(byteCount: Int, from start: Int, to end: Int) -> Int {
+    let group = planner.addGroup(block: block, byteCount: byteCount)
+    locals.append(Local(group: group, byteCount: byteCount, start: start, end: end))
+    return locals.count - 1
+  }
+
+  private mutating func addScratch(byteCount: Int, at step: Int, _ name: String) -> Int {
+    let memory = addLocal(byteCount: byteCount, from: step, to: step)
+    return planner.addSlot(locals[memory].group, nil, name)
+  }
+
+  // MARK: Instructions
+
+  private func slot(of value: Int) -> Int {
+    guard let slot = slots[draft.values[value].cell] else {
+      preconditionFailure("'\(draft.values[value].name)' is used before it is computed")
+    }
+    return slot
+  }
+
+  private mutating func instruction(for number: Int, at step: Int) throws(Diagnostic) -> PlanInstruction {
+    let node = draft.nodes[number]
+    let operands = node.operands.map { slot(of: $0) }
+    let results = node.results.map { slot(of: $0) }
+    var scratch: [Int] = []
+    let action: PlanInstruction.Action
+    switch node.work {
+    case .kernel(let kernel):
+      action = .kernel(kernel)
+      let nest = planner.plan.kernels[kernel].nest
+      for buffer in nest.temporaries {
+        scratch.append(
+          addScratch(byteCount: buffer.elementCount * buffer.elementType.byteWidth, at: step, "temporary"))
+      }
+      if nest.scratchBytes > 0 {
+        let workers = node.isWide ? planner.target.workerCount : 1
+        scratch.append(addScratch(byteCount: nest.scratchBytes * workers, at: step, "scratch"))
+      }
+    case .library(let contract):
+      action = .library(contract)
+      let bytes = planner.target.scratchBytes(for: planner.plan.contracts[contract])
+      if bytes > 0 { scratch.append(addScratch(byteCount: bytes, at: step, "scratchpad")) }
+    case .host(let call): action = .host(call)
+    case .copy: action = .copy
+    case .conditional(let then, let otherwise):
+      let destinations = results.enumerated().map { Planner.Destination(result: $0, slot: $1) }
+      let arena = addScratch(byteCount: 0, at: step, "branches")
+      action = .conditional(
+        then: try plan(then, Array(operands.dropFirst()), destinations, arena),
+        else: try plan(otherwise, Array(operands.dropFirst()), destinations, arena))
+      scratch.append(arena)
+    case .loop(let condition, let body, let changing):
+      let arena = addScratch(byteCount: 0, at: step, "loop")
+      let predicate = addScratch(byteCount: 1, at: step, "condition")
+      var arguments = operands
+      var states: [PlanLoop.State] = []
+      for (i, result) in zip(changing, results) {
+        let source = planner.slots[result]
+        arguments[i] = planner.addSlot(
+          planner.slotGroups[result], source.type, source.name, byteCount: source.byteCount)
+        states.append(PlanLoop.State(read: arguments[i], written: result))
+      }
+      let test = try plan(condition, arguments, [Planner.Destination(result: 0, slot: predicate)], arena)
+      let work = try plan(
+        body, arguments, zip(changing, results).map { Planner.Destination(result: $0, slot: $1) }, arena)
+      action = .loop(PlanLoop(condition: test, predicate: predicate, body: work, states: states))
+      scratch += [arena, predicate]
+    }
+    return PlanInstruction(
+      action: action, operands: operands, results: results, scratch: scratch, origin: node.origin, isWide: node.isWide)
+  }
+
+  /// Plans a nested block, whose memory lies in the slot `arena` of this one.
+  private func plan(
+    _ function: GraphFunction, _ arguments: [Int], _ destinations: [Planner.Destination], _ arena: Int
+  ) throws(Diagnostic) -> Int {
+    guard function.arguments.count == arguments.count, destinations.allSatisfy({ $0.result < function.results.count })
+    else {
+      throw Diagnostic(
+        "the function '\(function.name)' does not fit where it is used", required: "\(arguments.count) arguments",
+        found: "\(function.arguments.count) arguments and \(function.results.count) results")
+    }
+    let group = planner.slotGroups[arena]
+    let (block, size) = try planner.planBlock(
+      function, arguments: arguments, destinations: destinations, arena: group)
+    planner.grow(group: group, to: size)
+    planner.grow(slot: arena, to: size)
+    return block
+  }
+}
