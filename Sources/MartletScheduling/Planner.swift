@@ -12,7 +12,6 @@ public final class Planner {
   let target: any SchedulingTarget
   private(set) var plan = ExecutionPlan()
 
-  private var kernelIndex: [StageProgram.Key: Int] = [:]
   private var contractIndex: [LibraryContract: Int] = [:]
   private var constantIndex: [ObjectIdentifier: Int] = [:]
   private var originIndex: [PlanOrigin: Int] = [:]
@@ -174,11 +173,8 @@ public final class Planner {
   // MARK: Tables
 
   func kernel(_ program: StageProgram, label: String) throws(Diagnostic) -> Int {
-    let key = program.key
-    if let number = kernelIndex[key] { return number }
-    let nest = lower(program, name: label, machine: target.machine)
+    let nest = lower(program, name: label, vectorBytes: target.machine.vectorBytes)
     plan.kernels.append(PlanKernel(program: program, nest: nest, label: label))
-    kernelIndex[key] = plan.kernels.count - 1
     return plan.kernels.count - 1
   }
 
