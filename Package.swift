@@ -131,6 +131,7 @@ let package = Package(
 
     // MARK: Tests, one target for each target above
 
+    .testTarget(name: "CMartletRuntimeTests", dependencies: ["CMartletRuntime"], swiftSettings: settings),
     /// The numeric gradient check, the operation contract, random graphs, golden files.
     .target(name: "MartletTestSupport", dependencies: ["Martlet"], path: "Tests/MartletTestSupport"),
   ]

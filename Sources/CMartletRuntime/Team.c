@@ -74,8 +74,8 @@ static struct {
 } fallback;
 
 static void *fallback_worker(void *argument) {
-  int32_t worker = (int32_t)(intptr_t)argument;
-  uint32_t seen = 0;
+  int32_t worker = (int32_t)((uintptr_t)argument & 0xffff);
+  uint32_t seen = (uint32_t)((uintptr_t)argument >> 16);
   in_region = 1;
   for (;;) {
     martlet_signal_wait(&fallback.opened, seen, worker_spins);
@@ -87,15 +87,14 @@ static void *fallback_worker(void *argument) {
 }
 
 static void fallback_parallel(region *work, int32_t workers) {
-  // The generation that a new worker starts from must be the current one, so workers are only made in the first region.
-  if (fallback.created == 0) {
-    fallback.created = 1;
-    for (int32_t i = 1; i < workers; i++) {
-      pthread_t thread;
-      if (pthread_create(&thread, NULL, fallback_worker, (void *)(intptr_t)i) != 0) break;
-      pthread_detach(thread);
-      fallback.created++;
-    }
+  if (fallback.created == 0) fallback.created = 1;
+  while (fallback.created < workers) {
+    // A worker's number, and the regions so far, in which it has no part.
+    uintptr_t start = (uintptr_t)martlet_signal_value(&fallback.opened) << 16 | (uintptr_t)fallback.created;
+    pthread_t thread;
+    if (pthread_create(&thread, NULL, fallback_worker, (void *)start) != 0) break;
+    pthread_detach(thread);
+    fallback.created++;
   }
   if (workers > fallback.created) workers = fallback.created;
   fallback.work = *work;
