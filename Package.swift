@@ -92,8 +92,7 @@ let package = Package(
       swiftSettings: settings),
     /// Kernels to steps, then memory, then an `ExecutionPlan`. Never imports operations.
     .target(
-      name: "MartletScheduling",
-      dependencies: ["MartletTensors", "MartletDiagnostics", "MartletLoopIR", "MartletGraph"],
+      name: "MartletScheduling", dependencies: ["MartletTensors", "MartletDiagnostics", "MartletLoopIR", "MartletGraph"],
       swiftSettings: settings),
 
     // MARK: Layer 6: running a plan
