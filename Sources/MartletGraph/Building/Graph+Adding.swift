@@ -37,6 +37,7 @@ extension Graph.State {
         try entry.schema.check(facts)
         let library = library
         results = try entry.operation.infer(facts, InferenceContext { library[$0]?.signature })
+        for result in results { try result.type.checkSize() }
       } catch {
         failure = error
       }
@@ -143,5 +144,23 @@ extension Schema {
   /// The number of results of a node that could not be typed.
   func poisonCount(for operandCount: Int) -> Int {
     outputs.contains { $0.kind != .one } ? max(outputs.count, 8) : outputs.count
+  }
+}
+
+extension ValueType {
+  /// The most dimensions that an array may have which Martlet computes.
+  public static let maximumRank = 8
+
+  /// Throws if this is an array that cannot exist in memory, or has more dimensions than can be computed with.
+  func checkSize() throws(Diagnostic) {
+    guard case .tensor(let type) = self, type.elementType.isComputable, let rank = type.shape.rank else { return }
+    guard rank <= Self.maximumRank else {
+      throw Diagnostic(
+        "the result has too many dimensions", found: "\(type)", hint: "at most \(Self.maximumRank) can be used")
+    }
+    guard let extents = type.shape.known else { return }
+    if Tensor.checkedByteCount(elementType: type.elementType, shape: extents) == nil {
+      throw Diagnostic("the result is too large", found: "\(type)")
+    }
   }
 }

@@ -32,7 +32,7 @@ public struct RangeOperation: Operation {
     // An extent is never negative, so that 0 ..< extent needs no maximum.
     let distance = delta > 0 ? limit - start : start - limit
     let count = distance.ceilDivided(by: delta == .min ? .max : abs(delta))
-    let length = start.known == 0 && delta == 1 && limit.isExtent ? count : count.max(0)
+    let length = start.known == 0 && delta == 1 && limit.isExtentLike ? count : count.max(0)
     var known: KnownValue?
     if let length = length.known, length <= KnownValue.maximumCount {
       known = KnownValue(vector: (0..<length).map { start + Dimension(delta) * $0 })
@@ -61,11 +61,6 @@ public struct RangeOperation: Operation {
     }
     return .compute(b.finish([result]))
   }
-}
-
-extension Dimension {
-  /// Whether the dimension is a single symbol: as the extent of some array it is not negative.
-  fileprivate var isExtent: Bool { symbol != nil }
 }
 
 /// The numbers from `start` on in steps of `delta`, as far as they lie before `limit`; scalars of one type.

@@ -1,0 +1,108 @@
+import MartletDiagnostics
+import MartletGraph
+import MartletLoopIR
+import MartletTensors
+
+/// The block of an array that starts at `begin` and has the extents `size`; an extent of −1 reaches to the end.
+public struct SliceOperation: Operation {
+  public init() {}
+  public static var schema: Schema {
+    Schema(
+      "Slice", inputs: ["input": "T", "begin": "Index", "size": "Index"], outputs: ["output": "T"],
+      types: ["T": .any, "Index": .index])
+  }
+
+  public func infer(_ operands: [Operand], _ context: InferenceContext) throws(Diagnostic) -> [Inference] {
+    let type = operands[0].elementType ?? .float32
+    let lengths = [
+      try operands[1].shape(ofRank: 1, "begin")[0].known, try operands[2].shape(ofRank: 1, "size")[0].known,
+    ]
+    guard let rank = operands[0].shape.rank ?? lengths[0] ?? lengths[1] else { return [Inference(type, .unknown)] }
+    for (name, length) in zip(["begin", "size"], lengths) {
+      if let length, length != rank {
+        throw Diagnostic("", operand: name, required: "one number for each of \(rank) dimensions", found: "\(length)")
+      }
+    }
+    let extents = operands[0].shape.dimensions
+    let begin = operands[1].elements
+    let size = operands[2].elements
+    var result: [Dimension] = []
+    for i in 0..<rank {
+      result.append(try Self.extent(of: extents?[i], from: begin?[i], size?[i], axis: i))
+    }
+    var known: KnownValue?
+    if rank == 1, let value = operands[0].known, let start = begin?[0].known, let count = result[0].known {
+      known = KnownValue(vector: Array(value.elements[start..<start + count]))
+    }
+    return [Inference(type, try Shape(result).checkedRank("begin"), known: known)]
+  }
+
+  /// The extent of the block along one axis, from what is known of the array's, the start and the size.
+  private static func extent(
+    of whole: Dimension?, from begin: Dimension?, _ size: Dimension?, axis: Int
+  ) throws(Diagnostic) -> Dimension {
+    if let start = begin?.known, start < 0 || start > whole?.known ?? start {
+      throw Diagnostic(
+        "", operand: "begin", required: "positions in the array, whose extent along axis \(axis) is \(whole ?? 0)",
+        found: "\(start)")
+    }
+    guard let size else { return .fresh() }
+    if size.known == -1 {
+      guard let whole, let begin else { return .fresh() }
+      return begin.known == 0 ? whole : whole - begin
+    }
+    if let count = size.known {
+      let end = (begin?.known ?? 0).addingReportingOverflow(count)
+      guard count >= 0, !end.overflow, end.partialValue <= whole?.known ?? end.partialValue else {
+        throw Diagnostic(
+          "", operand: "size",
+          required: "extents of 0 or more that stay within the array, whose extent along axis \(axis) is "
+            + (whole?.description ?? "?"), found: "\(count) from \(begin?.description ?? "?")")
+      }
+    }
+    return size
+  }
+
+  public func gradient(_ g: inout GradientContext) throws(Diagnostic) -> [Cotangent] {
+    let (x, begin) = (g.operands[0], g.operands[1])
+    if let start = begin.operand.integers, let whole = x.shape.known, let block = g.dy.shape.known {
+      let paddings = zip(start, zip(whole, block)).map { ($0, $1.0 - $0 - $1.1) }
+      return [.dense(pad(g.dy, paddings)), .none, .none]
+    }
+    let type = begin.elementType
+    let after = shape(of: x, type: type) - begin - shape(of: g.dy, type: type)
+    return [.dense(pad(g.dy, paddings: stack([begin, after], axis: 1))), .none, .none]
+  }
+
+  public func lowering(_ l: inout LoweringContext) throws(Diagnostic) -> Lowering {
+    let begin = try l.integers(1, "begin")
+    _ = try l.integers(2, "size")
+    let type = l.operandTypes[0]
+    var b = l.builder()
+    let result = b.map("Slice", type.elementType, l.resultShape(0)) { b, axes in
+      let indices = zip(axes, begin).map { axis, start in start == 0 ? axis : b.add(axis, b.integer(start)) }
+      return b.load(.input(0), type.elementType, at: indices)
+    }
+    return .view(b.finish([result]))
+  }
+}
+
+extension Shape {
+  /// The shape, if it does not have more dimensions than any array may have.
+  func checkedRank(_ operand: String) throws(Diagnostic) -> Shape {
+    _ = try Shape.unknown(ofRank: rank ?? 0, operand)
+    return self
+  }
+}
+
+/// The block of an array that starts at `begin` and has the extents `size`; an extent of −1 reaches to the end.
+public func slice(_ x: Output, begin: [Int], size: [Int], name: String? = nil) -> Output {
+  let type: ElementType = (begin + size).allSatisfy { Int32(exactly: $0) != nil } ? .int32 : .int64
+  func vector(_ values: [Int]) -> Output { x.graph.constant(Tensor(values, shape: [values.count], as: type)) }
+  return slice(x, begin: vector(begin), size: vector(size), name: name)
+}
+
+/// The block of an array that starts at `begin` and has the extents `size`, vectors of integers.
+public func slice(_ x: Output, begin: Output, size: Output, name: String? = nil) -> Output {
+  x.graph.addOne(SliceOperation(), [x, begin, size], name: name)
+}
