@@ -18,7 +18,7 @@ let package = Package(
   targets: [
     // MARK: C libraries: declarations and small glue only
 
-    /// Frame-pointer walks, run-time loading of OpenBLAS, oneDNN, LLVM and libgomp, and the worker team's parallel region.
+    /// The worker team, the loaders of libgomp, OpenBLAS, oneDNN, LLVM and zlib, and frame-pointer walks.
     .target(name: "CMartletRuntime"),
     /// protobuf-c, the only C library that is linked.
     .systemLibrary(name: "CProtobufC", pkgConfig: "libprotobuf-c", providers: [.apt(["libprotobuf-c-dev"])]),
@@ -92,7 +92,8 @@ let package = Package(
       swiftSettings: settings),
     /// Kernels to steps, then memory, then an `ExecutionPlan`. Never imports operations.
     .target(
-      name: "MartletScheduling", dependencies: ["MartletTensors", "MartletDiagnostics", "MartletLoopIR", "MartletGraph"],
+      name: "MartletScheduling",
+      dependencies: ["MartletTensors", "MartletDiagnostics", "MartletLoopIR", "MartletGraph"],
       swiftSettings: settings),
 
     // MARK: Layer 6: running a plan
