@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """Fails where a Swift file imports a module of this package, or of a package it depends on, that its target does not
-declare in Package.swift. Reads the output of `swift package dump-package` on standard input; run it from the top folder.
+declare in Package.swift; a test may also import what the targets that it declares may.
 
-SwiftPM itself accepts the import of whatever a dependency happens to depend on.
+Reads the output of `swift package dump-package` on standard input; run it from the top folder. SwiftPM itself accepts
+the import of whatever a dependency happens to depend on.
 """
 
 import json
@@ -32,6 +33,10 @@ def folder(target):
 def main():
     package = json.load(sys.stdin)
     declared = {target["name"]: set(dependencies(target)) for target in package["targets"]}
+    for target in package["targets"]:
+        if target["type"] == "test":
+            name = target["name"]
+            declared[name] = declared[name].union(*(declared.get(subject, set()) for subject in declared[name]))
     ours = set(declared).union(*declared.values())
     faults = []
     files = 0
