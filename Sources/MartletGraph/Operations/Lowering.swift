@@ -82,19 +82,53 @@ public struct GradientContext {
   public let upstream: [Output?]
   /// Which operands' cotangents are asked for; the others may be `.none`.
   public let isNeeded: [Bool]
+  /// The differentiation that the rule is part of, for rules that hand a part of their work back to it.
+  public let differentiator: Differentiator
 
-  public init(graph: Graph, operands: [Output], results: [Output], upstream: [Output?], isNeeded: [Bool]) {
+  public init(
+    graph: Graph, operands: [Output], results: [Output], upstream: [Output?], isNeeded: [Bool],
+    differentiator: Differentiator
+  ) {
     self.graph = graph
     self.operands = operands
     self.results = results
     self.upstream = upstream
     self.isNeeded = isNeeded
+    self.differentiator = differentiator
   }
 
   /// The cotangent of the first result, which every differentiable operation with one result has.
   public var dy: Output {
     guard let dy = upstream[0] else { preconditionFailure("a gradient rule was asked without an upstream gradient") }
     return dy
+  }
+}
+
+/// Reverse mode, as gradient rules may call it.
+public struct Differentiator: Sendable {
+  /// The gradients of `outputs`, weighted by `upstream`, with respect to `inputs`: nil where they are not connected.
+  ///
+  /// An operation whose gradient is an expression that is easier written than differentiated builds it and asks for its
+  /// gradients here.
+  public var gradients:
+    @Sendable (_ outputs: [Output], _ inputs: [Output], _ upstream: [Output]) throws(Diagnostic) -> [Output?]
+
+  /// Adds to the library of `graph` the gradient of one of its sub-graphs, and returns its name.
+  ///
+  /// Its arguments are those of the sub-graph, then the upstream gradients of the results for which `hasUpstream` is
+  /// true; its results are the gradients of the arguments for which `isNeeded` is true, zeros where they are not
+  /// connected. It computes again what it needs of the sub-graph, and obeys its custom gradient. Needed arguments and
+  /// results with upstream are floating-point; the gradient of a variable has the type of what it holds.
+  public var gradientFunction:
+    @Sendable (_ graph: Graph, _ function: FunctionName, _ hasUpstream: [Bool], _ isNeeded: [Bool]) throws(Diagnostic)
+      -> FunctionName
+
+  public init(
+    gradients: @escaping @Sendable ([Output], [Output], [Output]) throws(Diagnostic) -> [Output?],
+    gradientFunction: @escaping @Sendable (Graph, FunctionName, [Bool], [Bool]) throws(Diagnostic) -> FunctionName
+  ) {
+    self.gradients = gradients
+    self.gradientFunction = gradientFunction
   }
 }
 
