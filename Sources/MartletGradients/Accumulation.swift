@@ -35,5 +35,5 @@ func densified(_ values: Output, _ indices: Output, _ shape: Output) -> Output {
   } else {
     rows = squeeze(slice(shape, begin: [0], size: [1]), axes: [0])
   }
-  return unsortedSegmentSum(values, segments: indices, count: rows)
+  return unsortedSegmentSum(values, indices, count: rows)
 }

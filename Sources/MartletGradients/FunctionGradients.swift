@@ -52,6 +52,8 @@ private func argumentGradients(
   let found = try mode.run(
     outputs: pairs.map(\.0), upstream: pairs.map(\.1), inputs: needed, stopping: [])
   var gradients: [Output] = []
-  for (part, argument) in zip(found, needed) { gradients.append(try dense(part) ?? zeros(like: argument)) }
+  for (part, argument) in zip(found, needed) {
+    if let gradient = dense(part) { gradients.append(gradient) } else { gradients.append(try zeros(like: argument)) }
+  }
   return gradients
 }
