@@ -1,0 +1,65 @@
+import MartletGraph
+
+extension ExecutionPlan: CustomStringConvertible {
+  /// The plan as text: what comes in and goes out, then each block's instructions with the slots they use.
+  ///
+  /// ```
+  /// plan: 2 instructions, 1 kernel, arena 128 bytes, peak 192 bytes
+  /// argument %0 float32[8, 4] 'x'
+  /// variable 'w' float32[4, 2]: %1 -> %2
+  /// result %3 float32[8, 2] 'y'
+  /// block 0 'main'
+  ///   [0] MatMul 'product': library 0 wide (%0, %1) -> %4 @0..<64
+  ///   [1] Tanh 'y': kernel 0 (%4) -> %3
+  /// ```
+  public var description: String {
+    var lines = [
+      "plan: \(instructionCount) instructions, \(kernels.count) kernels, arena \(arenaBytes) bytes, peak \(peakBytes) bytes"
+    ]
+    for port in arguments { lines.append("argument %\(port.slot) \(port.type) '\(port.name)'") }
+    for variable in variables {
+      let slots = [variable.argument.map { "%\($0)" }, variable.result.map { "-> %\($0)" }].compactMap { $0 }
+      lines.append("variable '\(variable.name)' \(variable.type): \(slots.joined(separator: " "))")
+    }
+    for port in results { lines.append("result %\(port.slot) \(port.type) '\(port.name)'") }
+    for (i, slot) in slots.enumerated() {
+      if case .constant = slot.place {
+        lines.append("constant %\(i) \(slot.type.map { "\($0)" } ?? "") '\(slot.name)'")
+      }
+    }
+    for (number, block) in blocks.enumerated() {
+      lines.append("block \(number) '\(block.name)'")
+      for (i, instruction) in block.instructions.enumerated() { lines.append("  [\(i)] \(text(of: instruction))") }
+    }
+    return lines.joined(separator: "\n")
+  }
+
+  private func text(of instruction: PlanInstruction) -> String {
+    let origin = origins[instruction.origin]
+    var parts = ["\(origin.operation) '\(origin.name)': \(text(of: instruction.action))"]
+    if instruction.isWide { parts.append("wide") }
+    parts.append("(\(instruction.operands.map { "%\($0)" }.joined(separator: ", ")))")
+    if !instruction.results.isEmpty { parts.append("-> " + instruction.results.map(place).joined(separator: ", ")) }
+    if !instruction.scratch.isEmpty { parts.append("scratch " + instruction.scratch.map(place).joined(separator: ", ")) }
+    return parts.joined(separator: " ")
+  }
+
+  private func text(of action: PlanInstruction.Action) -> String {
+    switch action {
+    case .kernel(let kernel): "kernel \(kernel)"
+    case .library(let contract): "library \(contract)"
+    case .host(let call): "host \(call)"
+    case .copy: "copy"
+    case .conditional(let then, let otherwise): "if block \(then) else block \(otherwise)"
+    case .loop(let loop):
+      "while block \(loop.condition) %\(loop.predicate) do block \(loop.body) "
+        + "[\(loop.states.map { "%\($0.read) = %\($0.written)" }.joined(separator: ", "))]"
+    }
+  }
+
+  private func place(_ number: Int) -> String {
+    let slot = slots[number]
+    guard case .arena(let offset) = slot.place else { return "%\(number)" }
+    return "%\(number) @\(offset)..<\(offset + slot.byteCount)"
+  }
+}
