@@ -124,6 +124,8 @@ let package = Package(
         "MartletRewriting", "MartletGradients", "MartletPasses", "MartletFormats", "MartletVisualization",
         "MartletFrontend", "MartletScheduling", "MartletExecution", "MartletCPU",
       ], swiftSettings: settings),
+    /// The workloads of `martlet bench`, with the data that other frameworks' programs are given.
+    .target(name: "MartletWorkloads", dependencies: ["MartletTensors", "Martlet"], swiftSettings: settings),
     /// The command line.
     .executableTarget(
       name: "martlet-cli",
@@ -139,7 +141,7 @@ let package = Package(
     + [
       "MartletTensors", "MartletDiagnostics", "MartletLoopIR", "MartletGraph", "MartletOperations", "MartletRewriting",
       "MartletGradients", "MartletPasses", "MartletFormats", "MartletVisualization", "MartletFrontend",
-      "MartletScheduling", "MartletExecution", "MartletCPU", "Martlet",
+      "MartletScheduling", "MartletExecution", "MartletCPU", "Martlet", "MartletWorkloads",
     ].map { name in
       .testTarget(
         name: "\(name)Tests",
