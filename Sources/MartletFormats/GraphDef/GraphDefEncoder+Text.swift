@@ -16,9 +16,13 @@ extension GraphDefEncoder {
     func printed(_ body: () throws(WireReader.Fault) -> Void) throws {
       do { try body() } catch { throw Diagnostic("a field kept from a file cannot be printed: \(error.problem)") }
     }
+    var packed = ByteBuffer()
     func print(_ piece: Piece, of message: MessageDescriptor, depth: Int) throws {
+      packed.removeAll()
+      piece.pack(into: &packed)
       try printed { () throws(WireReader.Fault) in
-        try printer.printMessage(field(message, piece.number), piece.bytes, piece.descriptor, depth: depth, to: &buffer)
+        try printer.printMessage(
+          field(message, piece.number), packed.bytes, piece.message.pointee.descriptor, depth: depth, to: &buffer)
       }
       try flush(&buffer)
     }

@@ -5,8 +5,26 @@ import MartletDiagnostics
 ///
 /// The pieces are handed on as they come, so that a large graph is not held in memory a second time.
 struct GraphDefEncoder {
-  /// A message of the top level: the number and description of its field, and its packed bytes.
-  typealias Piece = (number: UInt32, descriptor: MessageDescriptor, bytes: UnsafeRawBufferPointer)
+  /// A message of the top level that is ready to be packed, and the number of its field.
+  struct Piece {
+    let number: UInt32
+    let message: UnsafePointer<ProtobufCMessage>
+    let byteCount: Int
+
+    /// Appends the bytes of the message.
+    func pack(into buffer: inout ByteBuffer) {
+      let target = buffer.extend(by: byteCount).assumingMemoryBound(to: UInt8.self)
+      let written = protobuf_c_message_pack(message, target)
+      precondition(written == byteCount, "libprotobuf-c wrote \(written) bytes instead of \(byteCount).")
+    }
+
+    /// Appends the message as a field: tag, length and bytes.
+    func packField(into buffer: inout ByteBuffer) {
+      buffer.append(varint: UInt64(number) << 3 | UInt64(WireType.lengthDelimited.rawValue))
+      buffer.append(varint: UInt64(byteCount))
+      pack(into: &buffer)
+    }
+  }
 
   let record: GraphDefRecord
   private let encoder = RecordEncoder(arena: MessageArena())
@@ -18,29 +36,32 @@ struct GraphDefEncoder {
   /// - Throws: A `Diagnostic` where the graph cannot be written, and what `flush` throws.
   func encode(into buffer: inout ByteBuffer, flush: (inout ByteBuffer) throws -> Void) throws {
     var total = 0
-    func append(_ number: UInt32, _ bytes: UnsafeRawBufferPointer) throws {
-      total += bytes.count + 11
-      guard total <= Int32.max else { throw GraphDefRecord.tooLarge("the graph") }
-      buffer.append(varint: UInt64(number) << 3 | 2)
-      buffer.append(varint: UInt64(bytes.count))
-      buffer.append(bytes)
+    func count(_ byteCount: Int) throws {
+      total += byteCount + 11
+      guard total <= GraphDefRecord.sizeLimit else { throw GraphDefRecord.tooLarge("the graph") }
+    }
+    try forEachNode { node in
+      try count(node.byteCount)
+      node.packField(into: &buffer)
       try flush(&buffer)
     }
-    try forEachNode { try append(1, $0.bytes) }
-    var library = ByteBuffer()
-    try forEachLibraryPiece { piece in
-      library.append(varint: UInt64(piece.number) << 3 | 2)
-      library.append(varint: UInt64(piece.bytes.count))
-      library.append(piece.bytes)
-      guard library.count <= Int32.max else { throw GraphDefRecord.tooLarge("the graph's library") }
+    if hasLibrary {
+      var library = ByteBuffer()
+      try forEachLibraryPiece { piece in
+        try count(piece.byteCount)
+        piece.packField(into: &library)
+      }
+      for field in record.otherLibraryFields { library.append(field) }
+      buffer.append(varint: 2 << 3 | UInt64(WireType.lengthDelimited.rawValue))
+      buffer.append(varint: UInt64(library.count))
+      buffer.append(library.bytes)
+      try flush(&buffer)
     }
-    for field in record.otherLibraryFields { library.append(field) }
-    if library.count > 0 { try append(2, library.bytes) }
     if record.version != 0 {
       buffer.append(varint: 3 << 3)
       buffer.append(varint: UInt64(bitPattern: Int64(record.version)))
     }
-    try withVersions { try append(4, $0.bytes) }
+    try withVersions { $0.packField(into: &buffer) }
     for field in record.otherFields { buffer.append(field) }
     try flush(&buffer)
   }
@@ -52,32 +73,27 @@ struct GraphDefEncoder {
 
   /// Calls a closure with each node.
   func forEachNode(_ body: (Piece) throws -> Void) throws {
-    for node in record.nodes {
-      try packed(1, try encoder.message(node), body)
-    }
+    for node in record.nodes { try prepare(1, try encoder.message(node), body) }
   }
 
   /// Calls a closure with each function and gradient, with numbers of fields of the library.
   func forEachLibraryPiece(_ body: (Piece) throws -> Void) throws {
-    for function in record.library { try packed(1, try encoder.message(function), body) }
-    for gradient in record.gradients { try packed(2, try encoder.message(gradient), body) }
+    for function in record.library { try prepare(1, try encoder.message(function), body) }
+    for gradient in record.gradients { try prepare(2, try encoder.message(gradient), body) }
   }
 
   /// Calls a closure with the versions where there are any.
   func withVersions(_ body: (Piece) throws -> Void) throws {
-    if let versions = record.versions { try packed(4, encoder.message(versions), body) }
+    if let versions = record.versions { try prepare(4, encoder.message(versions), body) }
   }
 
-  /// Packs a message for a closure, then frees it.
-  private func packed<Message>(
+  /// Hands a message to a closure, then frees it.
+  private func prepare<Message>(
     _ number: UInt32, _ message: UnsafeMutablePointer<Message>, _ body: (Piece) throws -> Void
   ) throws {
     defer { encoder.arena.reset() }
     let message = base(UnsafePointer(message))
-    let count = protobuf_c_message_get_packed_size(message)
-    let bytes = encoder.arena.allocate(UInt8.self, count: count)!
-    protobuf_c_message_pack(message, bytes)
-    try body((number, message.pointee.descriptor, UnsafeRawBufferPointer(start: bytes, count: count)))
+    try body(Piece(number: number, message: message, byteCount: protobuf_c_message_get_packed_size(message)))
   }
 }
 

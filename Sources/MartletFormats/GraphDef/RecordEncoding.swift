@@ -2,7 +2,8 @@ import CMartletProtos
 import MartletDiagnostics
 import MartletTensors
 
-/// Builds from records the structs that libprotobuf-c packs. They live in an arena.
+/// Builds from records the structs that libprotobuf-c packs. They live in an arena, and point to the elements of the
+/// records' tensors, so that a struct must not outlive its record.
 struct RecordEncoder {
   let arena: MessageArena
 
@@ -75,7 +76,10 @@ struct RecordEncoder {
     message.pointee.tensor_shape = try self.message(tensor.shape)
     switch tensor.values {
     case .none: break
-    case .dense(let tensor): message.pointee.tensor_content = tensor.withUnsafeBytes { data($0) }
+    case .dense(let tensor):
+      // Not copied: the record keeps the tensor, and thereby its memory, until the message is packed.
+      message.pointee.tensor_content = ProtobufCBinaryData(
+        len: tensor.byteCount, data: tensor.storage.bytes.assumingMemoryBound(to: UInt8.self))
     case .content(let bytes): message.pointee.tensor_content = bytes.withUnsafeBytes { data($0) }
     case .floats(let values):
       message.pointee.n_float_val = values.count
