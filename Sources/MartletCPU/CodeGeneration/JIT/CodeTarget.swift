@@ -1,0 +1,94 @@
+import CMartletRuntime
+import MartletDiagnostics
+
+/// The processor that code is generated for, and the work of turning a module into machine code for it.
+struct CodeTarget: @unchecked Sendable {
+  let llvm: UnsafePointer<martlet_llvm>
+  private let target: OpaquePointer
+  private let passes: String
+  /// 512, 256 or 128.
+  let vectorBits: Int
+
+  /// Throws a diagnostic where LLVM is missing or cannot generate code for this machine.
+  init() throws(Diagnostic) {
+    llvm = martlet_llvm_library()
+    guard llvm.pointee.available != 0 else {
+      throw Diagnostic(
+        "no machine code can be generated: " + String(cString: llvm.pointee.message),
+        hint: "install libllvm19 (any LLVM from 15 on will do), or name the library in MARTLET_LLVM")
+    }
+    var target: OpaquePointer?
+    var message: UnsafeMutablePointer<CChar>?
+    let failed = llvm.pointee.GetTargetFromTriple(llvm.pointee.triple, &target, &message)
+    guard failed == 0, let target else { throw Self.fault(llvm, "finding the target", message) }
+    self.target = target
+    vectorBits = Int(martlet_machine_facts().pointee.vector_bits)
+    // Since version 18 the pass by its plain name stops the process where it has not reached a fixed point.
+    let combine = llvm.pointee.major >= 18 ? "instcombine<no-verify-fixpoint>" : "instcombine"
+    passes = "function(sroa,early-cse,\(combine),simplifycfg)"
+  }
+
+  static func fault(
+    _ llvm: UnsafePointer<martlet_llvm>, _ doing: String, _ message: UnsafeMutablePointer<CChar>?
+  ) -> Diagnostic {
+    defer { if let message { llvm.pointee.DisposeMessage(message) } }
+    return Diagnostic("LLVM failed in \(doing): " + (message.map { String(cString: $0) } ?? "for no given reason"))
+  }
+
+  /// Throws what an error of LLVM's says.
+  static func check(_ llvm: UnsafePointer<martlet_llvm>, _ doing: String, _ error: OpaquePointer?) throws(Diagnostic) {
+    guard let error else { return }
+    let message = llvm.pointee.GetErrorMessage(error)
+    defer { llvm.pointee.DisposeErrorMessage(message) }
+    throw Diagnostic("LLVM failed in \(doing): " + (message.map { String(cString: $0) } ?? "for no given reason"))
+  }
+
+  /// Runs `body` with a machine of its own, which one thread may use.
+  func withMachine<Result>(_ body: (OpaquePointer) throws(Diagnostic) -> Result) throws(Diagnostic) -> Result {
+    let functions = llvm.pointee
+    guard
+      let machine = functions.CreateTargetMachine(
+        target, functions.triple, functions.cpu, functions.features, martlet_llvm_level_default,
+        martlet_llvm_relocation_pic, martlet_llvm_code_model_jit)
+    else { throw Diagnostic("LLVM has no code generator for this processor") }
+    defer { functions.DisposeTargetMachine(machine) }
+    return try body(machine)
+  }
+
+  /// Lays data out as the machine does.
+  func prepare(_ ir: IRBuilder, _ machine: OpaquePointer) {
+    let layout = llvm.pointee.CreateTargetDataLayout(machine)
+    llvm.pointee.SetModuleDataLayout(ir.module, layout)
+    llvm.pointee.DisposeTargetData(layout)
+    llvm.pointee.SetTarget(ir.module, llvm.pointee.triple)
+  }
+
+  /// Optimises a module.
+  func optimize(_ ir: IRBuilder, _ machine: OpaquePointer) throws(Diagnostic) {
+    #if DEBUG
+      var message: UnsafeMutablePointer<CChar>?
+      if llvm.pointee.VerifyModule(ir.module, martlet_llvm_return_when_broken, &message) != 0 {
+        preconditionFailure("malformed code: " + (message.map { String(cString: $0) } ?? ""))
+      }
+      llvm.pointee.DisposeMessage(message)
+    #endif
+    let options = llvm.pointee.CreatePassBuilderOptions()
+    defer { llvm.pointee.DisposePassBuilderOptions(options) }
+    try Self.check(llvm, "optimising", llvm.pointee.RunPasses(ir.module, passes, machine, options))
+  }
+
+  /// The module as an object file, or as assembly text.
+  func code(
+    _ ir: IRBuilder, _ machine: OpaquePointer, _ kind: martlet_llvm_file_type = martlet_llvm_object_file
+  ) throws(Diagnostic) -> [UInt8] {
+    var buffer: OpaquePointer?
+    var message: UnsafeMutablePointer<CChar>?
+    guard
+      llvm.pointee.TargetMachineEmitToMemoryBuffer(machine, ir.module, kind, &message, &buffer) == 0, let buffer
+    else { throw Self.fault(llvm, "generating code", message) }
+    defer { llvm.pointee.DisposeMemoryBuffer(buffer) }
+    let bytes = UnsafeRawBufferPointer(
+      start: llvm.pointee.GetBufferStart(buffer), count: llvm.pointee.GetBufferSize(buffer))
+    return [UInt8](bytes)
+  }
+}

@@ -1,0 +1,49 @@
+import CMartletRuntime
+import MartletLoopIR
+
+/// Emits nests as functions of one LLVM module.
+struct ModuleEmitter {
+  let ir: IRBuilder
+  private let zeros: IRValue
+  private let signature: IRType
+  private let attributes: [OpaquePointer]
+
+  /// - Parameter vectorBits: The width of vector registers to use.
+  init(_ llvm: UnsafePointer<martlet_llvm>, name: String, vectorBits: Int) {
+    let ir = IRBuilder(llvm, moduleName: name)
+    self.ir = ir
+    let zeroType: IRType = llvm.pointee.ArrayType(ir.int64, UInt32(Self.greatestLanes))!
+    zeros = llvm.pointee.AddGlobal(ir.module, zeroType, "zeros")!
+    llvm.pointee.SetInitializer(zeros, ir.zero(zeroType))
+    llvm.pointee.SetGlobalConstant(zeros, 1)
+    llvm.pointee.SetLinkage(zeros, martlet_llvm_private_linkage)
+    llvm.pointee.SetAlignment(zeros, 64)
+    signature = ir.functionType(ir.void, [ir.pointer, ir.pointer, ir.pointer, ir.pointer, ir.int64, ir.int64])
+    func attribute(_ name: String) -> OpaquePointer {
+      let kind = llvm.pointee.GetEnumAttributeKindForName(name, name.utf8.count)
+      return llvm.pointee.CreateEnumAttribute(ir.context, kind, 0)!
+    }
+    func attribute(_ key: String, _ value: String) -> OpaquePointer {
+      llvm.pointee.CreateStringAttribute(ir.context, key, UInt32(key.utf8.count), value, UInt32(value.utf8.count))!
+    }
+    // Without a preference LLVM uses only half of a 512-bit register.
+    attributes = [attribute("nounwind"), attribute("prefer-vector-width", "\(vectorBits)")]
+  }
+
+  /// The most lanes a loop can have.
+  static let greatestLanes = 64
+
+  /// Emits one phase as a function with this name.
+  func emit(_ phase: NestPhase, of nest: Nest, _ facts: NestFacts, name: String) {
+    let function: IRValue = ir.llvm.pointee.AddFunction(ir.module, name, signature)!
+    for attribute in attributes { ir.llvm.pointee.AddAttributeAtIndex(function, UInt32.max, attribute) }
+    FunctionEmitter(nest, facts, function: function, zeros: zeros, ir).emit(phase)
+  }
+
+  /// The module as LLVM's text.
+  var text: String {
+    let characters: UnsafeMutablePointer<CChar> = ir.llvm.pointee.PrintModuleToString(ir.module)!
+    defer { ir.llvm.pointee.DisposeMessage(characters) }
+    return String(cString: characters)
+  }
+}

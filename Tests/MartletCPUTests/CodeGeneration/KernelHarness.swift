@@ -1,0 +1,60 @@
+import CMartletRuntime
+import MartletCPU
+import MartletLoopIR
+import MartletTensors
+
+/// Compiles nests that tests write by hand and runs them on plain memory.
+enum KernelHarness {
+  private static let sharedCompiler = Result { try NestCompiler() }
+  static var compiler: NestCompiler { get throws { try sharedCompiler.get() } }
+
+  /// Runs every phase over all its iterations, in `pieces` calls, and returns what the status says at the end.
+  @discardableResult
+  static func run(
+    _ kernel: CompiledKernel, _ slots: [UnsafeMutableRawPointer], parameters: [Int64] = [0], pieces: Int = 1
+  ) -> martlet_status {
+    var status = martlet_status()
+    let scratch = UnsafeMutableRawPointer.allocate(byteCount: kernel.scratchBytes + 64, alignment: 64)
+    defer { scratch.deallocate() }
+    let addresses: [UnsafeMutablePointer<UInt8>?] = slots.map { $0.assumingMemoryBound(to: UInt8.self) }
+    for phase in kernel.phases {
+      for piece in 0..<pieces {
+        let (begin, end) = (phase.extent * piece / pieces, phase.extent * (piece + 1) / pieces)
+        phase.function(
+          parameters, addresses, &status, scratch.assumingMemoryBound(to: UInt8.self), Int64(begin), Int64(end))
+      }
+    }
+    return status
+  }
+
+  /// Runs a nest whose slots are these arrays, which receive what it stores.
+  static func run<T>(_ nest: Nest, _ array: inout [T]) throws -> martlet_status {
+    let kernel = try compiler.compile([nest])[0]
+    return array.withUnsafeMutableBytes { run(kernel, [$0.baseAddress!]) }
+  }
+
+  /// A nest that computes `count` elements of the last buffer from those at the same index of the others.
+  static func elementwise(
+    _ inputs: [ElementType], _ output: ElementType, counts: [Int], lanes: [Int],
+    _ body: (inout ScalarBuilder, [Scalar]) -> Scalar
+  ) -> Nest {
+    var b = ScalarBuilder()
+    var phases: [NestPhase] = []
+    let greatest = counts.max() ?? 0
+    let buffers =
+      (inputs + [output]).enumerated().map {
+        NestBuffer(.slot($0.offset), $0.element, greatest, isWritten: $0.offset == inputs.count)
+      }
+    for (number, (count, lanes)) in zip(counts, lanes).enumerated() {
+      let axis = b.axis(2 * number + 1)
+      let loads = inputs.enumerated().map { b.load(.input($0.offset), $0.element, at: [axis]) }
+      let value = body(&b, loads)
+      let store = NestStatement.store(buffer: inputs.count, index: axis.id, value: value.id, condition: .none)
+      let loop = NestLoop(
+        axis: 2 * number + 1, extent: count, mark: lanes == 1 ? .serial : .vector(lanes), body: [store])
+      phases.append(NestPhase(axis: 2 * number, extent: 1, grain: 1, body: [.loop(loop)]))
+    }
+    return Nest(
+      name: "elementwise", scalars: b.arena, buffers: buffers, registers: [], phases: phases, scratchBytes: 0)
+  }
+}

@@ -1,0 +1,148 @@
+import MartletCPU
+import MartletLoopIR
+import MartletTensors
+import Testing
+
+/// Every operation on every type, as a scalar and as a vector with all kinds of remainder, against the evaluator.
+struct ScalarOperationTests {
+  static let types: [ElementType] = [.float32, .float64, .int32, .int64, .uint8, .bool]
+  static let unary: [ScalarOperation] = [
+    .negate, .absolute, .sign, .not, .floor, .ceil, .round, .sqrt, .rsqrt, .reciprocal, .exp, .expm1, .log, .log1p,
+    .sin, .cos, .tan, .tanh, .sigmoid, .erf, .isNaN, .isInfinite, .isFinite,
+  ]
+  static let binary: [ScalarOperation] = [
+    .add, .subtract, .multiply, .divide, .floorDivide, .floorModulo, .minimum, .maximum, .power, .equal, .notEqual,
+    .less, .lessEqual, .and, .or, .xor, .shiftLeft, .shiftRightLogical,
+  ]
+  static let floatOnly: Set<ScalarOperation> = [
+    .sqrt, .rsqrt, .exp, .expm1, .log, .log1p, .sin, .cos, .tan, .tanh, .sigmoid, .erf,
+  ]
+  static let integerOnly: Set<ScalarOperation> = [.not, .and, .or, .xor, .shiftLeft, .shiftRightLogical]
+  static let tests: Set<ScalarOperation> = [
+    .isNaN, .isInfinite, .isFinite, .equal, .notEqual, .less, .lessEqual,
+  ]
+  /// Results of these are close, not equal, to the evaluator's: how many units in the last place they may be away.
+  static let tolerance: [ScalarOperation: UInt64] = [
+    .rsqrt: 1, .exp: 1, .expm1: 2, .log: 1, .log1p: 2, .sin: 2, .cos: 2, .tan: 2, .tanh: 2, .sigmoid: 2, .erf: 2,
+    .power: 1,
+  ]
+
+  static func isDefined(_ operation: ScalarOperation, _ type: ElementType) -> Bool {
+    type.isFloatingPoint ? !integerOnly.contains(operation) : !floatOnly.contains(operation)
+  }
+
+  /// Values of a type, as lanes of the evaluator.
+  static func samples(_ type: ElementType) -> [UInt64] {
+    switch type {
+    case .float32:
+      let values: [Float] = [
+        0, -0.0, 1, -1, 0.5, -0.5, 1.5, 2.5, -2.5, 3, -7.25, 100, 1e-3, .pi, 88, -104, 1e10, -3e38, .infinity,
+        -.infinity, .nan, .leastNonzeroMagnitude, -.leastNormalMagnitude / 2, 16_777_215, 0x1p31, -0x1p31, 0x1p63,
+      ]
+      return values.map { Double($0).bitPattern }
+    case .float64:
+      let values: [Double] = [
+        0, -0.0, 1, -1, 0.5, -0.5, 1.5, 2.5, -2.5, 3, -7.25, 100, 1e-3, .pi, 709, -745, 1e10, -1e308, .infinity,
+        -.infinity, .nan, .leastNonzeroMagnitude, -.leastNormalMagnitude / 2, 0x1p53 + 2, 0x1p31, -0x1p63, 0x1p63,
+      ]
+      return values.map(\.bitPattern)
+    case .int32:
+      return [0, 1, -1, 2, -2, 3, 7, -7, 10, 31, 32, 33, 255, -256, 65_537, Int(Int32.max), Int(Int32.min)]
+        .map { UInt64(bitPattern: Int64($0)) }
+    case .int64:
+      return [0, 1, -1, 2, -2, 3, 7, -7, 10, 63, 64, 65, 255, 1 << 31, -(1 << 32), .max, .min]
+        .map { UInt64(bitPattern: $0) }
+    case .uint8: return [0, 1, 2, 3, 5, 7, 8, 9, 10, 100, 127, 128, 200, 254, 255]
+    default: return [0, 1]
+    }
+  }
+
+  static func write(_ lanes: [UInt64], _ type: ElementType) -> [UInt8] {
+    lanes.flatMap { lane in
+      withUnsafeBytes(of: ScalarEvaluator.bits(lane: lane, type)) { Array($0.prefix(type.byteWidth)) }
+    }
+  }
+
+  static func read(_ bytes: [UInt8], _ type: ElementType, _ index: Int) -> UInt64 {
+    var bits: Int64 = 0
+    withUnsafeMutableBytes(of: &bits) {
+      $0.copyBytes(from: bytes[index * type.byteWidth..<(index + 1) * type.byteWidth])
+    }
+    return ScalarEvaluator.lane(bits: bits, type)
+  }
+
+  static func isClose(_ x: UInt64, _ y: UInt64, _ type: ElementType, tolerance: UInt64) -> Bool {
+    if x == y { return true }
+    guard type.isFloatingPoint else { return false }
+    let (x, y) = (Double(bitPattern: x), Double(bitPattern: y))
+    if x.isNaN || y.isNaN { return x.isNaN && y.isNaN }
+    if x.sign != y.sign { return false }
+    if type == .float32 {
+      let (a, b) = (Float(x).bitPattern, Float(y).bitPattern)
+      return (a > b ? a - b : b - a) <= tolerance
+    }
+    let (a, b) = (x.bitPattern, y.bitPattern)
+    return (a > b ? a - b : b - a) <= tolerance
+  }
+
+  /// Runs `operation` over `inputs` cut to several lengths and compares each element with the evaluator's.
+  func check(
+    _ operation: ScalarOperation, _ result: ElementType, from operand: ElementType, _ inputs: [[UInt64]]
+  ) throws {
+    let count = inputs[0].count
+    let tolerance = operand.isFloatingPoint ? Self.tolerance[operation] ?? 0 : 0
+    let counts = [count, 0, 1, 15, 16, 17, 33, count].map { min($0, count) }
+    for (width, count) in zip([1, 16, 16, 16, 16, 16, 16, 16], counts) {
+      let nest = KernelHarness.elementwise(
+        Array(repeating: operand, count: inputs.count), result, counts: [count], lanes: [width]
+      ) { b, loads in
+        let row = ScalarRow(operation, result, loads.map(\.id))
+        return Scalar(b.arena.intern(row), result)
+      }
+      let kernel = try KernelHarness.compiler.compile([nest])[0]
+      var memory = inputs.map { Self.write($0, operand) } + [Array(repeating: 0xA5, count: inputs[0].count * 8)]
+      let pointers = memory.indices.map { i in memory[i].withUnsafeMutableBytes { $0.baseAddress! } }
+      withExtendedLifetime(memory) { _ = KernelHarness.run(kernel, pointers) }
+      var (x, y, z) = (inputs[0], inputs.count > 1 ? inputs[1] : [0], [UInt64(0)])
+      var expected = Array(repeating: UInt64(0), count: inputs[0].count)
+      ScalarEvaluator.evaluate(
+        operation, result, from: operand, into: &expected, count: count, &x, &y, &z)
+      let stored = memory[inputs.count]
+      for i in 0..<count {
+        let found = Self.read(stored, result, i)
+        #expect(
+          Self.isClose(found, expected[i], result, tolerance: tolerance),
+          "\(operation) \(operand) lanes \(width) count \(count) at \(i): \(inputs.map { $0[i] }): \(found), not \(expected[i])"
+        )
+      }
+      #expect(stored[(count * result.byteWidth)...].allSatisfy { $0 == 0xA5 }, "\(operation) writes beyond \(count)")
+    }
+  }
+
+  @Test(arguments: types) func unaryOperations(_ type: ElementType) throws {
+    for operation in Self.unary where Self.isDefined(operation, type) {
+      var samples = Self.samples(type)
+      while samples.count < 40 { samples += samples }
+      try check(operation, Self.tests.contains(operation) ? .bool : type, from: type, [samples])
+    }
+  }
+
+  @Test(arguments: types) func binaryOperations(_ type: ElementType) throws {
+    let samples = Self.samples(type)
+    var x = samples.flatMap { value in samples.map { _ in value } }
+    var y = samples.flatMap { _ in samples }
+    while x.count < 40 { (x, y) = (x + x, y + y) }
+    for operation in Self.binary where Self.isDefined(operation, type) {
+      try check(operation, Self.tests.contains(operation) ? .bool : type, from: type, [x, y])
+    }
+  }
+
+  @Test(arguments: types, types) func casts(_ source: ElementType, _ target: ElementType) throws {
+    var samples = Self.samples(source)
+    while samples.count < 40 { samples += samples }
+    try check(.cast, target, from: source, [samples])
+    if source.byteWidth == target.byteWidth, source != .bool || target != .uint8 {
+      try check(.bitcast, target, from: source, [samples])
+    }
+  }
+}
