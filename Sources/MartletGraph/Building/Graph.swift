@@ -23,6 +23,8 @@ public final class Graph: @unchecked Sendable {
     var fixedSite: BuildSite?
     /// The name that nodes get while a rewrite puts them in a node's place.
     var replacementName: String?
+    /// How many streams of random numbers have been given out.
+    var randomStreams = 0
     /// The sub-graph that a closure is building; it takes what is added meanwhile.
     var inner: Graph?
     /// For a sub-graph under construction, what it uses of the graph around it.
@@ -36,6 +38,7 @@ public final class Graph: @unchecked Sendable {
     state = State()
     state.storage = storage
     state.library = library
+    state.randomStreams = storage.nodeCount
   }
 
   func read<R>(_ body: (borrowing State) -> R) -> R {
@@ -98,6 +101,17 @@ public final class Graph: @unchecked Sendable {
   /// Puts `new` in the place of `old` for all who use or fetch it.
   public func forward(_ old: Output, to new: Output) { write { $0.storage.forward(old.id, to: new.id) } }
 
+  /// A number for the stream of an operation's random numbers, given out once in this graph and its sub-graphs, in the
+  /// order of the calls.
+  public func nextRandomStream() -> Int {
+    var graph = innermost
+    while let outer = graph.read({ $0.capture?.outer }) { graph = outer }
+    return graph.write { state in
+      state.randomStreams += 1
+      return state.randomStreams
+    }
+  }
+
   /// Adds a sub-graph and returns its name, made unique.
   public func add(_ function: GraphFunction) -> FunctionName { write { $0.library.add(function) } }
 
@@ -154,6 +168,7 @@ public final class Graph: @unchecked Sendable {
     read { state in
       let copy = Graph(state.storage, library: state.library)
       copy.state.diagnostics = state.diagnostics
+      copy.state.randomStreams = max(state.randomStreams, copy.state.randomStreams)
       return copy
     }
   }

@@ -51,12 +51,12 @@ public struct OnesLike: Elementwise {
 }
 
 /// An array of this shape in which every element is `value`, a scalar.
-public func fill(_ shape: [Int], _ value: Output, name: String? = nil) -> Output {
-  fill(value.vector(shape), value, name: name)
+public func fill(_ shape: [Int], with value: Output, name: String? = nil) -> Output {
+  fill(value.vector(shape), with: value, name: name)
 }
 
 /// An array, of the shape that a vector gives, in which every element is `value`, a scalar.
-public func fill(_ shape: Output, _ value: Output, name: String? = nil) -> Output {
+public func fill(_ shape: Output, with value: Output, name: String? = nil) -> Output {
   value.graph.addOne(Fill(), [shape, value], name: name)
 }
 

@@ -91,7 +91,7 @@ public struct GatherV2: Operation {
     var batches = extents.integer(1)
     if batch > 0 {
       let batchShape = extents[..<batch]
-      batches = size(of: fill(batchShape, extents.integer(0)))
+      batches = size(of: fill(batchShape, with: extents.integer(0)))
       let offsets = cast(range(extents.integer(0), batches) * extent, to: indices.elementType)
       let ones = g.graph.constant([Int](repeating: 1, count: count))
       segments = indices + reshape(offsets, to: concat([batchShape, ones], axis: 0))

@@ -1,4 +1,7 @@
 import MartletGraph
 
 /// Variables and effects.
-let stateOperations: [any Operation.Type] = []
+let stateOperations: [any Operation.Type] = [
+  VarHandleOp.self, ReadVariableOp.self, VarIsInitializedOp.self, AssignVariableOp.self, AssignAddVariableOp.self,
+  AssignSubVariableOp.self, NoOp.self, Assert.self,
+]
