@@ -6,4 +6,8 @@ let networkOperations: [any Operation.Type] = [
   Elu.self, EluGrad.self, Selu.self, SeluGrad.self,
   BiasAdd.self, BiasAddGrad.self, Softmax.self, LogSoftmax.self,
   SoftmaxCrossEntropyWithLogits.self, SparseSoftmaxCrossEntropyWithLogits.self,
+  Conv2D.self, Conv2DBackpropInput.self, Conv2DBackpropFilter.self,
+  DepthwiseConv2dNative.self, DepthwiseConv2dNativeBackpropInput.self, DepthwiseConv2dNativeBackpropFilter.self,
+  MaxPool.self, MaxPoolGrad.self, MaxPoolGradGrad.self, AvgPool.self, AvgPoolGrad.self,
+  FusedBatchNormV3.self, FusedBatchNormGradV3.self,
 ]
