@@ -51,8 +51,36 @@ extension Graph {
       name: outermost.add(function), signature: function.signature, captures: captures.map(\.outer))
   }
 
+  /// Gives a function that was built from a closure the further captures of another, which was built with the captures
+  /// of the first; so both take one list of arguments.
+  public func widen(_ built: BuiltFunction, to captures: [Output]) -> BuiltFunction {
+    guard captures.count > built.captures.count else { return built }
+    var result = built
+    result.captures = captures
+    updateFunction(built.name) { function in
+      let inner = Graph(function.body)
+      for value in captures[built.captures.count...] {
+        let argument = Argument(index: function.arguments.count, type: value.type)
+        function.arguments.append(inner.addOne(argument, name: "captured").id)
+      }
+      function.body = inner.storage
+      result.signature = function.signature
+    }
+    return result
+  }
+
+  /// Changes a sub-graph in the library.
+  ///
+  /// - Precondition: There is one of this name.
+  public func updateFunction(_ name: FunctionName, _ change: (inout GraphFunction) -> Void) {
+    let target = innermost
+    guard var function = target.library[name] else { preconditionFailure("there is no function \(name)") }
+    change(&function)
+    target.write { $0.library.replace(function) }
+  }
+
   /// The sub-graph that is being built from a closure right now, or this graph.
-  var innermost: Graph {
+  public var innermost: Graph {
     var graph = self
     while let inner = graph.read({ $0.inner }) { graph = inner }
     return graph
