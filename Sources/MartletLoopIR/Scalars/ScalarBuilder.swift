@@ -12,7 +12,8 @@ import MartletTensors
 ///
 /// Rows are simplified as they are added; see `ScalarSimplifier`.
 public struct ScalarBuilder: Sendable {
-  public private(set) var arena: ScalarArena
+  /// The rows so far. Rows that are interned here directly stay as they are.
+  public var arena: ScalarArena
   private var simplifier = ScalarSimplifier()
 
   public init(_ arena: ScalarArena = ScalarArena()) { self.arena = arena }
@@ -162,6 +163,9 @@ public struct ScalarBuilder: Sendable {
     let id = simplifier.intern(row, in: &arena)
     return Scalar(id, row.type)
   }
+
+  /// The row for an affine form, quotients and remainders of the same division put together.
+  mutating func simplified(_ form: AffineForm) -> ScalarID { simplifier.affine(form, in: &arena) }
 
   /// The values that an integer scalar can have, as far as the axes' extents and its operations tell.
   mutating func range(of scalar: ScalarID) -> ScalarRange { simplifier.range(of: scalar, in: arena) }

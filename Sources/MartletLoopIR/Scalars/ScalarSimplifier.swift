@@ -56,6 +56,9 @@ struct ScalarSimplifier: Sendable {
 
   /// The address of the simplest row equal to `row`, added to `arena` where it is new.
   mutating func intern(_ row: ScalarRow, in arena: inout ScalarArena) -> ScalarID {
+    if row.operation == .axis, axisExtents.indices.contains(Int(row.payload)), axisExtents[Int(row.payload)] == 1 {
+      return constant(0, .int64, in: &arena)
+    }
     if let folded = fold(row, in: &arena) { return folded }
     if row.operation == .load { return load(row, in: &arena) }
     let row = ordered(row, in: arena)
