@@ -1,9 +1,7 @@
 import MartletLoopIR
 
-extension StageProgram {
-  func inPlaceCandidates(output: Int) -> [Int] { [] }
-}
-
+/// The nest of a kernel under the schedule that fixed estimates choose for it.
 func lower(_ program: StageProgram, name: String, vectorBytes: Int) -> Nest {
-  Nest(name: name, scalars: program.scalars, buffers: [], registers: [], phases: [], scratchBytes: 0)
+  let machine = MachineShape(vectorBytes: vectorBytes)
+  return MartletLoopIR.lower(program, .default(for: program, machine: machine), for: machine, name: name)
 }

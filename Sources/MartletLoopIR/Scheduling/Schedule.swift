@@ -1,0 +1,60 @@
+/// How the stages of a program are run: a value beside the program, to be compared, hashed, printed and tuned.
+public struct Schedule: Hashable, Sendable {
+  /// A long reduction with few results, run as `chunks` partial reductions that are merged afterwards.
+  public struct Split: Hashable, Sendable {
+    /// The stage, numbered as in the program before any split.
+    public var stage: Int
+    /// Which of the reduced axes is cut.
+    public var axis: Int
+    public var chunks: Int
+    public init(stage: Int, axis: Int, chunks: Int) { (self.stage, self.axis, self.chunks) = (stage, axis, chunks) }
+  }
+
+  /// Where vector lanes come from.
+  public enum Vector: Hashable, Sendable {
+    /// Iterations one by one; nothing is vectorised.
+    case none
+    /// Lanes run along an axis that the stages of the group share: number `dimension` of the shared axes after those that can
+    /// be are collapsed into one. A phase's iteration takes `block` of its indices.
+    case shared(dimension: Int, lanes: Int, block: Int)
+    /// Lanes run along an axis that each stage has to itself, within an iteration.
+    case own(lanes: Int)
+  }
+
+  /// Consecutive stages that run in one loop over the leading axes that they share.
+  public struct Group: Hashable, Sendable {
+    /// The stages, numbered after the splits.
+    public var stages: Range<Int>
+    /// The number of leading axes of the results that are shared.
+    public var shared: Int
+    public var vector: Vector
+    /// The fewest iterations of the phase that are worth a worker of their own.
+    public var grain: Int
+
+    public init(stages: Range<Int>, shared: Int, vector: Vector = .none, grain: Int = 1) {
+      (self.stages, self.shared, self.vector, self.grain) = (stages, shared, vector, grain)
+    }
+  }
+
+  public var splits: [Split]
+  public var groups: [Group]
+
+  public init(splits: [Split] = [], groups: [Group]) { (self.splits, self.groups) = (splits, groups) }
+}
+
+extension Schedule: CustomStringConvertible {
+  public var description: String {
+    let cuts = splits.map { "split s\($0.stage) axis \($0.axis) into \($0.chunks)" }
+    let runs = groups.map { group in
+      let vector =
+        switch group.vector {
+        case .none: "scalar"
+        case .shared(let dimension, let lanes, let block): "vector(\(lanes)) along shared \(dimension) by \(block)"
+        case .own(let lanes): "vector(\(lanes)) inside"
+        }
+      return "run s\(group.stages.lowerBound)...s\(group.stages.upperBound - 1) over \(group.shared) shared axes, "
+        + "\(vector), grain \(group.grain)"
+    }
+    return (cuts + runs).joined(separator: "\n") + "\n"
+  }
+}
