@@ -15,6 +15,8 @@ public protocol Operation: Sendable {
 
   /// The attributes by their names on the wire.
   static var attributeTable: AttributeTable<Self> { get }
+  /// All attributes with their values; by default those of the table.
+  var attributes: AttributeList { get }
 
   /// The types of the results, and what is known of small integer results.
   ///

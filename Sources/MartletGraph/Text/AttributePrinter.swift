@@ -14,7 +14,7 @@ struct AttributePrinter {
     case .type(let type): type.name
     case .shape(let shape): "shape\(Self.print(shape))"
     case .tensor(let constant): print(constant.tensor)
-    case .function(let name): "@\(Self.quote(Array(name.utf8)))"
+    case .function(let name): "@\(Self.name(name))"
     case .list(let items): "[\(items.map(print).joined(separator: ", "))]"
     case .opaque(let bytes): "bytes \(Self.quote(bytes))"
     }

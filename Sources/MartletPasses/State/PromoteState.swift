@@ -1,6 +1,7 @@
 import MartletDiagnostics
 import MartletGraph
 import MartletOperations
+import MartletRewriting
 import MartletTensors
 
 /// Makes variables values: reading gives the current value, an assignment makes the next one, branches and loops carry
@@ -8,8 +9,11 @@ import MartletTensors
 ///
 /// Effects take place in the order of the nodes, which their control edges agree with. After this pass nodes have no
 /// control edges; nodes that must run although nobody uses their results are targets of their function.
-public struct PromoteState: Sendable {
+public struct PromoteState: Pass {
+  public let name = "PromoteState"
   public init() {}
+
+  public func run(_ program: Program, _ context: inout PassContext) throws -> Program { try run(program) }
 
   /// - Parameter program: main's arguments and results are feeds and fetches alone.
   /// - Throws: a diagnostic that names the node, where a variable is used in a way that cannot be promoted.

@@ -1,0 +1,147 @@
+import MartletDiagnostics
+import MartletGraph
+import MartletLoopIR
+import MartletTensors
+
+/// Decides which nodes of a function become one kernel.
+///
+/// A walk from users to operands puts a node into the group of its users if all of them are in one group, so that no cycle
+/// can come about; values that are also results of the function become further outputs of the kernel. Then:
+/// - a reshape at a group's edge leaves it: outside it is an alias and costs nothing;
+/// - a node of almost no cost that reads at most scalars is repeated in every group that uses it.
+struct KernelGrouping {
+  /// What a node is to the grouping.
+  enum Role {
+    /// Can be part of a kernel.
+    case stages(StageProgram)
+    /// Is an alias when it stands alone, index arithmetic inside a kernel.
+    case reshape(StageProgram)
+    /// Is repeated in each kernel that uses it; outside, it is what it was.
+    case repeated(StageProgram)
+    /// Library calls, host code, control flow, arguments, large constants.
+    case barrier
+  }
+
+  /// The bound on the scalars of one kernel.
+  static let maximumRows = 2000
+
+  let body: GraphStorage
+  let order: [NodeID]
+  private(set) var roles: [Role]
+  /// For each node the root of its group; nil for a barrier or an alias.
+  private(set) var root: [NodeID?]
+  private var users: [[NodeID]]
+  private var isResult: [Bool]
+  /// Where each node stands in the order.
+  private var positions: [Int]
+  private let resultValues: Set<ValueID>
+  private var rowCounts: [Int]
+
+  private let isFusing: Bool
+
+  init(_ function: GraphFunction, roles: [Role], isFusing: Bool = true) {
+    self.isFusing = isFusing
+    body = function.body
+    order = function.body.topologicalOrder(results: function.results, targets: function.targets)
+    self.roles = roles
+    let count = function.body.nodeCount
+    root = Array(repeating: nil, count: count)
+    users = Array(repeating: [], count: count)
+    isResult = Array(repeating: false, count: count)
+    rowCounts = Array(repeating: 0, count: count)
+    positions = Array(repeating: 0, count: count)
+    for (i, node) in order.enumerated() { positions[Int(node.index)] = i }
+    resultValues = Set(function.results.map { function.body.resolve($0) })
+    for result in function.results { isResult[Int(body.producer(of: body.resolve(result)).index)] = true }
+    for node in order {
+      for operand in body.operands(of: node) {
+        let producer = Int(body.producer(of: operand).index)
+        if users[producer].last != node { users[producer].append(node) }
+      }
+    }
+    assign()
+    peelReshapes()
+  }
+
+  /// The nodes of each group, members in topological order, by root.
+  func members() -> [NodeID: [NodeID]] {
+    var result: [NodeID: [NodeID]] = [:]
+    for node in order {
+      if let root = root[Int(node.index)] { result[root, default: []].append(node) }
+    }
+    return result
+  }
+
+  /// Whether a value of the node must be visible outside its group.
+  func isVisible(_ node: NodeID) -> Bool {
+    let own = root[Int(node.index)]
+    return isResult[Int(node.index)] || users[Int(node.index)].contains { root[Int($0.index)] != own }
+  }
+
+  /// Whether a value is a result of the function, or used by a node that is not in the group of `root`.
+  func isValueUsed(_ value: ValueID, outside root: NodeID) -> Bool {
+    if resultValues.contains(value) { return true }
+    return users[Int(body.producer(of: value).index)].contains {
+      self.root[Int($0.index)] != root && body.operands(of: $0).contains(value)
+    }
+  }
+
+  /// Whether a repeated node must exist by itself, too.
+  func isUsedOutsideKernels(_ node: NodeID) -> Bool {
+    isResult[Int(node.index)]
+      || users[Int(node.index)].contains { root[Int($0.index)] == nil && !isRepeated($0) }
+  }
+
+  /// The given nodes in topological order.
+  func inOrder(_ nodes: Set<NodeID>) -> [NodeID] {
+    nodes.sorted { positions[Int($0.index)] < positions[Int($1.index)] }
+  }
+
+  private mutating func assign() {
+    for node in order.reversed() {
+      let i = Int(node.index)
+      let program: StageProgram
+      let isAlias: Bool
+      switch roles[i] {
+      case .barrier, .repeated: continue
+      case .stages(let stages): (program, isAlias) = (stages, false)
+      case .reshape(let stages): (program, isAlias) = (stages, true)
+      }
+      let rows = program.scalars.count
+      if let group = commonGroup(of: node), rowCounts[Int(group.index)] + rows <= Self.maximumRows,
+        !(isAlias && isResult[i])
+      {
+        root[i] = group
+        rowCounts[Int(group.index)] += rows
+      } else if !isAlias {
+        root[i] = node
+        rowCounts[i] = rows
+      }
+    }
+  }
+
+  /// The one group that all users of a node are in.
+  private func commonGroup(of node: NodeID) -> NodeID? {
+    guard isFusing else { return nil }
+    var group: NodeID?
+    for user in users[Int(node.index)] {
+      guard let next = root[Int(user.index)], group == nil || group == next else { return nil }
+      group = next
+    }
+    return group
+  }
+
+  /// Takes reshapes out of groups where what they reshape comes from outside.
+  private mutating func peelReshapes() {
+    for node in order {
+      let i = Int(node.index)
+      guard case .reshape = roles[i], let own = root[i] else { continue }
+      let producer = body.producer(of: body.operands(of: node)[0])
+      if root[Int(producer.index)] != own, !isRepeated(producer) { root[i] = nil }
+    }
+  }
+
+  private func isRepeated(_ node: NodeID) -> Bool {
+    if case .repeated = roles[Int(node.index)] { true } else { false }
+  }
+}
