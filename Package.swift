@@ -101,8 +101,10 @@ let package = Package(
     /// Backends, bound plans, plan instances, runs and their trace.
     .target(
       name: "MartletExecution",
-      dependencies: ["MartletTensors", "MartletDiagnostics", "MartletLoopIR", "MartletGraph", "MartletScheduling"],
-      swiftSettings: settings),
+      dependencies: [
+        "CMartletRuntime", "MartletTensors", "MartletDiagnostics", "MartletLoopIR", "MartletGraph",
+        "MartletScheduling",
+      ], swiftSettings: settings),
 
     // MARK: Layer 7: devices
 

@@ -144,6 +144,11 @@ struct BlockBuilder {
     _ program: StageProgram, _ label: String, _ ids: [ValueID], _ outputs: [ValueID],
     _ results: [(type: TensorType, byteCount: Int, name: String)], _ origin: Int, _ row: Int
   ) throws(Diagnostic) {
+    guard program.inputs.count == ids.count, program.outputs.count == outputs.count else {
+      throw Diagnostic(
+        "the lowering does not fit the operation", required: "\(ids.count) operands and \(outputs.count) results",
+        found: "\(program.inputs.count) inputs and \(program.outputs.count) outputs")
+    }
     let kernel = try planner.kernel(program, label: label)
     let numbers = draft.add(
       .kernel(kernel), operands: try operands(ids), results: results, origin: origin, row: row,

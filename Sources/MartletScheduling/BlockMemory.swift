@@ -104,7 +104,7 @@ struct BlockMemory {
     case .copy: return node.operands
     case .kernel(let kernel):
       guard let output = node.results.firstIndex(of: result) else { return [] }
-      return planner.plan.kernels[kernel].program.inPlaceCandidates(output: output).map { node.operands[$0] }
+      return planner.inPlaceCandidates[kernel][output].map { node.operands[$0] }
     case .conditional(let then, let otherwise):
       // Where one branch hands an operand on, nothing has to be copied in it.
       guard let output = node.results.firstIndex(of: result) else { return [] }

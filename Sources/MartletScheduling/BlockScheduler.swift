@@ -88,7 +88,7 @@ struct BlockScheduler {
     case .conditional: return true
     case .kernel(let kernel):
       guard let output = node.results.firstIndex(of: result) else { return false }
-      let candidates = planner.plan.kernels[kernel].program.inPlaceCandidates(output: output)
+      let candidates = planner.inPlaceCandidates[kernel][output]
       return node.operands.indices.allSatisfy { node.operands[$0] != old || candidates.contains($0) }
     case .library, .host, .loop: return false
     }

@@ -160,7 +160,9 @@ public struct PlanVerifier {
     let (operand, result) = (plan.slots[instruction.operands[position]], plan.slots[instruction.results[output]])
     guard operand.place == result.place, operand.byteCount == result.byteCount else { return false }
     switch instruction.action {
-    case .kernel(let kernel): return plan.kernels[kernel].program.inPlaceCandidates(output: output).contains(position)
+    case .kernel(let number):
+      let kernel = plan.kernels[number]
+      return kernel.program.inPlaceCandidates(output: output, schedule: kernel.schedule).contains(position)
     case .copy, .conditional: return true
     case .loop(let loop): return loop.states.contains { $0.written == instruction.operands[position] }
     case .library, .host: return false

@@ -12,6 +12,9 @@ public final class Planner {
   let target: any SchedulingTarget
   private(set) var plan = ExecutionPlan()
 
+  private var kernelIndex: [StructuralKey: Int] = [:]
+  /// For each kernel and output the inputs that it may be written over.
+  private(set) var inPlaceCandidates: [[[Int]]] = []
   private var contractIndex: [LibraryContract: Int] = [:]
   private var constantIndex: [ObjectIdentifier: Int] = [:]
   private var originIndex: [PlanOrigin: Int] = [:]
@@ -173,8 +176,16 @@ public final class Planner {
   // MARK: Tables
 
   func kernel(_ program: StageProgram, label: String) throws(Diagnostic) -> Int {
-    let nest = lower(program, name: label, vectorBytes: target.machine.vectorBytes)
-    plan.kernels.append(PlanKernel(program: program, nest: nest, label: label))
+    let key = program.structuralKey
+    if let number = kernelIndex[key] { return number }
+    let machine = MachineShape(
+      vectorBytes: target.machine.vectorBytes, l1: target.machine.l1Bytes, l2: target.machine.l2Bytes)
+    let schedule = Schedule.default(for: program, machine: machine)
+    let nest = lower(program, schedule, for: machine, name: label)
+    let inPlace = InPlaceAnalysis(program, schedule)
+    plan.kernels.append(PlanKernel(program: program, schedule: schedule, nest: nest, label: label))
+    inPlaceCandidates.append(program.outputs.indices.map { inPlace.candidates(output: $0) })
+    kernelIndex[key] = plan.kernels.count - 1
     return plan.kernels.count - 1
   }
 

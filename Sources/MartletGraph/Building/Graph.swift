@@ -142,6 +142,8 @@ public final class Graph: @unchecked Sendable {
   }
   public func resultNumber(of value: ValueID) -> Int { read { $0.storage.resultNumber(of: value) } }
   public var nodeCount: Int { read { $0.storage.nodeCount } }
+  /// How many values have been given a successor by `forward(_:to:)`.
+  public var forwardingCount: Int { read { $0.storage.forwards.count } }
 
   public func node(named name: String) -> NodeID? { read { $0.storage.node(named: name) } }
   func hasNode(named name: String) -> Bool { node(named: name) != nil }

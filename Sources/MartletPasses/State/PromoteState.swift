@@ -86,23 +86,48 @@ private final class StatePromoter {
       let (first, second) = (try analysis.usage(of: then), try analysis.usage(of: otherwise))
       let incoming = StateAnalysis.incoming(first, second)
       let outgoing = StateAnalysis.unique(first.assigned + second.assigned)
-      let operation = PureConditional(
-        then: try promote(then, incoming: incoming, outgoing: outgoing),
-        otherwise: try promote(otherwise, incoming: incoming, outgoing: outgoing),
-        hasEffect: first.hasEffect || second.hasEffect)
+      let branches = (
+        try promote(then, incoming: incoming, outgoing: outgoing),
+        try promote(otherwise, incoming: incoming, outgoing: outgoing)
+      )
+      let operation: any BranchOperation =
+        first.hasEffect || second.hasEffect
+        ? Self.conditional(If(), branches) : Self.conditional(StatelessIf(), branches)
       return PromotedCall(operation: operation, incoming: incoming, outgoing: outgoing)
     case .loop(let condition, let body):
       let (first, second) = (try analysis.usage(of: condition), try analysis.usage(of: body))
       let carried = StateAnalysis.carried(first, second)
-      let operation = PureLoop(
-        condition: try promote(condition, incoming: carried, outgoing: [], results: [0]),
-        body: try promote(body, incoming: carried, outgoing: carried), hasEffect: first.hasEffect || second.hasEffect)
-      return PromotedCall(operation: operation, incoming: carried, outgoing: carried, isLoop: true)
+      let functions = (
+        try promote(condition, incoming: carried, outgoing: [], results: [0]),
+        try promote(body, incoming: carried, outgoing: carried)
+      )
+      let operation: any LoopOperation =
+        first.hasEffect || second.hasEffect
+        ? Self.loop(While(), functions) : Self.loop(StatelessWhile(), functions)
+      return PromotedCall(operation: operation, incoming: carried, outgoing: carried)
     case .other(let keys):
       var names: [FunctionName: FunctionName] = [:]
       for key in keys { names[key.function] = try promote(key, incoming: [], outgoing: []) }
       return PromotedCall(operation: nil, renamed: names)
     }
+  }
+}
+
+extension StatePromoter {
+  private static func conditional<O: BranchOperation>(
+    _ operation: O, _ branches: (then: FunctionName, else: FunctionName)
+  ) -> O {
+    var operation = operation
+    (operation.thenBranch, operation.elseBranch) = branches
+    return operation
+  }
+
+  private static func loop<O: LoopOperation>(
+    _ operation: O, _ functions: (condition: FunctionName, body: FunctionName)
+  ) -> O {
+    var operation = operation
+    (operation.condition, operation.body) = functions
+    return operation
   }
 }
 
@@ -112,7 +137,6 @@ private struct PromotedCall {
   var operation: (any Operation)?
   var incoming: [String] = []
   var outgoing: [String] = []
-  var isLoop = false
   var renamed: [FunctionName: FunctionName] = [:]
 }
 

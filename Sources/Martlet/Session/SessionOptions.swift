@@ -1,0 +1,67 @@
+import MartletExecution
+
+/// How a session compiles and runs.
+public struct SessionOptions: Sendable {
+  /// What runs the plans.
+  public enum Device: Sendable, Hashable {
+    /// Machine code and libraries on the processor.
+    case cpu
+    /// The interpreter: slow, and the reference for everything else.
+    case interpreter
+  }
+  public var device: Device
+  /// How many threads share the work of one step; nil for all processors.
+  public var threads: Int?
+  /// Whether operations are joined into kernels; without it each is a step of its own.
+  public var isFusing: Bool
+  /// Called with one line for each compilation.
+  public var log: (@Sendable (String) -> Void)?
+
+  public init(
+    device: Device = .cpu, threads: Int? = nil, isFusing: Bool = true, log: (@Sendable (String) -> Void)? = nil
+  ) {
+    self.device = device
+    self.threads = threads
+    self.isFusing = isFusing
+    self.log = log
+  }
+}
+
+/// How one run goes.
+public struct RunOptions: Sendable {
+  /// Takes the time of each step of the run.
+  public var trace: RunTrace?
+
+  public init(trace: RunTrace? = nil) { self.trace = trace }
+}
+
+/// What a session has done so far.
+public struct SessionStatistics: Sendable {
+  /// Why a plan was compiled.
+  public enum Reason: String, Sendable {
+    /// The session's first run.
+    case first
+    /// Other fetches, targets or feeds than before.
+    case signature = "new fetches, targets or feeds"
+    /// As `signature`, after nodes had been added to the graph.
+    case growth = "the graph has grown"
+    /// Known fetches and feeds, in other shapes than before.
+    case shapes = "new shapes"
+    /// Values of the graph were replaced by others.
+    case forwarding = "the graph has changed"
+  }
+  public struct Compilation: Sendable {
+    public var reason: Reason
+    public var fetches: [String]
+    public var targets: [String]
+    /// The feeds with their types: `images: float32[32, 784]`.
+    public var feeds: [String]
+    public var seconds: Double
+    public var instructionCount: Int
+    public var kernelCount: Int
+    public var arenaBytes: Int
+  }
+
+  public internal(set) var runs = 0
+  public internal(set) var compilations: [Compilation] = []
+}

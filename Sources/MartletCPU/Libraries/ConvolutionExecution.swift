@@ -1,0 +1,147 @@
+import CMartletRuntime
+import MartletExecution
+import MartletGraph
+import MartletTensors
+
+/// Convolutions and their gradients by oneDNN.
+///
+/// Images stay as they are where oneDNN has good code for that; filters, which are small, go through its own layout.
+final class ConvolutionExecution: LibraryExecution {
+  let isWide = true
+  let scratchBytes: Int
+  private let primitive: DNNPrimitive
+  /// The operands that are read, each with its place among the slots.
+  private let inputs: [Port]
+  private let output: Port
+  private let scratchSlot: Int
+  private let scratchOffset: Int
+
+  /// A tensor of the primitive, and the way between its layout and the slot's.
+  private struct Port {
+    var role: martlet_dnn_role
+    var slot: Int
+    var reorder: DNNPrimitive?
+    /// Where it lies in scratch memory in the primitive's layout.
+    var offset: Int
+  }
+
+  /// Nil where oneDNN does not do it.
+  init?(_ convolution: Convolution) {
+    guard convolution.elementType == .float32, convolution.groups == 1 || convolution.isDepthwise else { return nil }
+    let image = martlet_dnn_tensor(
+      images: convolution.batch, convolution.inputChannels, convolution.inputHeight, convolution.inputWidth,
+      isChannelsFirst: convolution.isChannelsFirst)
+    let result = martlet_dnn_tensor(
+      images: convolution.batch, convolution.outputChannels, convolution.outputHeight, convolution.outputWidth,
+      isChannelsFirst: convolution.isChannelsFirst)
+    let filter = Self.filter(convolution)
+    guard
+      let primitive = Self.make(convolution, image: image, filter: filter, result: result)
+    else { return nil }
+    self.primitive = primitive
+
+    var layout = ScratchLayout()
+    func port(_ role: martlet_dnn_role, _ slot: Int, _ tensor: martlet_dnn_tensor, isOutput: Bool) -> Port? {
+      if primitive.isLaidOut(role, as: tensor) { return Port(role: role, slot: slot, reorder: nil, offset: 0) }
+      guard let reorder = primitive.reorder(role, tensor, isBack: isOutput) else { return nil }
+      return Port(role: role, slot: slot, reorder: reorder, offset: layout.add(primitive.bytes(role)))
+    }
+    let source = (martlet_dnn_source_role, image)
+    let weights = (martlet_dnn_weights_role, filter)
+    let destination = (martlet_dnn_destination_role, result)
+    // Slots: operands, the result, scratch memory.
+    let (read, written, slots):
+      ([((martlet_dnn_role, martlet_dnn_tensor), Int)], (martlet_dnn_role, martlet_dnn_tensor), Int) =
+        switch convolution.role {
+        case .forward: ([(source, 0), (weights, 1)], destination, 2)
+        case .backwardData: ([(weights, 1), (destination, 2)], source, 3)
+        case .backwardFilter: ([(source, 0), (destination, 2)], weights, 3)
+        }
+    var inputs: [Port] = []
+    for (tensor, slot) in read {
+      guard let input = port(tensor.0, slot, tensor.1, isOutput: false) else { return nil }
+      inputs.append(input)
+    }
+    guard let output = port(written.0, slots, written.1, isOutput: true) else { return nil }
+    self.inputs = inputs
+    self.output = output
+    scratchOffset = layout.add(primitive.bytes(martlet_dnn_scratch_role))
+    scratchSlot = slots + 1
+    scratchBytes = layout.byteCount
+  }
+
+  /// The filter in oneDNN's logical order: (groups,) output channels, input channels, height, width.
+  private static func filter(_ c: Convolution) -> martlet_dnn_tensor {
+    let (height, width, inputs) = (c.kernelHeight, c.kernelWidth, c.inputChannels)
+    guard c.isDepthwise else {
+      let outputs = c.outputChannels
+      return martlet_dnn_tensor(
+        [outputs, inputs, height, width], strides: [1, outputs, width * inputs * outputs, inputs * outputs])
+    }
+    let multiplier = c.outputChannels / max(inputs, 1)
+    let row = inputs * multiplier
+    return martlet_dnn_tensor(
+      [inputs, multiplier, 1, height, width], strides: [multiplier, 1, 1, width * row, row])
+  }
+
+  private static func make(
+    _ c: Convolution, image: martlet_dnn_tensor, filter: martlet_dnn_tensor, result: martlet_dnn_tensor
+  ) -> DNNPrimitive? {
+    var description = martlet_dnn_description()
+    switch c.role {
+    case .forward: description.kind = martlet_dnn_convolution
+    case .backwardData: description.kind = martlet_dnn_convolution_source_gradient
+    case .backwardFilter: description.kind = martlet_dnn_convolution_weights_gradient
+    }
+    description.algorithm = martlet_dnn_direct
+    description.setWindow(
+      (c.kernelHeight, c.kernelWidth), strides: (c.strideHeight, c.strideWidth),
+      dilations: (c.dilationHeight, c.dilationWidth), before: (c.paddingTop, c.paddingLeft),
+      after: (c.paddingBottom, c.paddingRight))
+    description.weights = filter.inAnyLayout
+    description.source = image
+    description.destination = result
+    let plain = DNNPrimitive(description)
+    if let plain, !plain.implementation.hasPrefix("ref") { return plain }
+    description.source = image.inAnyLayout
+    description.destination = result.inAnyLayout
+    return DNNPrimitive(description) ?? plain
+  }
+
+  var call: BoundCall {
+    BoundCall(
+      { _, slots, data in BoundCall.object(ConvolutionExecution.self, at: data).run(slots) ? 0 : 1 }, object: self)
+  }
+
+  private func run(_ slots: UnsafePointer<UnsafeMutablePointer<UInt8>?>) -> Bool {
+    let scratch = scratchBytes > 0 ? UnsafeMutableRawPointer(slots[scratchSlot]) : nil
+    return withUnsafeTemporaryAllocation(
+      of: UnsafeMutableRawPointer?.self, capacity: 2 * Int(martlet_dnn_role_count.rawValue)
+    ) { table in
+      table.initialize(repeating: nil)
+      guard let memory = table.baseAddress else { return false }
+      let other = memory + Int(martlet_dnn_role_count.rawValue)
+      func reorder(_ primitive: DNNPrimitive, _ from: UnsafeMutableRawPointer?, _ to: UnsafeMutableRawPointer?) -> Bool
+      {
+        other[Int(martlet_dnn_source_role.rawValue)] = from
+        other[Int(martlet_dnn_destination_role.rawValue)] = to
+        return primitive.run(other)
+      }
+      for input in inputs {
+        var address = UnsafeMutableRawPointer(slots[input.slot])
+        if let primitive = input.reorder {
+          let inner = scratch.map { $0 + input.offset }
+          guard reorder(primitive, address, inner) else { return false }
+          address = inner
+        }
+        memory[Int(input.role.rawValue)] = address
+      }
+      let result = UnsafeMutableRawPointer(slots[output.slot])
+      let inner = output.reorder == nil ? result : scratch.map { $0 + output.offset }
+      memory[Int(output.role.rawValue)] = inner
+      memory[Int(martlet_dnn_scratch_role.rawValue)] = scratch.map { $0 + scratchOffset }
+      guard primitive.run(memory) else { return false }
+      return output.reorder.map { reorder($0, inner, result) } ?? true
+    }
+  }
+}

@@ -1,0 +1,106 @@
+import CMartletRuntime
+
+/// A primitive of oneDNN.
+final class DNNPrimitive: @unchecked Sendable {
+  private let pointer: OpaquePointer
+
+  /// Nil where oneDNN does not do what is described, or is missing.
+  init?(_ description: martlet_dnn_description) {
+    guard martlet_dnn_library().pointee.available != 0 else { return nil }
+    var description = description
+    var message = [CChar](repeating: 0, count: 512)
+    guard let made = martlet_dnn_make(&description, &message, message.count) else { return nil }
+    pointer = made
+  }
+
+  deinit { martlet_dnn_release(pointer) }
+
+  /// The name of the code that oneDNN chose.
+  var implementation: String { String(cString: martlet_dnn_implementation(pointer)) }
+
+  func bytes(_ role: martlet_dnn_role) -> Int { Int(martlet_dnn_bytes(pointer, role)) }
+
+  /// Whether the tensor at `role` lies in memory as `tensor` says.
+  func isLaidOut(_ role: martlet_dnn_role, as tensor: martlet_dnn_tensor) -> Bool {
+    var tensor = tensor
+    return martlet_dnn_layout_is(pointer, role, &tensor) != 0
+  }
+
+  /// A primitive that moves a tensor from its given layout to the one this primitive has at `role`, or back.
+  func reorder(_ role: martlet_dnn_role, _ tensor: martlet_dnn_tensor, isBack: Bool) -> DNNPrimitive? {
+    guard let layout = martlet_dnn_layout_at(pointer, role) else { return nil }
+    defer { martlet_dnn_layout_release(layout) }
+    var inner = tensor
+    inner.placement = martlet_dnn_opaque
+    inner.layout = layout
+    var description = martlet_dnn_description()
+    description.kind = martlet_dnn_reorder
+    description.source = isBack ? inner : tensor
+    description.destination = isBack ? tensor : inner
+    return DNNPrimitive(description)
+  }
+
+  /// Runs it; memory is given by role.
+  func run(_ memory: UnsafePointer<UnsafeMutableRawPointer?>) -> Bool { martlet_dnn_run(pointer, memory) != 0 }
+}
+
+extension martlet_dnn_tensor {
+  /// A float32 tensor by its dimensions in oneDNN's logical order and the distances between their elements.
+  init(_ dimensions: [Int], strides: [Int]) {
+    self.init()
+    placement = martlet_dnn_strided
+    type = martlet_dnn_f32
+    rank = Int32(dimensions.count)
+    withUnsafeMutableBytes(of: &dims) { dims in
+      for (i, extent) in dimensions.enumerated() {
+        dims.storeBytes(of: Int64(extent), toByteOffset: 8 * i, as: Int64.self)
+      }
+    }
+    withUnsafeMutableBytes(of: &self.strides) { target in
+      for (i, stride) in strides.enumerated() {
+        target.storeBytes(of: Int64(stride), toByteOffset: 8 * i, as: Int64.self)
+      }
+    }
+  }
+
+  /// A batch of images in NHWC or NCHW.
+  init(images batch: Int, _ channels: Int, _ height: Int, _ width: Int, isChannelsFirst: Bool) {
+    let strides =
+      isChannelsFirst
+      ? [channels * height * width, height * width, width, 1]
+      : [channels * height * width, 1, width * channels, channels]
+    self.init([batch, channels, height, width], strides: strides)
+  }
+
+  /// The same tensor in whatever layout oneDNN likes best.
+  var inAnyLayout: martlet_dnn_tensor {
+    var tensor = self
+    tensor.placement = martlet_dnn_any
+    return tensor
+  }
+}
+
+extension martlet_dnn_description {
+  /// Sets what convolutions and pooling have in common.
+  mutating func setWindow(
+    _ window: (Int, Int), strides: (Int, Int), dilations: (Int, Int) = (1, 1), before: (Int, Int), after: (Int, Int)
+  ) {
+    spatial = 2
+    self.window = (Int64(window.0), Int64(window.1), 0)
+    self.strides = (Int64(strides.0), Int64(strides.1), 0)
+    self.dilations = (Int64(dilations.0), Int64(dilations.1), 0)
+    padding_before = (Int64(before.0), Int64(before.1), 0)
+    padding_after = (Int64(after.0), Int64(after.1), 0)
+  }
+}
+
+/// Pieces of one scratch slot, each aligned to 64 bytes.
+struct ScratchLayout {
+  private(set) var byteCount = 0
+
+  /// Reserves a piece and returns its offset.
+  mutating func add(_ bytes: Int) -> Int {
+    defer { byteCount += (bytes + 63) & -64 }
+    return byteCount
+  }
+}

@@ -1,0 +1,72 @@
+import CMartletRuntime
+import MartletGraph
+import MartletLoopIR
+import MartletScheduling
+
+/// A device that plans can be bound to and run on.
+public protocol Backend: SchedulingTarget {
+  /// Code for kernels. All that a plan needs come at once, so that they can be compiled together.
+  func bind(_ kernels: [PlanKernel]) throws -> [BoundCall]
+  /// A library's primitive for a contract that this back end claims.
+  func bind(_ contract: LibraryContract) throws -> BoundCall
+  /// Runs `task(context)` and returns when it is done; calls of wide steps may be made in it if `isWide`.
+  func run(isWide: Bool, _ task: @convention(c) (UnsafeMutableRawPointer?) -> Void, _ context: UnsafeMutableRawPointer)
+}
+
+/// Code that runs one instruction.
+///
+/// It is given the run's `RunState`, the addresses of operands, results and scratch memory in the order of the
+/// instruction, and the data of its `BoundCall`. It returns 0, or anything else to end the run.
+public typealias CallFunction =
+  @convention(c) (
+    _ state: UnsafeMutableRawPointer, _ slots: UnsafePointer<UnsafeMutablePointer<UInt8>?>,
+    _ data: UnsafeMutableRawPointer?
+  ) -> Int32
+
+/// A kernel or a library call, ready to run.
+public struct BoundCall: @unchecked Sendable {
+  public var function: CallFunction
+  public var data: UnsafeMutableRawPointer?
+  /// Keeps `data` and the code alive.
+  public var owner: AnyObject?
+
+  public init(_ function: CallFunction, data: UnsafeMutableRawPointer? = nil, owner: AnyObject? = nil) {
+    (self.function, self.data, self.owner) = (function, data, owner)
+  }
+
+  /// A call whose data is an object, which `function` gets back by `object(_:at:)`.
+  public init(_ function: CallFunction, object: AnyObject) {
+    self.init(function, data: Unmanaged.passUnretained(object).toOpaque(), owner: object)
+  }
+
+  /// The object that a call was made with.
+  public static func object<T: AnyObject>(_ type: T.Type, at data: UnsafeMutableRawPointer?) -> T {
+    guard let data else { preconditionFailure("the call has no data") }
+    return Unmanaged<T>.fromOpaque(data).takeUnretainedValue()
+  }
+}
+
+/// What one run hands to every call.
+public struct RunState {
+  /// The run-time parameters by number. Number 0 counts the runs of the session, number 1 the iterations of loops that
+  /// the run has begun.
+  public var parameters: UnsafeMutablePointer<Int64>
+  /// The first fault that generated code met.
+  public var status: UnsafeMutablePointer<martlet_status>
+  /// The error that host code threw.
+  var failure: Unmanaged<RunFailure>
+
+  public static let parameterCount = 4
+
+  public static func at(_ address: UnsafeMutableRawPointer) -> UnsafeMutablePointer<RunState> {
+    address.assumingMemoryBound(to: RunState.self)
+  }
+
+  /// Ends the run with an error, when the call then returns something else than 0.
+  public func fail(_ error: any Error) { failure.takeUnretainedValue().error = error }
+}
+
+/// Where an error waits until the run has ended.
+final class RunFailure {
+  var error: (any Error)?
+}

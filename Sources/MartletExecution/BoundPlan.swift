@@ -1,0 +1,147 @@
+import MartletDiagnostics
+import MartletGraph
+import MartletScheduling
+import MartletTensors
+import Synchronization
+
+/// A plan with its code: instructions as flat records with function pointers.
+///
+/// Any number of runs may go on at the same time; each takes an instance with memory of its own.
+public final class BoundPlan: @unchecked Sendable {
+  public let plan: ExecutionPlan
+  public let backend: any Backend
+
+  /// The instructions of all blocks, and each block's range of them. Nothing changes after `init`.
+  let records: UnsafeMutablePointer<InstructionRecord>
+  let blocks: UnsafeMutablePointer<BlockRange>
+  let recordCount: Int
+  /// For each record the instruction that it runs.
+  let instructions: [PlanInstruction]
+  /// What each entry of an instance's pointer table points to.
+  let pointers: [PlanSlot.Place]
+  let isWide: Bool
+  /// Keeps code and data alive.
+  private let owners: [AnyObject]
+  private let idle = Mutex<[PlanInstance]>([])
+
+  /// Resolves a plan's kernels, library contracts and host code.
+  ///
+  /// - Throws: what the back end cannot compile or its libraries cannot do.
+  public init(_ plan: ExecutionPlan, backend: any Backend) throws {
+    self.plan = plan
+    self.backend = backend
+    isWide = plan.isWide
+    let kernels = try backend.bind(plan.kernels)
+    let libraries = try plan.contracts.map { try backend.bind($0) }
+    let hosts = try plan.hostCalls.map { call throws(Diagnostic) in try HostExecution(call).call }
+    owners = (kernels + libraries + hosts).compactMap(\.owner)
+
+    var builder = RecordBuilder(plan, kernels: kernels, libraries: libraries, hosts: hosts)
+    for block in plan.blocks { builder.add(block) }
+    instructions = builder.instructions
+    pointers = builder.pointers
+    recordCount = builder.records.count
+    records = .allocate(capacity: max(recordCount, 1))
+    records.initialize(from: builder.records, count: recordCount)
+    blocks = .allocate(capacity: max(builder.blocks.count, 1))
+    blocks.initialize(from: builder.blocks, count: builder.blocks.count)
+  }
+
+  deinit {
+    records.deallocate()
+    blocks.deallocate()
+  }
+
+  /// An instance that nobody uses, or a new one.
+  func takeInstance() -> PlanInstance { idle.withLock { $0.popLast() } ?? PlanInstance(self) }
+  func giveBack(_ instance: PlanInstance) { idle.withLock { $0.append(instance) } }
+
+  /// Memory that idle instances hold.
+  public var idleInstanceCount: Int { idle.withLock { $0.count } }
+}
+
+/// One step, ready to run: no references, so that going from one to the next costs a call and nothing else.
+struct InstructionRecord {
+  enum Kind: UInt8 {
+    case call
+    /// `first` if the Boolean at the first pointer is true, else `second`.
+    case conditional
+    /// `second` while `first` leaves true at the first pointer.
+    case loop
+  }
+  var kind: Kind
+  /// Into the instance's pointer table: operands, results, scratch memory.
+  var firstPointer: Int
+  var function: CallFunction
+  var data: UnsafeMutableRawPointer?
+  /// Blocks.
+  var first: Int = 0
+  var second: Int = 0
+}
+
+/// A block's records.
+struct BlockRange {
+  var start: Int
+  var end: Int
+}
+
+/// Writes a plan's instructions as records.
+private struct RecordBuilder {
+  let plan: ExecutionPlan
+  let kernels: [BoundCall]
+  let libraries: [BoundCall]
+  let hosts: [BoundCall]
+  var records: [InstructionRecord] = []
+  var instructions: [PlanInstruction] = []
+  var pointers: [PlanSlot.Place] = []
+  var blocks: [BlockRange] = []
+
+  init(_ plan: ExecutionPlan, kernels: [BoundCall], libraries: [BoundCall], hosts: [BoundCall]) {
+    (self.plan, self.kernels, self.libraries, self.hosts) = (plan, kernels, libraries, hosts)
+  }
+
+  mutating func add(_ block: PlanBlock) {
+    let start = records.count
+    for instruction in block.instructions { add(instruction) }
+    blocks.append(BlockRange(start: start, end: records.count))
+  }
+
+  private mutating func add(_ instruction: PlanInstruction) {
+    let all = instruction.operands + instruction.results + instruction.scratch
+    switch instruction.action {
+    case .kernel(let kernel): append(kernels[kernel], all, instruction)
+    case .library(let contract): append(libraries[contract], all, instruction)
+    case .host(let call): append(hosts[call], all, instruction)
+    case .copy:
+      let (source, target) = (plan.slots[instruction.operands[0]], plan.slots[instruction.results[0]])
+      // The value is there already.
+      guard source.place != target.place, source.byteCount > 0 else { return }
+      append(BoundCall(copyBytes, data: UnsafeMutableRawPointer(bitPattern: source.byteCount)), all, instruction)
+    case .conditional(let then, let otherwise):
+      append(
+        BoundCall(doNothing), [instruction.operands[0]], instruction, .conditional, first: then, second: otherwise)
+    case .loop(let loop):
+      append(BoundCall(doNothing), [loop.predicate], instruction, .loop, first: loop.condition, second: loop.body)
+    }
+  }
+
+  private mutating func append(
+    _ call: BoundCall, _ slots: [Int], _ instruction: PlanInstruction, _ kind: InstructionRecord.Kind = .call,
+    first: Int = 0, second: Int = 0
+  ) {
+    records.append(
+      InstructionRecord(
+        kind: kind, firstPointer: pointers.count, function: call.function, data: call.data, first: first,
+        second: second))
+    instructions.append(instruction)
+    for slot in slots { pointers.append(plan.slots[slot].place) }
+  }
+}
+
+private let copyBytes: CallFunction = { _, slots, data in
+  guard let source = slots[0], let target = slots[1] else { return 1 }
+  target.update(from: source, count: Int(bitPattern: data))
+  return 0
+}
+
+private let doNothing: CallFunction = { _, _, _ in 0 }

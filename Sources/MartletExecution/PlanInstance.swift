@@ -1,0 +1,77 @@
+import CMartletRuntime
+import MartletScheduling
+import MartletTensors
+
+/// The memory of one run of a plan: arena, pointer table, status. One run at a time uses it.
+final class PlanInstance: @unchecked Sendable {
+  private let plan: ExecutionPlan
+  /// Keeps the records alive.
+  private let arena: UnsafeMutableRawPointer
+  private let arenaBytes: Int
+  let pointers: UnsafeMutablePointer<UnsafeMutablePointer<UInt8>?>
+  let state: UnsafeMutablePointer<RunState>
+  let failure = RunFailure()
+
+  /// The entries of the pointer table for each value that comes from outside the instance, and its present address.
+  private struct Port {
+    var entries: [Int] = []
+    var address: UnsafeMutableRawPointer?
+  }
+  private var arguments: [Port]
+  private var results: [Port]
+  private var variables: [Port]
+
+  init(_ bound: BoundPlan) {
+    plan = bound.plan
+    arenaBytes = bound.plan.arenaBytes
+    arena = PagePool.shared.allocate(byteCount: arenaBytes)
+    pointers = .allocate(capacity: max(bound.pointers.count, 1))
+    arguments = Array(repeating: Port(), count: bound.plan.arguments.count)
+    results = Array(repeating: Port(), count: bound.plan.results.count)
+    variables = Array(repeating: Port(), count: bound.plan.variables.count)
+    for (entry, place) in bound.pointers.enumerated() {
+      var address: UnsafeMutableRawPointer?
+      switch place {
+      case .arena(let offset): address = arena + offset
+      case .constant(let number): address = bound.plan.constants[number].tensor.storage.bytes
+      case .argument(let number): arguments[number].entries.append(entry)
+      case .result(let number): results[number].entries.append(entry)
+      case .variable(let number): variables[number].entries.append(entry)
+      }
+      (pointers + entry).initialize(to: address?.assumingMemoryBound(to: UInt8.self))
+    }
+    let parameters = UnsafeMutablePointer<Int64>.allocate(capacity: RunState.parameterCount)
+    parameters.initialize(repeating: 0, count: RunState.parameterCount)
+    let status = UnsafeMutablePointer<martlet_status>.allocate(capacity: 1)
+    status.initialize(to: martlet_status())
+    state = .allocate(capacity: 1)
+    state.initialize(
+      to: RunState(parameters: parameters, status: status, failure: Unmanaged.passUnretained(failure)))
+  }
+
+  deinit {
+    state.pointee.parameters.deallocate()
+    state.pointee.status.deallocate()
+    state.deallocate()
+    pointers.deallocate()
+    PagePool.shared.deallocate(arena, byteCount: arenaBytes)
+  }
+
+  func setArgument(_ number: Int, _ address: UnsafeMutableRawPointer) { set(&arguments[number], address) }
+  func setResult(_ number: Int, _ address: UnsafeMutableRawPointer) { set(&results[number], address) }
+  func setVariable(_ number: Int, _ address: UnsafeMutableRawPointer) { set(&variables[number], address) }
+
+  private func set(_ port: inout Port, _ address: UnsafeMutableRawPointer) {
+    guard port.address != address else { return }
+    port.address = address
+    let typed = address.assumingMemoryBound(to: UInt8.self)
+    for entry in port.entries { pointers[entry] = typed }
+  }
+
+  func reset(run number: Int) {
+    state.pointee.parameters[0] = Int64(number)
+    state.pointee.parameters[1] = 0
+    state.pointee.status.pointee = martlet_status()
+    failure.error = nil
+  }
+}
