@@ -138,7 +138,11 @@ let package = Package(
 
     .testTarget(name: "CMartletRuntimeTests", dependencies: ["CMartletRuntime"], swiftSettings: settings),
     /// The numeric gradient check, the operation contract, random graphs, golden files.
-    .target(name: "MartletTestSupport", dependencies: ["Martlet"], path: "Tests/MartletTestSupport"),
+    .target(
+      name: "MartletTestSupport",
+      dependencies: [
+        "MartletTensors", "MartletDiagnostics", "MartletLoopIR", "MartletGraph", "MartletOperations", "Martlet",
+      ], path: "Tests/MartletTestSupport", swiftSettings: settings),
   ]
     + [
       "MartletTensors", "MartletDiagnostics", "MartletLoopIR", "MartletGraph", "MartletOperations", "MartletRewriting",

@@ -99,7 +99,8 @@ public struct GatherV2: Operation {
     let values = reshape(dy, to: concat([extents.vector([-1]), others], axis: 0))
     let sums = unsortedSegmentSum(values, reshape(segments, [-1]), count: batches * extent)
     let back = reshape(sums, to: concat([extents[..<batch], reshape(extent, [1]), others], axis: 0))
-    let places = Array(0..<batch) + (batch + 1...axis) + [batch] + (axis + 1..<rank)
+    if axis == batch { return [.dense(back), .none, .none] }
+    let places = Array(0..<batch) + (batch + 1..<axis + 1) + [batch] + (axis + 1..<rank)
     return [.dense(transpose(back, permutation: places)), .none, .none]
   }
 
