@@ -139,4 +139,37 @@ private struct RandomProgram {
     ).fused()
     #expect(fused.stages.count == 2)
   }
+
+  /// Reshapes that end where they began leave no index arithmetic.
+  @Test func reshapesThereAndBackVanish() {
+    func reshape(_ from: [Int], _ to: [Int]) -> StageProgram {
+      var b = StageBuilder(inputs: [BufferType(.float32, from)])
+      let stage = b.map("reshape", .float32, to) { b, axes in
+        var flat = b.integer(0)
+        for (axis, extent) in zip(axes, to) { flat = b.add(b.multiply(flat, b.integer(extent)), axis) }
+        var indices: [Scalar] = []
+        for extent in from.reversed() {
+          indices.insert(b.floorModulo(flat, b.integer(extent)), at: 0)
+          flat = b.floorDivide(flat, b.integer(extent))
+        }
+        return b.load(.input(0), .float32, at: indices)
+      }
+      return b.finish([stage])
+    }
+    let shapes = [[6, 10], [60], [12, 5], [3, 4, 5], [1, 60, 1], [6, 10]]
+    let parts = zip(shapes, shapes.dropFirst()).enumerated().map { number, pair in
+      StageProgram.Part(
+        program: reshape(pair.0, pair.1), inputs: [number == 0 ? .input(0) : .part(number - 1, output: 0)])
+    }
+    let fused = StageProgram.composed(
+      parts, inputs: [BufferType(.float32, [6, 10])], outputs: [.part(parts.count - 1, output: 0)]
+    ).fused()
+    #expect(
+      fused.description == """
+        program(in0: float32[6, 10]) -> (s0)
+        s0: float32[6, 10] = map "reshape"
+          value = in0[i0, i1]
+
+        """)
+  }
 }

@@ -66,6 +66,16 @@ func expectAgreement(
     try expectAgreement(program, inputs: Sample.inputs(for: program))
   }
 
+  @Test(arguments: [([33, 50], [1, 0]), ([5, 17, 20], [0, 2, 1]), ([16, 3, 40], [2, 1, 0])])
+  func transposesInTiles(_ extents: [Int], _ permutation: [Int]) throws {
+    // With so small a cache, every transposition is worth tiles.
+    let machine = MachineShape(l1: 256)
+    let program = Sample.transpose(extents, permutation)
+    let schedule = Schedule.default(for: program, machine: machine)
+    #expect(schedule.groups[0].tile != nil)
+    try expectAgreement(program, inputs: Sample.inputs(for: program), machine: machine)
+  }
+
   @Test func padsReadNothingOutside() throws {
     for extents in [[3, 5], [1, 17], [16, 16], [0, 2]] {
       let program = Sample.pad(extents, before: [1, 2], after: [0, 3])

@@ -38,7 +38,8 @@ extension StageProgram {
         }
       }
       for stage in part.program.stages {
-        let axes = (0..<stage.axisCount).map { builder.axis($0) }
+        builder.axisExtents = stage.axisExtents
+        let axes = stage.axisExtents.indices.map { builder.axis($0) }
         let copies = builder.copy(stage.roots, from: part.program.scalars, axes: axes) { b, row, indices, condition in
           b.load(moved(Source(payload: row.payload)), row.type, at: indices, if: condition)
         }
@@ -51,12 +52,16 @@ extension StageProgram {
 }
 
 extension Stage {
-  /// The number of axes that any scalar of the stage sees.
-  var axisCount: Int {
+  /// The extents of the axes that scalars of the stage see, by number; of a scatter, whose updates have axes of their own,
+  /// the greater.
+  var axisExtents: [Int] {
     switch kind {
-    case .map, .scan: extents.count
-    case .reduce(let reduction): extents.count + reduction.extents.count
-    case .scatter(let scatter): max(extents.count, scatter.updateExtents.count)
+    case .map, .scan: return extents
+    case .reduce(let reduction): return extents + reduction.extents
+    case .scatter(let scatter):
+      let count = max(extents.count, scatter.updateExtents.count)
+      func extent(_ all: [Int], _ axis: Int) -> Int { all.indices.contains(axis) ? all[axis] : 0 }
+      return (0..<count).map { max(extent(extents, $0), extent(scatter.updateExtents, $0)) }
     }
   }
 

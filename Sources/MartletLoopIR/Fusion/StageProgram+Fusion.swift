@@ -41,7 +41,8 @@ extension StageProgram {
     var builder = ScalarBuilder()
     var kept: [Stage] = []
     for (i, stage) in stages.enumerated() where isKept[i] {
-      let axes = (0..<stage.axisCount).map { builder.axis($0) }
+      builder.axisExtents = stage.axisExtents
+      let axes = stage.axisExtents.indices.map { builder.axis($0) }
       let copies = builder.copy(stage.roots, from: scalars, axes: axes) { b, row, indices, condition in
         b.load(moved(Source(payload: row.payload)), row.type, at: indices, if: condition)
       }
@@ -86,7 +87,8 @@ private struct StageInliner {
 
   mutating func run() -> StageProgram {
     for (i, stage) in program.stages.enumerated() {
-      let axes = (0..<stage.axisCount).map { builder.axis($0) }
+      builder.axisExtents = stage.axisExtents
+      let axes = stage.axisExtents.indices.map { builder.axis($0) }
       let bodies = bodies
       let copies = builder.copy(stage.roots, from: program.scalars, axes: axes) { b, row, indices, condition in
         let source = Source(payload: row.payload)
@@ -198,7 +200,8 @@ private struct ReductionFinisher {
   private func significantAxes(_ extents: [Int]) -> [Int] { extents.indices.filter { extents[$0] != 1 } }
 
   private mutating func copied(_ stage: Stage) -> Stage {
-    let axes = (0..<stage.axisCount).map { builder.axis($0) }
+    builder.axisExtents = stage.axisExtents
+    let axes = stage.axisExtents.indices.map { builder.axis($0) }
     let copies = builder.copy(stage.roots, from: program.scalars, axes: axes) { b, row, indices, condition in
       b.load(Source(payload: row.payload), row.type, at: indices, if: condition)
     }
@@ -210,6 +213,7 @@ private struct ReductionFinisher {
     // The result's axes become the map's; the reduced axes follow them.
     let own = significantAxes(map.extents)
     let other = significantAxes(stage.extents)
+    builder.axisExtents = map.extents + reduction.extents
     var axes = stage.extents.map { _ in builder.integer(0) }
     for (position, axis) in other.enumerated() { axes[axis] = builder.axis(own[position]) }
     axes += reduction.extents.indices.map { builder.axis(map.extents.count + $0) }

@@ -59,28 +59,58 @@ final class GroupLowering {
     }
     let size = max(1, min(block, extents[dimension]))
     allocateScratch(lanes: size)
-    let whole = extents[dimension] / size
-    phase(runs, extents, dimension, lanes: lanes, from: 0, size: size, blocks: whole)
-    let rest = extents[dimension] - whole * size
-    if rest > 0 { phase(runs, extents, dimension, lanes: lanes, from: whole * size, size: rest, blocks: 1) }
+    for stretch in stretches(extents[dimension], of: size) {
+      guard let tile = group.tile else {
+        phase(runs, extents, dimension, lanes: lanes, block: stretch, tile: nil)
+        continue
+      }
+      for part in stretches(extents[tile.dimension], of: tile.size) {
+        phase(runs, extents, dimension, lanes: lanes, block: stretch, tile: (tile.dimension, part))
+      }
+    }
+  }
+
+  /// Equal parts of an axis, from `start` on.
+  private struct Stretches {
+    var start: Int
+    var size: Int
+    var count: Int
+  }
+
+  /// An axis as equal parts, and one more for the rest.
+  private func stretches(_ extent: Int, of size: Int) -> [Stretches] {
+    let whole = extent / size
+    let rest = extent - whole * size
+    return (whole > 0 ? [Stretches(start: 0, size: size, count: whole)] : [])
+      + (rest > 0 ? [Stretches(start: whole * size, size: rest, count: 1)] : [])
   }
 
   /// A phase whose lanes run along one of the shared runs of axes, in blocks. The runs before it are iterations of the phase
-  /// too; those after it are loops around the lanes.
+  /// too, one of them perhaps in tiles; those after it are loops around the lanes.
   private func phase(
-    _ runs: [Range<Int>], _ extents: [Int], _ dimension: Int, lanes: Int, from start: Int, size: Int, blocks: Int
+    _ runs: [Range<Int>], _ extents: [Int], _ dimension: Int, lanes: Int, block: Stretches,
+    tile: (dimension: Int, part: Stretches)?
   ) {
-    let outer = Array(extents.prefix(dimension)) + [blocks]
+    var outer = Array(extents.prefix(dimension)) + [block.count]
+    if let tile { outer[tile.dimension] = tile.part.count }
     let count = outer.reduce(1, *)
     let (axis, flat) = lowering.nest.axis(count)
     var indices = lowering.nest.indices(flat, outer)
-    let inner = extents.dropFirst(dimension + 1).map { (extent: $0, axis: lowering.nest.axis($0)) }
-    let (laneAxis, lane) = lowering.nest.axis(size)
+    var inner: [(extent: Int, axis: (number: Int, value: Scalar))] = []
+    if let tile {
+      let position = lowering.nest.axis(tile.part.size)
+      indices[tile.dimension] = lowering.nest.scalars.sum(
+        [(indices[tile.dimension], tile.part.size), (position.value, 1)], plus: tile.part.start)
+      inner.append((tile.part.size, position))
+    }
+    let after = extents.dropFirst(dimension + 1).map { (extent: $0, axis: lowering.nest.axis($0)) }
+    let (laneAxis, lane) = lowering.nest.axis(block.size)
     indices[dimension] = lowering.nest.scalars.sum(
-      [(indices[dimension], size), (lane, 1)], plus: start)
-    indices += inner.map(\.axis.value)
-    let place = Place(shared: spread(indices, runs), lane: (lane, size))
-    var body = lowering.loop(laneAxis, size, .vector(lanes), statements(at: place))
+      [(indices[dimension], block.size), (lane, 1)], plus: block.start)
+    indices += after.map(\.axis.value)
+    inner += after
+    let place = Place(shared: spread(indices, runs), lane: (lane, block.size))
+    var body = lowering.loop(laneAxis, block.size, .vector(lanes), statements(at: place))
     for loop in inner.reversed() { body = lowering.loop(loop.axis.number, loop.extent, .serial, body) }
     lowering.nest.phase(axis, count, grain: group.grain, body)
   }

@@ -198,10 +198,37 @@ struct Scheduler {
         isFlat: units.allSatisfy { $0.kind == .maps } && stages.allSatisfy { $0.extents.count == group.shared })
       group.vector = .shared(dimension: dimension, lanes: lanes, block: block)
       iterations = extents.prefix(dimension).reduce(1, *) * max(1, extent / max(1, block))
+      if let tile = tile(units, runs, dimension: dimension) {
+        group.tile = tile
+        group.vector = .shared(dimension: dimension, lanes: lanes, block: min(extent, lanes))
+        iterations = iterations / tile.size * max(1, block / lanes)
+      }
     }
     let each = max(1, work / max(1, iterations))
     group.grain = max(1, work <= Self.serialWork ? iterations : (Self.workerWork + each - 1) / each)
     return group
+  }
+
+  /// A tile for a map whose loads run along one axis and its stores along another, both of them long.
+  private func tile(_ units: [StageUnit], _ runs: [Range<Int>], dimension: Int) -> Schedule.Tile? {
+    guard units.count == 1, units[0].kind == .maps, dimension > 0 else { return nil }
+    let stages = units[0].stages.map { program.stages[$0] }
+    let extents = stages[0].extents
+    guard stages[0].result.byteCount > machine.l1 / 2, extents[runs[dimension]].reduce(1, *) >= 8 else { return nil }
+    let offsets = accesses.loads(stages.flatMap { accesses.body(of: $0) }).map { accesses.offset(of: $0) }
+    func stride(_ offset: AffineForm, _ run: Range<Int>) -> UInt64? {
+      accesses.stride(of: offset, along: run.last { extents[$0] > 1 } ?? run.lowerBound)?.magnitude
+    }
+    for outer in (0..<dimension).reversed() {
+      let extent = extents[runs[outer]].reduce(1, *)
+      let isTransposed = offsets.contains {
+        stride($0, runs[outer]) == 1 && (stride($0, runs[dimension]) ?? 0) > 8
+      }
+      guard isTransposed, extent >= 8 else { continue }
+      let size = [16, 32, 24, 28, 20, 12, 14, 10, 8].first { extent % $0 == 0 } ?? 16
+      return extent >= size ? Schedule.Tile(dimension: outer, size: size) : nil
+    }
+    return nil
   }
 
   /// How many indices of the vectorised axis one iteration of the phase takes.

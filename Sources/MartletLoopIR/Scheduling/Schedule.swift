@@ -21,6 +21,15 @@ public struct Schedule: Hashable, Sendable {
     case own(lanes: Int)
   }
 
+  /// Stretches of a shared axis that an iteration goes through around its lanes, for transpositions: what the lanes of one
+  /// index read from cache lines far apart, those of the next indices find beside it.
+  public struct Tile: Hashable, Sendable {
+    /// The number of the collapsed shared axis, before that of the lanes.
+    public var dimension: Int
+    public var size: Int
+    public init(dimension: Int, size: Int) { (self.dimension, self.size) = (dimension, size) }
+  }
+
   /// Consecutive stages that run in one loop over the leading axes that they share.
   public struct Group: Hashable, Sendable {
     /// The stages, numbered after the splits.
@@ -28,11 +37,13 @@ public struct Schedule: Hashable, Sendable {
     /// The number of leading axes of the results that are shared.
     public var shared: Int
     public var vector: Vector
+    /// With lanes along a shared axis only.
+    public var tile: Tile?
     /// The fewest iterations of the phase that are worth a worker of their own.
     public var grain: Int
 
-    public init(stages: Range<Int>, shared: Int, vector: Vector = .none, grain: Int = 1) {
-      (self.stages, self.shared, self.vector, self.grain) = (stages, shared, vector, grain)
+    public init(stages: Range<Int>, shared: Int, vector: Vector = .none, tile: Tile? = nil, grain: Int = 1) {
+      (self.stages, self.shared, self.vector, self.tile, self.grain) = (stages, shared, vector, tile, grain)
     }
   }
 
@@ -53,7 +64,8 @@ extension Schedule: CustomStringConvertible {
         case .own(let lanes): "vector(\(lanes)) inside"
         }
       return "run s\(group.stages.lowerBound)...s\(group.stages.upperBound - 1) over \(group.shared) shared axes, "
-        + "\(vector), grain \(group.grain)"
+        + "\(vector)" + (group.tile.map { ", tiles of \($0.size) along shared \($0.dimension)" } ?? "")
+        + ", grain \(group.grain)"
     }
     return (cuts + runs).joined(separator: "\n") + "\n"
   }
