@@ -127,7 +127,7 @@ let package = Package(
         "MartletFrontend", "MartletScheduling", "MartletExecution", "MartletCPU",
       ], swiftSettings: settings),
     /// The workloads of `martlet bench`, with the data that other frameworks' programs are given.
-    .target(name: "MartletWorkloads", dependencies: ["MartletTensors", "Martlet"], swiftSettings: settings),
+    .target(name: "MartletWorkloads", dependencies: ["Martlet"], swiftSettings: settings),
     /// The command line.
     .executableTarget(
       name: "martlet-cli",

@@ -1,4 +1,4 @@
-import MartletTensors
+import Martlet
 import Testing
 
 @testable import MartletWorkloads

@@ -1,4 +1,4 @@
-import MartletTensors
+import Martlet
 
 /// Draws arrays from one stream of random numbers, equal bit for bit to those of NumPy's `Generator(PCG64(seed))`.
 ///

@@ -1,0 +1,43 @@
+import Martlet
+
+extension Workload {
+  /// A step of stochastic gradient descent on a network of dense layers, 784 to 512 to 256 to 10, in batches of 128.
+  static let multilayerPerceptron = Workload(name: "mlp_train") {
+    let layers = [784, 512, 256, 10]
+    var g = RandomArrays(seed: 6)
+    var weights = NamedArrays()
+    for (i, (rows, columns)) in zip(layers, layers.dropFirst()).enumerated() {
+      weights.add("w\(i)", g.normal([rows, columns], deviation: (2 / Double(rows)).squareRoot()))
+      weights.addZeros("b\(i)", columns)
+    }
+    let batches = g.batches([128, 784], classes: 10)
+    let model = TrainingModel(weights: weights, batches: batches, optimizer: GradientDescent(learningRate: 0.05)) {
+      inputs in
+      (0..<3).reduce(inputs.examples) { x, i in
+        let y = dense(x, inputs.weights, "w\(i)", "b\(i)")
+        return i < 2 ? relu(y) : y
+      }
+    }
+    return model.execution
+  }
+}
+
+extension RandomArrays {
+  /// Eight batches of normal examples and labels.
+  mutating func batches(
+    _ shape: [Int], size: Int? = nil, classes: Int32, count: Int = 8
+  ) -> [(examples: Tensor, labels: Tensor)] {
+    (0..<count).map { _ in
+      let examples = normal(shape)
+      return (examples, integers(below: classes, [size ?? shape[0]]))
+    }
+  }
+}
+
+/// x · w + b.
+func dense(_ x: Output, _ weights: [String: Output], _ matrix: String, _ bias: String) -> Output {
+  guard let w = weights[matrix], let b = weights[bias] else {
+    preconditionFailure("the model has no weights \(matrix) and \(bias)")
+  }
+  return biasAdd(matMul(x, w), b)
+}

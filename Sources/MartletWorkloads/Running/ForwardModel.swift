@@ -1,0 +1,51 @@
+import Martlet
+
+/// The data of a workload that computes a result from arrays, and the computation. Every run fetches the result.
+struct ForwardModel {
+  /// Arrays fed at every run.
+  var feeds: [Tensor] = []
+  /// Weights, which are constants of the graph, as in a frozen model.
+  var weights = NamedArrays()
+  /// Large operands that stay in variables, so that feeding them is not measured.
+  var resident: [Tensor] = []
+  let result: (Inputs) -> Output
+
+  /// The values of a graph that stand for the arrays.
+  struct Inputs {
+    let graph: Graph
+    let feeds: [Output]
+    let weights: [String: Output]
+    let resident: [Output]
+  }
+
+  func execution(_ options: Workload.Options) throws -> Workload.Execution {
+    let graph = Graph()
+    let placeholders = feeds.map { graph.placeholder($0.elementType, shape: Shape($0.shape)) }
+    var constants: [String: Output] = [:]
+    for (name, tensor) in weights.items { constants[name] = graph.constant(tensor, name: name) }
+    let variables = resident.map { graph.variable("resident", $0.shape, .tensor($0)) }
+    let output = result(Inputs(graph: graph, feeds: placeholders, weights: constants, resident: variables))
+
+    let session = try options.session(graph)
+    if !variables.isEmpty { try session.run(graph.initializer) }
+    let call = try session.makeCallable(fetches: [output], feeds: placeholders)
+    let feeds = feeds
+    return Workload.Execution(
+      run: { try call.run(feeds) },
+      check: { try meanMagnitude(call.run(feeds)[0]) })
+  }
+}
+
+extension Workload.Options {
+  /// A session with the number of threads that is asked for.
+  func session(_ graph: Graph) throws -> Session { try Session(graph, options: SessionOptions(threads: threads)) }
+}
+
+/// The mean of the absolute values, summed in double precision.
+private func meanMagnitude(_ tensor: Tensor) -> Double {
+  tensor.withUnsafeBufferPointer(of: Float.self) { elements in
+    var sum = 0.0
+    for element in elements { sum += Double(element.magnitude) }
+    return sum / Double(elements.count)
+  }
+}

@@ -1,0 +1,62 @@
+import Martlet
+
+/// The data of a workload that trains a model, and the model.
+struct TrainingModel {
+  /// The first values of the variables.
+  let weights: NamedArrays
+  /// Examples and labels, fed in turn, one batch a step.
+  let batches: [(examples: Tensor, labels: Tensor)]
+  let optimizer: any Optimizer
+  /// The step whose loss is the check.
+  var checkedStep = 10
+  /// The logits for a batch of examples.
+  let logits: (inout Inputs) -> Output
+
+  struct Inputs {
+    let examples: Output
+    let weights: [String: Output]
+    /// New values of variables that the optimizer does not change.
+    var updates: [(variable: Output, value: Output)] = []
+  }
+
+  func execution(_ options: Workload.Options) throws -> Workload.Execution {
+    let graph = Graph()
+    let first = batches[0]
+    let examples = graph.placeholder(.float32, shape: Shape(first.examples.shape), name: "examples")
+    let labels = graph.placeholder(.int32, shape: Shape(first.labels.shape), name: "labels")
+    var variables: [String: Output] = [:]
+    for (name, tensor) in weights.items { variables[name] = graph.variable(name, tensor.shape, .tensor(tensor)) }
+    var inputs = Inputs(examples: examples, weights: variables)
+    let loss = mean(sparseSoftmaxCrossEntropy(logits: logits(&inputs), labels: labels))
+    let moving = Set(inputs.updates.compactMap { $0.variable.variable?.name })
+    let trained = graph.trainableVariables.filter { !moving.contains($0.name) }
+    let step = optimizer.minimize(loss, variables: trained)
+    let updates = inputs.updates.compactMap { $0.variable.variable?.assign($0.value) }
+
+    let session = try options.session(graph)
+    try session.run(graph.initializer)
+    let call = try session.makeCallable(fetches: [loss], targets: [step] + updates, feeds: [examples, labels])
+    let feed = BatchFeed(batches)
+    let run: () throws -> Float = { try call.run(feed.next())[0].item(as: Float.self) }
+    return Workload.Execution(
+      run: { _ = try run() },
+      check: {
+        // One step was taken before the check.
+        for _ in 2..<checkedStep { _ = try run() }
+        return try Double(run())
+      })
+  }
+}
+
+/// Batches in turn, from the first again after the last.
+private final class BatchFeed {
+  private let batches: [[Tensor]]
+  private var position = 0
+
+  init(_ batches: [(examples: Tensor, labels: Tensor)]) { self.batches = batches.map { [$0.examples, $0.labels] } }
+
+  func next() -> [Tensor] {
+    defer { position = (position + 1) % batches.count }
+    return batches[position]
+  }
+}

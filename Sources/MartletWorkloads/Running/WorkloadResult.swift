@@ -1,0 +1,45 @@
+import Foundation
+
+/// What a workload's measurement gave.
+public struct WorkloadResult: Sendable {
+  public let workload: String
+  public let threads: Int
+  public let measurement: Measurement
+  /// Seconds from the data being there to the end of the first run: graph, compilation, variables, that run.
+  public let compileSeconds: Double
+  /// The mean magnitude of the result, or the loss at a certain step.
+  public let checksum: Double
+
+  /// One line of JSON: seconds with four significant digits, the checksum with seven.
+  public var json: String {
+    func number(_ value: Double, digits: Int) -> String {
+      value.isFinite ? String(format: "%.\(digits)g", value) : "null"
+    }
+    let fields = [
+      "\"workload\": \"\(workload)\"", "\"threads\": \(threads)",
+      "\"median_s\": \(number(measurement.median, digits: 4))", "\"min_s\": \(number(measurement.min, digits: 4))",
+      "\"p90_s\": \(number(measurement.quantile(0.9), digits: 4))", "\"runs\": \(measurement.times.count)",
+      "\"compile_s\": \(number(compileSeconds, digits: 4))", "\"checksum\": \(number(checksum, digits: 7))",
+    ]
+    return "{\(fields.joined(separator: ", "))}"
+  }
+}
+
+extension Workload {
+  /// Draws the data, builds, checks and measures the workload.
+  ///
+  /// - Throws: what building the graph, compiling it or running it throws.
+  public func measure(_ options: Options = Options()) throws -> WorkloadResult {
+    let build = prepare()
+    let clock = ContinuousClock()
+    let start = clock.now
+    let execution = try build(options)
+    try execution.run()
+    let compileSeconds = (clock.now - start) / .seconds(1)
+    let checksum = try execution.check()
+    return WorkloadResult(
+      workload: name, threads: options.threads ?? ProcessInfo.processInfo.activeProcessorCount,
+      measurement: try Measurement(seconds: options.seconds, execution.run), compileSeconds: compileSeconds,
+      checksum: checksum)
+  }
+}

@@ -1,0 +1,48 @@
+/// A benchmark: data that is drawn from a fixed seed, a graph over it, and what one run of that graph is.
+///
+/// Each workload has a counterpart of the same name, with the same data, in the programs for other frameworks below
+/// `Benchmarks/peers`. Its check gives the same number there.
+public struct Workload: Sendable {
+  public let name: String
+  /// Draws the data, and returns what builds the graph over it.
+  let prepare: @Sendable () -> Builder
+
+  /// Builds graph and session. Its time counts as compilation.
+  typealias Builder = (Options) throws -> Execution
+
+  /// How workloads are run.
+  public struct Options: Sendable {
+    /// The workers of a session; nil for one a processor.
+    public var threads: Int?
+    /// How long a workload is measured.
+    public var seconds: Double
+
+    public init(threads: Int? = nil, seconds: Double = 5) {
+      self.threads = threads
+      self.seconds = seconds
+    }
+  }
+
+  /// A workload that is ready to run.
+  struct Execution {
+    /// What is measured.
+    let run: () throws -> Void
+    /// Gives the number by which programs for the same workload are compared, after one `run` and before others.
+    let check: () throws -> Double
+  }
+}
+
+extension Workload {
+  /// All workloads.
+  public static let all: [Workload] =
+    [overheadChain, overheadWide, fusedElementwise, softmaxRows, layerNorm]
+    + [256, 512, 1024, 2048, 4096].map(matrixProduct)
+    + [multilayerPerceptron, leNetTraining, lstmTraining]
+    + [resNet50Inference(batch: 1), resNet50Inference(batch: 8), resNet50Training]
+    + [bertInference(batch: 1), bertInference(batch: 8), leNetInference]
+
+  /// The workloads that a word stands for: the one of that name, or all whose names begin with it and an underscore.
+  public static func matching(_ word: String) -> [Workload] {
+    all.filter { $0.name == word || $0.name.hasPrefix(word + "_") }
+  }
+}
