@@ -7,6 +7,7 @@
 @_exported import MartletGraph
 @_exported import MartletLoopIR
 @_exported import MartletOperations
+@_exported import MartletRewriting
 @_exported import MartletScheduling
 @_exported import MartletTensors
 @_exported import MartletVisualization

@@ -3,6 +3,7 @@ import MartletDiagnostics
 import MartletExecution
 import MartletGraph
 import MartletPasses
+import MartletRewriting
 import MartletScheduling
 
 /// The way from a program to a plan.
@@ -18,8 +19,11 @@ struct ProgramCompiler: Sendable {
     }
   }
 
-  func plan(_ program: Program) throws -> ExecutionPlan {
-    let promoted = try PromoteState().run(program)
-    return try Planner.plan(promoted, for: backend)
+  /// The program after the passes of the pipeline up to a form.
+  func optimize(_ program: Program, until form: Form = .fused) throws -> Program {
+    try Pipeline.standard(fusing: options.isFusing).run(
+      program, target: backend, until: form, instruments: options.instruments)
   }
+
+  func plan(_ program: Program) throws -> ExecutionPlan { try Planner.plan(try optimize(program), for: backend) }
 }

@@ -3,6 +3,7 @@ import MartletCPU
 import MartletDiagnostics
 import MartletExecution
 import MartletGraph
+import MartletRewriting
 import MartletScheduling
 import MartletTensors
 import Synchronization
@@ -105,6 +106,15 @@ public final class Session: Sendable {
     let ordered = feeds.sorted { $0.key.id < $1.key.id }
     let key = try signature(fetches, targets, ordered.map(\.key)).key
     return try compiler.plan(try program(key, feedTypes: ordered.map(\.value)))
+  }
+
+  /// The program that a run with feeds of these types would be planned from, after the passes up to a form.
+  public func program(
+    for fetches: [Output], targets: [GraphNode] = [], feeds: [Output: TensorType] = [:], until form: Form = .fused
+  ) throws -> Program {
+    let ordered = feeds.sorted { $0.key.id < $1.key.id }
+    let key = try signature(fetches, targets, ordered.map(\.key)).key
+    return try compiler.optimize(try program(key, feedTypes: ordered.map(\.value)), until: form)
   }
 
   func run(_ signature: RunSignature, _ feeds: [Tensor], _ options: RunOptions) throws -> [Tensor] {
