@@ -141,7 +141,8 @@ let package = Package(
     .target(
       name: "MartletTestSupport",
       dependencies: [
-        "MartletTensors", "MartletDiagnostics", "MartletLoopIR", "MartletGraph", "MartletOperations", "Martlet",
+        "MartletTensors", "MartletDiagnostics", "MartletLoopIR", "MartletGraph", "MartletOperations",
+        "MartletGradients", "Martlet",
       ], path: "Tests/MartletTestSupport", swiftSettings: settings),
   ]
     + [

@@ -152,7 +152,7 @@ extension Differentiator {
     gradients: { (outputs, inputs, upstream) throws(Diagnostic) in
       guard let graph = outputs.first?.graph else { return inputs.map { _ in nil } }
       var mode = ReverseMode(graph)
-      return try mode.run(outputs: outputs, upstream: upstream, inputs: inputs, stopping: []).map(dense)
+      return try mode.run(outputs: outputs, upstream: upstream, inputs: inputs, stopping: inputs).map(dense)
     },
     gradientFunction: { (graph, name, hasUpstream, isNeeded) throws(Diagnostic) in
       try addGradientFunction(to: graph, of: name, hasUpstream: hasUpstream, isNeeded: isNeeded)

@@ -107,6 +107,7 @@ public struct GradientContext {
 /// Reverse mode, as gradient rules may call it.
 public struct Differentiator: Sendable {
   /// The gradients of `outputs`, weighted by `upstream`, with respect to `inputs`: nil where they are not connected.
+  /// Inputs count as independent, even where one is computed from another.
   ///
   /// An operation whose gradient is an expression that is easier written than differentiated builds it and asks for its
   /// gradients here.

@@ -16,7 +16,8 @@ public struct Softmax: RowwiseActivation {
   public func lowering(_ l: inout LoweringContext) throws(Diagnostic) -> Lowering {
     var b = l.builder()
     let rows = RowStages(&b, .input(0), "Softmax")
-    return .compute(b.finish([rows.softmax(&b, .input(0))]))
+    let result = rows.softmax(&b, .input(0))
+    return .compute(b.finish([result]))
   }
 }
 
