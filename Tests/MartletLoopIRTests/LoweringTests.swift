@@ -128,23 +128,54 @@ func expectAgreement(
 
   // MARK: Long reductions
 
-  @Test(arguments: [200_000, 65_536, 99_991]) func longSumsRunInParts(_ count: Int) throws {
-    let program = Sample.mean(1, count, ofColumns: false)
-    let schedule = Schedule.default(for: program)
-    #expect(schedule.splits.count == 1)
-    try expectAgreement(program, inputs: Sample.inputs(for: program))
+  @Test(arguments: [1_000_000, 999_983]) func longReductionsRunInParts(_ count: Int) throws {
+    for program in [
+      Sample.mean(1, count, ofColumns: false), Sample.mean(count / 20, 20, ofColumns: true), Sample.argMax(2, count),
+    ] {
+      let schedule = Schedule.default(for: program)
+      #expect(schedule.splits.count == 1)
+      let nest = lower(program, schedule)
+      try nest.verify()
+      #expect(nest.phases[0].extent > 8)
+      #expect(!nest.temporaries.isEmpty)
+    }
+    #expect(Schedule.default(for: Sample.mean(1, 1000, ofColumns: false)).splits == [])
+    #expect(Schedule.default(for: Sample.mean(count, 1, ofColumns: false)).splits == [])
   }
 
-  @Test func longArgMaxRunsInParts() throws {
-    let program = Sample.argMax(2, 30_011)
-    #expect(Schedule.default(for: program).splits.count == 1)
-    try expectAgreement(program, inputs: Sample.inputs(for: program))
+  @Test(arguments: [(1, 500, 16), (1, 503, 16), (20, 61, 4), (3, 64, 64)])
+  func partsOfReductionsMerge(_ results: Int, _ count: Int, _ chunks: Int) throws {
+    for program in [
+      Sample.mean(results, count, ofColumns: false), Sample.mean(count, results, ofColumns: true),
+      Sample.argMax(results, count),
+    ] {
+      let splits = [Schedule.Split(stage: 0, axis: 0, chunks: chunks)]
+      let split = program.splitting(splits)
+      // Stages run alone, in groups as the default has them, and without lanes.
+      let alone = split.stages.indices.map {
+        Schedule.Group(stages: $0..<$0 + 1, shared: split.stages[$0].extents.count, vector: .own(lanes: 8))
+      }
+      let grouped = Schedule.default(for: split).groups
+      for groups in [alone, grouped] {
+        let schedule = Schedule(splits: splits, groups: groups)
+        try expectAgreement(program, inputs: Sample.inputs(for: program), schedule: schedule)
+      }
+    }
   }
 
-  @Test func sumsOfLongColumnsRunInParts() throws {
-    let program = Sample.mean(5_003, 20, ofColumns: true)
-    #expect(Schedule.default(for: program).splits.count == 1)
-    try expectAgreement(program, inputs: Sample.inputs(for: program))
+  @Test func reductionsOverOneDomainRunTogether() throws {
+    // Two sums with a map between them that needs only the first.
+    var b = StageBuilder(inputs: [BufferType(.float32, [40, 30])])
+    let x = b.reduce("x", .float32, [40], over: [30], .sum) { b, i, r in b.load(.input(0), .float32, at: [i[0], r[0]]) }
+    let y = b.map("y", .float32, [40]) { b, i in b.exp(b.load(x, .float32, at: i)) }
+    let z = b.reduce("z", .float32, [40], over: [30], .sum) { b, i, r in
+      let value = b.load(.input(0), .float32, at: [i[0], r[0]])
+      return b.multiply(value, value)
+    }
+    let program = b.finish([y, z])
+    try expectAgreement(program, inputs: Sample.inputs(for: program), tolerance: 1e-5)
+    let nest = lower(program, .default(for: program))
+    #expect(nest.description.split(separator: "\n").filter { $0.contains("reduce ") }.count == 1)
   }
 
   @Test(arguments: [(10, 1), (10, 3), (7, 7), (12, 5)]) func splitsCoverTheAxis(_ extent: Int, _ chunks: Int) throws {

@@ -4,18 +4,78 @@ extension StageProgram {
   /// Runs reductions in parts: for a stage and one of its reduced axes, partial stages reduce `chunks` equal stretches of
   /// the axis (and one more the rest of it), and a last stage merges their states in order.
   ///
-  /// Each component of the state has a partial stage of its own; lowering computes those of one reduction together.
+  /// Each component of the state has a partial stage of its own; lowering computes those of one reduction together. The
+  /// stages are put in an order in which those over the same domain stand side by side, as far as their uses allow.
   func splitting(_ splits: [Schedule.Split]) -> StageProgram {
-    if splits.isEmpty { return self }
-    var splitter = ReductionSplitter(self)
-    for (number, stage) in stages.enumerated() {
-      if let split = splits.first(where: { $0.stage == number }), case .reduce(let reduction) = stage.kind {
-        splitter.split(stage, reduction, axis: split.axis, chunks: split.chunks)
-      } else {
-        splitter.keep(stage)
+    var program = self
+    if !splits.isEmpty {
+      var splitter = ReductionSplitter(self)
+      for (number, stage) in stages.enumerated() {
+        if let split = splits.first(where: { $0.stage == number }), case .reduce(let reduction) = stage.kind {
+          splitter.split(stage, reduction, axis: split.axis, chunks: split.chunks)
+        } else {
+          splitter.keep(stage)
+        }
       }
+      program = splitter.program(outputs: outputs)
     }
-    return splitter.program(outputs: outputs)
+    return program.reordered(program.siblingOrder())
+  }
+
+  /// An order of the stages in which each follows what it loads, and one over the same domain as the last comes first.
+  private func siblingOrder() -> [Int] {
+    let accesses = StageAccesses(self)
+    var waiting: [Set<Int>] = stages.map { stage in
+      Set(
+        accesses.loads(stage.roots).compactMap {
+          if case .stage(let source) = Source(payload: scalars[$0].payload) { source } else { nil }
+        })
+    }
+    var order: [Int] = []
+    var left = Array(stages.indices)
+    while !left.isEmpty {
+      let ready = left.filter { waiting[$0].isEmpty }
+      let sibling = ready.first { number in
+        guard let last = order.last else { return false }
+        return stages[last].isSibling(of: stages[number], accesses)
+      }
+      let next = sibling ?? ready[0]
+      order.append(next)
+      left.removeAll { $0 == next }
+      for number in left { waiting[number].remove(next) }
+    }
+    return order
+  }
+
+  /// The same program with its stages in another order, which must keep each after what it loads.
+  private func reordered(_ order: [Int]) -> StageProgram {
+    if order == Array(stages.indices) { return self }
+    var numbers = order
+    for (new, old) in order.enumerated() { numbers[old] = new }
+    func moved(_ source: Source) -> Source { if case .stage(let i) = source { .stage(numbers[i]) } else { source } }
+    var builder = ScalarBuilder()
+    var result: [Stage] = []
+    for old in order {
+      let stage = stages[old]
+      builder.axisExtents = stage.axisExtents
+      let axes = stage.axisExtents.indices.map { builder.axis($0) }
+      let copies = builder.copy(stage.roots, from: scalars, axes: axes) { b, row, indices, condition in
+        b.load(moved(Source(payload: row.payload)), row.type, at: indices, if: condition)
+      }
+      result.append(stage.replacingRoots(copies.map(\.id)))
+    }
+    return StageProgram(scalars: builder.arena, inputs: inputs, stages: result, outputs: outputs.map(moved))
+  }
+}
+
+extension Stage {
+  /// Whether both are maps, or both reductions, over the same domain.
+  fileprivate func isSibling(of other: Stage, _ accesses: StageAccesses) -> Bool {
+    switch (kind, other.kind) {
+    case (.map, .map): extents == other.extents
+    case (.reduce, .reduce): extents == other.extents && accesses.domain(of: self) == accesses.domain(of: other)
+    default: false
+    }
   }
 }
 
@@ -46,32 +106,8 @@ private struct ReductionSplitter {
   private mutating func axes(_ count: Int) -> [Scalar] { (0..<count).map { builder.axis($0) } }
 
   mutating func keep(_ stage: Stage) {
-    var stage = stage
-    builder.axisExtents = stage.extents
-    switch stage.kind {
-    case .map(let value): stage.kind = .map(copy([value], axes: axes(stage.extents.count))[0])
-    case .reduce(var reduction):
-      builder.axisExtents = stage.extents + reduction.extents
-      let all = axes(stage.extents.count + reduction.extents.count)
-      reduction.initial = copy(reduction.initial, axes: all)
-      reduction.step = copy(reduction.step, axes: all)
-      reduction.merge = copy(reduction.merge, axes: all)
-      reduction.finish = copy([reduction.finish], axes: all)[0]
-      stage.kind = .reduce(reduction)
-    case .scan(var scan):
-      let all = axes(stage.extents.count)
-      scan.initial = copy([scan.initial], axes: all)[0]
-      scan.step = copy([scan.step], axes: all)[0]
-      stage.kind = .scan(scan)
-    case .scatter(var scatter):
-      scatter.initial = copy([scatter.initial], axes: axes(stage.extents.count))[0]
-      builder.axisExtents = scatter.updateExtents
-      let all = axes(scatter.updateExtents.count)
-      scatter.position = copy(scatter.position, axes: all)
-      scatter.combine = copy([scatter.combine], axes: all)[0]
-      stage.kind = .scatter(scatter)
-    }
-    stages.append(stage)
+    builder.axisExtents = stage.axisExtents
+    stages.append(stage.replacingRoots(copy(stage.roots, axes: axes(stage.axisExtents.count))))
     numbers.append(stages.count - 1)
   }
 
