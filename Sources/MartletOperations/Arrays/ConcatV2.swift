@@ -33,7 +33,7 @@ public struct ConcatV2: Operation {
       }
       func mismatch() -> Diagnostic {
         var found = shape.dimensions ?? []
-        found[axis] = total
+        found[axis] = .fresh()
         return Diagnostic(
           "the arrays differ beside axis \(axis)", operand: "values[\(i)]",
           required: i == 0 ? "\(rank) dimensions" : "a shape that goes with \(Shape(found))", found: "\(operand.type)")
