@@ -24,11 +24,11 @@ struct BlockScheduler {
   /// Has each value written to its slot: by the node that computes it where that can be done, else by a copy.
   ///
   /// A slot may be the memory of a value that comes from outside: a variable, the state of a loop. Whatever reads that
-  /// value then has to come before; where that contradicts the data's own order, the new value is copied at the end.
+  /// value then has to come before; where that contradicts the data's own order, the new value is copied at the end. A
+  /// copy of a value to where it already is says so in the plan, and costs nothing.
   mutating func place(_ results: [(value: Int, slot: Int)]) {
     var writers: [(value: Int, slot: Int, writer: Int)] = []
     for (value, slot) in results {
-      if old(of: slot) == value { continue }
       let cell = draft.values[value].cell
       if let producer = draft.values[cell].producer, destinations[cell] == nil {
         destinations[cell] = slot
