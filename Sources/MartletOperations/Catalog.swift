@@ -27,6 +27,7 @@ public struct Catalog: Sendable {
     aliases: [
       "Add": "AddV2", "BatchMatMul": "BatchMatMulV2", "BatchMatMulV3": "BatchMatMulV2", "Div": "RealDiv",
       "FusedBatchNorm": "FusedBatchNormV3", "FusedBatchNormV2": "FusedBatchNormV3",
+      "PlaceholderV2": "Placeholder", "Snapshot": "Identity",
     ])
 
   /// This catalog with further operations, which replace those of the same name.

@@ -54,6 +54,12 @@ import Testing
         hint: cut into parts of different extents with split(_:sizes:axis:)
       """
     ) { g in _ = split(g.placeholder(.float32, shape: [2, 3]), into: 2, axis: 1) },
+    Mistake("error: Split 'Split': attribute 'num_split' must lie between 1 and 65535; found 0") { g in
+      _ = split(g.placeholder(.float32, shape: [2]), into: 0, axis: 0)
+    },
+    Mistake("error: Unpack 'Unpack': attribute 'num' must lie between 0 and 65535; found -1") { g in
+      _ = unstack(g.placeholder(.float32))
+    },
     Mistake(
       "error: SplitV 'SplitV': operand 'size_splits' requires extents that add up to 3, with -1 at most once; found [1, 1]"
     ) { g in _ = split(g.placeholder(.float32, shape: [3]), sizes: [1, 1], axis: 0) },

@@ -1,4 +1,5 @@
 import MartletDiagnostics
+import MartletGradients
 import MartletGraph
 import MartletOperations
 import MartletTensors
@@ -144,6 +145,50 @@ import Testing
     let arguments = [2, 6, 0.5].map { Tensor(Float($0)) }
     #expect(try GraphEvaluator(graph.library).call(rule, arguments)[0].item(as: Float.self) == 50)
     #expect(graph.diagnostics.isEmpty)
+  }
+
+  @Test func gradientsOfBranches() throws {
+    let x = graph.placeholder(.float32, shape: [])
+    let y = graph.placeholder(.float32, shape: [])
+    let z = cond(x .> 0) {
+      x * x * y
+    } else: {
+      x - 3 * stopGradient(y)
+    }
+    let found = try gradients(of: [z], withRespectTo: [x, y], unconnected: .zeros).compactMap { $0 }
+    for (given, expected) in [([3, 5], [30, 9]), ([-3, 5], [1, 0])] as [([Float], [Float])] {
+      let feeds = [x: Tensor(given[0]), y: Tensor(given[1])]
+      #expect(try GraphEvaluator.evaluate(found, feeds: feeds).map { $0.item(as: Float.self) } == expected)
+    }
+    // Once more: the derivative of 2xy.
+    let second = try gradients(of: [found[0]], withRespectTo: [x]).compactMap { $0 }
+    #expect(try scalar(second[0], [x: Tensor(Float(3)), y: Tensor(Float(5))]) == 10)
+    #expect(graph.diagnostics.isEmpty)
+  }
+
+  @Test func gradientsOfCalls() throws {
+    let x = graph.placeholder(.float32, shape: [])
+    let clipped = withCustomGradient([x], name: "clipped") {
+      [$0[0] * 3]
+    } gradient: { _, _, dy in
+      [dy[0] * 100]
+    }
+    let function = graph.buildFunction("square", arguments: [x.type]) { [$0[0] * $0[0]] }
+    let square = graph.call(function, [x])
+    let found = try gradients(of: clipped + square, withRespectTo: [x]).compactMap { $0 }
+    #expect(try scalar(found[0], [x: Tensor(Float(2))]) == 104)
+  }
+
+  @Test func theGradientOfALoopIsRefused() throws {
+    let x = graph.placeholder(.float32, shape: [])
+    let y = whileLoop([x]) {
+      $0[0] .< 3
+    } body: {
+      [$0[0] * 2]
+    }
+    let error = #expect(throws: Diagnostic.self) { try gradients(of: y, withRespectTo: [x]) }
+    #expect(error?.message == "the gradient of a loop comes in a later version of Martlet")
+    #expect(error?.operation == "StatelessWhile 'while'")
   }
 
   @Test func aGradientOfOnesOwnUsesItsInputsAlone() {

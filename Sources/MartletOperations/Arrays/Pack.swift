@@ -81,7 +81,7 @@ public struct Unpack: Operation {
   }
 
   public func infer(_ operands: [Operand], _ context: InferenceContext) throws(Diagnostic) -> [Inference] {
-    try checkPartCount(count, "num")
+    try checkPartCount(count, "num", atLeast: 0)
     let value = operands[0]
     let type = value.elementType ?? .float32
     guard var extents = value.shape.dimensions else { return Array(repeating: Inference(type, .unknown), count: count) }

@@ -124,9 +124,9 @@ public struct SplitV: Operation {
 }
 
 /// Throws unless a number of parts is one that an array can be cut into.
-func checkPartCount(_ count: Int, _ attribute: String) throws(Diagnostic) {
-  guard count >= 0, count <= 1 << 16 - 1 else {
-    throw Diagnostic("attribute '\(attribute)' must lie between 0 and 65535", found: "\(count)")
+func checkPartCount(_ count: Int, _ attribute: String, atLeast least: Int = 1) throws(Diagnostic) {
+  guard count >= least, count <= Int(UInt16.max) else {
+    throw Diagnostic("attribute '\(attribute)' must lie between \(least) and \(UInt16.max)", found: "\(count)")
   }
 }
 
