@@ -4,9 +4,14 @@ extension Pipeline {
   /// The passes that every graph goes through.
   public static let standard = standard(fusing: true)
 
-  /// The standard pipeline, with each operation a kernel of its own if `fusing` is false.
-  public static func standard(fusing: Bool) -> Pipeline {
-    Pipeline {
+  /// The standard pipeline.
+  ///
+  /// - Parameters:
+  ///   - fusing: whether operations are joined into kernels; else each is a kernel of its own.
+  ///   - rules: rewrites beside Martlet's own, applied with them.
+  public static func standard(fusing: Bool, rules: RuleSet? = nil) -> Pipeline {
+    let canonical: RuleSet = .algebra + .transposes
+    return Pipeline {
       Phase(.typed) {
         InferTypes()
         PromoteState()
@@ -15,7 +20,7 @@ extension Pipeline {
       Phase(.canonical) {
         Fixpoint("Canonicalize") {
           FoldConstants()
-          Rewriting(.algebra + .transposes)
+          Rewriting(rules.map { canonical + $0 } ?? canonical)
           EliminateCommonSubexpressions()
           EliminateDeadNodes()
         }

@@ -21,7 +21,7 @@ struct ProgramCompiler: Sendable {
 
   /// The program after the passes of the pipeline up to a form.
   func optimize(_ program: Program, until form: Form = .fused) throws -> Program {
-    try Pipeline.standard(fusing: options.isFusing).run(
+    try Pipeline.standard(fusing: options.isFusing, rules: options.rules).run(
       program, target: backend, until: form, instruments: options.instruments)
   }
 

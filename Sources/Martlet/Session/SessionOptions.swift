@@ -15,18 +15,21 @@ public struct SessionOptions: Sendable {
   public var threads: Int?
   /// Whether operations are joined into kernels; without it each is a step of its own.
   public var isFusing: Bool
+  /// Rewrites of your own, applied with Martlet's.
+  public var rules: RuleSet?
   /// Look on while a graph is compiled: verify, dump, time, compare.
   public var instruments: [any Instrument]
   /// Called with one line for each compilation.
   public var log: (@Sendable (String) -> Void)?
 
   public init(
-    device: Device = .cpu, threads: Int? = nil, isFusing: Bool = true, instruments: [any Instrument] = [],
-    log: (@Sendable (String) -> Void)? = nil
+    device: Device = .cpu, threads: Int? = nil, isFusing: Bool = true, rules: RuleSet? = nil,
+    instruments: [any Instrument] = [], log: (@Sendable (String) -> Void)? = nil
   ) {
     self.device = device
     self.threads = threads
     self.isFusing = isFusing
+    self.rules = rules
     self.instruments = instruments
     self.log = log
   }
