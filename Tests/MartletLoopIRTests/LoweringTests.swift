@@ -230,6 +230,22 @@ func expectAgreement(
     try expectAgreement(b.finish([y]), inputs: [], parameters: [5, 1 << 40])
   }
 
+  // MARK: Random programs and schedules
+
+  @Test(arguments: 0..<60) func randomProgramsUnderRandomSchedules(_ seed: Int) throws {
+    var g = SplitMix(seed: UInt64(seed) &+ 7)
+    let (m, n) = (Int.random(in: 1...9, using: &g), Int.random(in: 1...20, using: &g))
+    let composed = RandomProgram(seed: UInt64(seed), m, n).composed
+    let machine = MachineShape(vectorBytes: [16, 32, 64].randomElement(using: &g)!, l1: 256)
+    for program in [composed, composed.fused()] {
+      guard program.stages.allSatisfy({ $0.result.elementCount < 4000 }) else { continue }
+      let inputs = Sample.inputs(for: program, seed: UInt64(seed))
+      try expectAgreement(program, inputs: inputs, machine: machine, tolerance: 1e-4)
+      let schedule = Schedule.random(for: program, machine, &g)
+      try expectAgreement(program, inputs: inputs, schedule: schedule, machine: machine, tolerance: 1e-4)
+    }
+  }
+
   @Test func schedulesDependOnShapesAlone() {
     for program in [Sample.softmax(64, 100), Sample.mean(5_003, 20, ofColumns: true), Sample.adam([1000])] {
       #expect(Schedule.default(for: program) == .default(for: program))
