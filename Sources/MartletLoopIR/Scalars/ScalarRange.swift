@@ -1,11 +1,11 @@
 import MartletTensors
 
 /// The values that an integer or Boolean scalar can have, both ends included.
-struct ScalarRange: Hashable, Sendable {
-  var lower: Int64
-  var upper: Int64
+package struct ScalarRange: Hashable, Sendable {
+  package var lower: Int64
+  package var upper: Int64
 
-  init(_ lower: Int64, _ upper: Int64) { (self.lower, self.upper) = (lower, upper) }
+  package init(_ lower: Int64, _ upper: Int64) { (self.lower, self.upper) = (lower, upper) }
   init(_ value: Int64) { (lower, upper) = (value, value) }
 
   /// Every value of a type; of floats nothing is known.
@@ -48,7 +48,9 @@ struct ScalarRange: Hashable, Sendable {
   }
 
   /// The range of a row of integer or Boolean type whose operands have the given ranges.
-  static func of(_ row: ScalarRow, operands: [ScalarRange], operandTypes: [ElementType], axisExtent: (Int) -> Int?)
+  package static func of(
+    _ row: ScalarRow, operands: [ScalarRange], operandTypes: [ElementType], axisExtent: (Int) -> Int?
+  )
     -> ScalarRange
   {
     let all = all(row.type)

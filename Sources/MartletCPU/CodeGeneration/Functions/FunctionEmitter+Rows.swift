@@ -113,7 +113,7 @@ extension FunctionEmitter {
     case .floorDivide, .divide, .floorModulo:
       // Where a group of lanes never crosses a multiple of the divisor, all lanes have one quotient.
       guard let by = constant(1), by > 0, let x = stride(0), x > 0, x < 1 << 32,
-        facts.ranges[Int(row.operand(0).index)].lowerBound >= 0,
+        facts.ranges[Int(row.operand(0).index)].lower >= 0,
         x * Int64(lanes - 1) < greatestCommonDivisor(operands[0].divisor, by)
       else { return nil }
       return result(row.operation == .floorModulo ? x : 0)
@@ -148,7 +148,7 @@ extension FunctionEmitter {
     let (index, extent) = (value(row.operand(0)), value(row.operand(1)))
     let level = max(index.level, extent.level)
     let (given, bound) = (facts.ranges[Int(row.operand(0).index)], facts.ranges[Int(row.operand(1).index)])
-    if given.lowerBound >= 0, given.upperBound < bound.lowerBound {
+    if given.lower >= 0, given.upper < bound.lower {
       var unchecked = index
       unchecked.level = level
       return unchecked

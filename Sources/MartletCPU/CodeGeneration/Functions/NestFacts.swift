@@ -6,7 +6,7 @@ struct NestFacts {
   /// For each row, the buffers and registers that change during the nest and that its value depends on.
   private(set) var resources: [ResourceSet] = []
   /// For each row of an integer type, bounds of its value.
-  private(set) var ranges: [ClosedRange<Int64>] = []
+  private(set) var ranges: [ScalarRange] = []
 
   init(_ nest: Nest) {
     var written = ResourceSet()
@@ -23,7 +23,10 @@ struct NestFacts {
       }
       if row.operation == .register { used.formUnion(.register(Int(row.payload))) }
       resources.append(used)
-      ranges.append(Self.range(of: row, extents, ranges))
+      ranges.append(
+        ScalarRange.of(
+          row, operands: row.operands.map { ranges[Int($0.index)] },
+          operandTypes: row.operands.map { nest.scalars.type(of: $0) }, axisExtent: { extents[$0] }))
     }
   }
 
@@ -65,74 +68,5 @@ struct NestFacts {
       visit(phase.body)
     }
     return extents
-  }
-
-  /// All values of an integer type.
-  static func range(of type: ElementType) -> ClosedRange<Int64> {
-    switch type {
-    case .int32: Int64(Int32.min)...Int64(Int32.max)
-    case .uint8: 0...255
-    case .bool: 0...1
-    default: Int64.min...Int64.max
-    }
-  }
-
-  private static func range(
-    of row: ScalarRow, _ extents: [Int: Int], _ ranges: [ClosedRange<Int64>]
-  ) -> ClosedRange<Int64> {
-    let all = range(of: row.type)
-    if row.type.isFloatingPoint { return all }
-    func operand(_ i: Int) -> ClosedRange<Int64> { ranges[Int(row.operand(i).index)] }
-    guard let found = range(of: row, extents, operand), all.contains(found.lowerBound), all.contains(found.upperBound)
-    else { return all }
-    return found
-  }
-
-  private static func range(
-    of row: ScalarRow, _ extents: [Int: Int], _ operand: (Int) -> ClosedRange<Int64>
-  ) -> ClosedRange<Int64>? {
-    switch row.operation {
-    case .constant: return row.payload...row.payload
-    case .axis: return 0...Int64(extents[Int(row.payload), default: 1] - 1)
-    case .add: return corners(operand(0), operand(1)) { $0.addingReportingOverflow($1) }
-    case .subtract: return corners(operand(0), operand(1)) { $0.subtractingReportingOverflow($1) }
-    case .multiply: return corners(operand(0), operand(1)) { $0.multipliedReportingOverflow(by: $1) }
-    case .minimum:
-      let (x, y) = (operand(0), operand(1))
-      return min(x.lowerBound, y.lowerBound)...min(x.upperBound, y.upperBound)
-    case .maximum:
-      let (x, y) = (operand(0), operand(1))
-      return max(x.lowerBound, y.lowerBound)...max(x.upperBound, y.upperBound)
-    case .select:
-      let (x, y) = (operand(1), operand(2))
-      return min(x.lowerBound, y.lowerBound)...max(x.upperBound, y.upperBound)
-    case .divide, .floorDivide:
-      let (x, y) = (operand(0), operand(1))
-      guard x.lowerBound >= 0, y.lowerBound > 0 else { return nil }
-      return x.lowerBound / y.upperBound...x.upperBound / y.lowerBound
-    case .floorModulo:
-      let (x, y) = (operand(0), operand(1))
-      guard y.lowerBound > 0 else { return nil }
-      return 0...(x.lowerBound >= 0 ? min(x.upperBound, y.upperBound - 1) : y.upperBound - 1)
-    case .checkIndex: return 0...(max(1, operand(1).upperBound) - 1)
-    case .and:
-      let (x, y) = (operand(0), operand(1))
-      guard x.lowerBound >= 0, y.lowerBound >= 0 else { return nil }
-      return 0...min(x.upperBound, y.upperBound)
-    case .cast: return row.type == .bool ? nil : operand(0)
-    default: return nil
-    }
-  }
-
-  /// The bounds of a function that is monotonic in each of its operands.
-  private static func corners(
-    _ x: ClosedRange<Int64>, _ y: ClosedRange<Int64>, _ f: (Int64, Int64) -> (partialValue: Int64, overflow: Bool)
-  ) -> ClosedRange<Int64>? {
-    let values = [
-      f(x.lowerBound, y.lowerBound), f(x.lowerBound, y.upperBound), f(x.upperBound, y.lowerBound),
-      f(x.upperBound, y.upperBound),
-    ]
-    if values.contains(where: \.overflow) { return nil }
-    return values.map(\.partialValue).min()!...values.map(\.partialValue).max()!
   }
 }

@@ -19,7 +19,7 @@ extension OperationEmitter {
     case .floor, .ceil, .round: return x
     case .isNaN, .isInfinite: return constant(0, .bool)
     case .isFinite: return constant(1, .bool)
-    case .reciprocal: return divide(.divide, constant(1, operandType), x, 1...1, ranges[0])
+    case .reciprocal: return divide(.divide, constant(1, operandType), x, ScalarRange(1, 1), ranges[0])
     default: return integer(operation, x, operands[1])
     }
   }
@@ -57,18 +57,18 @@ extension OperationEmitter {
 
   /// The total quotient or remainder: 0 for divisor 0, and the lowest integer over −1 wraps.
   private func divide(
-    _ operation: ScalarOperation, _ x: IRValue, _ y: IRValue, _ xRange: ClosedRange<Int64>, _ yRange: ClosedRange<Int64>
+    _ operation: ScalarOperation, _ x: IRValue, _ y: IRValue, _ xRange: ScalarRange, _ yRange: ScalarRange
   ) -> IRValue {
-    let hasSign = operandType.isSigned && (xRange.lowerBound < 0 || yRange.lowerBound < 0)
+    let hasSign = operandType.isSigned && (xRange.lower < 0 || yRange.lower < 0)
     let (zero, one) = (constant(0, operandType), constant(1, operandType))
     let lowest = operandType == .int32 ? Int64(Int32.min) : .min
     var divisor = y
     var isZero: IRValue?
-    if yRange.contains(0) {
+    if yRange.includes(0) {
       isZero = ir.compare(martlet_llvm_int_eq, y, zero)
       divisor = ir.select(isZero!, one, divisor)
     }
-    if hasSign, yRange.contains(-1), xRange.contains(lowest) {
+    if hasSign, yRange.includes(-1), xRange.includes(lowest) {
       let wraps = ir.and(
         ir.compare(martlet_llvm_int_eq, x, constant(lowest, operandType)),
         ir.compare(martlet_llvm_int_eq, y, constant(-1, operandType)))
@@ -90,8 +90,8 @@ extension OperationEmitter {
     return ir.select(isZero, zero, result)
   }
 
-  private func fits32(_ range: ClosedRange<Int64>) -> Bool {
-    range.lowerBound >= 0 && range.upperBound <= Int64(Int32.max)
+  private func fits32(_ range: ScalarRange) -> Bool {
+    range.lower >= 0 && range.upper <= Int64(Int32.max)
   }
 
   /// The truncated quotient by a divisor that neither is zero nor makes it overflow.
@@ -118,8 +118,8 @@ extension OperationEmitter {
   private func power(_ x: IRValue, _ y: IRValue) -> IRValue {
     let type = ir.type(of: x)
     let (zero, one) = (constant(0, operandType), constant(1, operandType))
-    if ranges[1].lowerBound == ranges[1].upperBound, 0...64 ~= ranges[1].lowerBound {
-      return power(x, exponent: ranges[1].lowerBound)
+    if ranges[1].lower == ranges[1].upper, 0...64 ~= ranges[1].lower {
+      return power(x, exponent: ranges[1].lower)
     }
     let (before, header, after) = (ir.block, ir.block("power"), ir.block("powerEnd"))
     ir.branch(header)
@@ -137,7 +137,7 @@ extension OperationEmitter {
       ir.addIncoming(phi, next, from: header)
     }
     ir.position(at: after)
-    if ranges[1].lowerBound >= 0 { return nextResult }
+    if ranges[1].lower >= 0 { return nextResult }
     // 1 / xʸ truncated: only ±1 have one that is not zero.
     let isUnit = ir.compare(martlet_llvm_int_eq, x, one)
     let isMinusUnit = ir.compare(martlet_llvm_int_eq, x, constant(-1, operandType))
@@ -155,4 +155,8 @@ extension OperationEmitter {
     }
     return result ?? constant(1, operandType)
   }
+}
+
+extension ScalarRange {
+  fileprivate func includes(_ value: Int64) -> Bool { lower <= value && value <= upper }
 }

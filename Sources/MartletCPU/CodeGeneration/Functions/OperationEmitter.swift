@@ -10,7 +10,7 @@ struct OperationEmitter {
   let type: ElementType
   let operandType: ElementType
   /// Bounds of each operand, where they are integers.
-  let ranges: [ClosedRange<Int64>]
+  let ranges: [ScalarRange]
 
   func emit(_ operation: ScalarOperation, _ operands: [IRValue]) -> IRValue {
     switch operation {

@@ -23,9 +23,9 @@ public final class NestCompiler: Sendable {
   }
 
   private struct State {
-    var kernels: [NestKey: CompiledKernel] = [:]
+    var kernels: [StructuralKey: CompiledKernel] = [:]
     /// Oldest first.
-    var order: [NestKey] = []
+    var order: [StructuralKey] = []
     var statistics = Statistics()
   }
 
@@ -50,10 +50,10 @@ public final class NestCompiler: Sendable {
 
   /// The code of each nest, in order; nests that are not known yet are compiled as a batch.
   public func compile(_ nests: [Nest]) throws(Diagnostic) -> [CompiledKernel] {
-    let keys = nests.map { NestKey($0) }
+    let keys = nests.map { $0.structuralKey }
     var found = state.withLock { state in keys.map { state.kernels[$0] } }
-    var numbers: [NestKey: Int] = [:]
-    var missing: [(key: NestKey, nest: Nest)] = []
+    var numbers: [StructuralKey: Int] = [:]
+    var missing: [(key: StructuralKey, nest: Nest)] = []
     for (i, key) in keys.enumerated() where found[i] == nil && numbers[key] == nil {
       numbers[key] = missing.count
       missing.append((key, nests[i]))
