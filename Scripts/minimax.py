@@ -97,6 +97,11 @@ pow_quotient = near(
     lambda z: (atanh_quotient(z) - mpf(2) / 3) / z, [mpf(2) / (2 * i + 5) for i in range(40)], mpf("1e-3"))
 
 
+tanh_quotient = near(
+    lambda z: (mp.tanh(sqrt(z)) / sqrt(z) - 1) / z,
+    [mpf(-1) / 3, mpf(2) / 15, mpf(-17) / 315, mpf(62) / 2835, mpf(-1382) / 155925, mpf(21844) / 6081075], mpf("1e-8"))
+
+
 def one(x):
     return mpf(1)
 
@@ -125,6 +130,9 @@ fits = {
     "log2 pow": lambda: fit(lambda z: (atanh_quotient(z) * z + 2) / log(mpf(2)), one, 0, mpf("0.0296"), 6, double),
     # log(m) = 2 s + s z (2/3 + z q(z)), for pow in double precision.
     "log pow": lambda: fit(pow_quotient, lambda z: z, 0, mpf("0.0296"), 8, double),
+    # tanh(x) = x + x z q(z), z = x^2, up to 0.55 (single) or 0.3 (double).
+    "tanh single": lambda: fit(tanh_quotient, lambda z: z + mpf("1e-9"), 0, mpf("0.3025"), 5, single),
+    "tanh double": lambda: fit(tanh_quotient, lambda z: z + mpf("1e-12"), 0, mpf("0.09"), 8, double),
     # erf(x) = x + x q(x^2) up to 0.96 (single) or 1 (double).
     "erf single": lambda: fit(lambda z: erf_quotient(z) - 1, one, 0, mpf("0.9216"), 7, single),
     "erf double": lambda: fit(lambda z: erf_quotient(z) - 1, one, 0, 1, 13, double),

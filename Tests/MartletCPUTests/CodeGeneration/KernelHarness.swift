@@ -27,10 +27,9 @@ enum KernelHarness {
     return status
   }
 
-  /// Runs a nest whose slots are these arrays, which receive what it stores.
-  static func run<T>(_ nest: Nest, _ array: inout [T]) throws -> martlet_status {
-    let kernel = try compiler.compile([nest])[0]
-    return array.withUnsafeMutableBytes { run(kernel, [$0.baseAddress!]) }
+  @discardableResult
+  static func run(_ kernel: CompiledKernel, _ slots: [any KernelMemory], pieces: Int = 1) -> martlet_status {
+    withExtendedLifetime(slots) { run(kernel, slots.map(\.address), pieces: pieces) }
   }
 
   /// A nest that computes `count` elements of the last buffer from those at the same index of the others.

@@ -96,8 +96,7 @@ struct ScalarOperationTests {
       let nest = KernelHarness.elementwise(
         Array(repeating: operand, count: inputs.count), result, counts: [count], lanes: [width]
       ) { b, loads in
-        let row = ScalarRow(operation, result, loads.map(\.id))
-        return Scalar(b.arena.intern(row), result)
+        b.intern(ScalarRow(operation, result, loads.map(\.id)))
       }
       let kernel = try KernelHarness.compiler.compile([nest])[0]
       var memory = inputs.map { Self.write($0, operand) } + [Array(repeating: 0xA5, count: inputs[0].count * 8)]

@@ -3,7 +3,7 @@ import CMartletRuntime
 /// eˣ, eˣ − 1 and what is made of them.
 ///
 /// With n = round(x / log 2) and r = x − n · log 2, |r| ≤ log 2 / 2, by Cody and Waite's two-step reduction, eˣ = 2ⁿ · eʳ and
-/// eʳ = 1 + r + r² q(r). The polynomials q are the fits "exp …" and "expm1 …" of Scripts/minimax.py.
+/// eʳ = 1 + r + r² q(r). The polynomials q are the fits "exp …", "expm1 …" and "tanh …" of Scripts/minimax.py.
 extension LaneMath {
   private static let expSingle = [
     0.4999999403953552, 0.1666652113199234, 0.04166826605796814, 0.00836868491023779, 0.0013820808380842209,
@@ -20,6 +20,14 @@ extension LaneMath {
     0.5, 0.16666666666666677, 0.04166666666666668, 0.00833333333332145, 0.0013888888888877098, 0.00019841269886532593,
     2.4801587341914435e-05, 2.7557243836326855e-06, 2.7557257598621226e-07, 2.510915830358913e-08,
     2.0920147767971954e-09,
+  ]
+
+  private static let tanhSingle = [
+    -0.33333319425582886, 0.13332636654376984, -0.053856849670410156, 0.02108830027282238, -0.006295622792094946,
+  ]
+  private static let tanhDouble = [
+    -0.3333333333333326, 0.13333333333306746, -0.05396825393549962, 0.021869486580318877,
+    -0.008863170767512777, 0.00359087405149633, -0.0014416572225408539, 0.0005024628464332816,
   ]
 
   /// A number that, added to one much smaller, leaves that one rounded to an integer in the lowest bits.
@@ -54,7 +62,8 @@ extension LaneMath {
 
   /// eʳ for the reduced argument.
   func expReduced(_ r: IRValue) -> IRValue {
-    add(fma(mul(r, r), polynomial(r, isSingle ? Self.expSingle : Self.expDouble), r), constant(1))
+    let one = constant(1)
+    return fma(r, fma(r, polynomial(r, isSingle ? Self.expSingle : Self.expDouble), one), one)
   }
 
   func exp(_ x: IRValue) -> IRValue {
@@ -81,13 +90,18 @@ extension LaneMath {
     return copySign(ir.select(isInner, inner, add(scaled, scaled)), x)
   }
 
-  /// (e²ᵃ − 1) / (e²ᵃ + 1) for a = |x|; beyond 9.1 (single) or 19.1 (double) it rounds to 1.
+  /// (e²ᵃ − 1) / (e²ᵃ + 1) for a = |x|; beyond 9.1 (single) or 19.1 (double) it rounds to 1. For small x, where the quotient loses
+  /// more, x + x³ q(x²).
   func tanh(_ x: IRValue) -> IRValue {
     let bounded = atMost(absolute(x), isSingle ? 9.1 : 19.1)
     let (n, r) = reduceByLog2(add(bounded, bounded))
     let power = powerOfTwo(n)
     let excess = fma(expm1Reduced(r), power, sub(power, constant(1)))
-    return copySign(div(excess, add(excess, constant(2))), x)
+    let outer = div(excess, add(excess, constant(2)))
+    let square = mul(bounded, bounded)
+    let cubic = mul(square, polynomial(square, isSingle ? Self.tanhSingle : Self.tanhDouble))
+    let inner = fma(bounded, cubic, bounded)
+    return copySign(ir.select(less(bounded, constant(isSingle ? 0.55 : 0.3)), inner, outer), x)
   }
 
   /// 1 / (1 + e⁻ˣ), and for negative x the same as eˣ / (1 + eˣ), which keeps small results exact.

@@ -38,11 +38,17 @@ extension LaneMath {
     let shifted = wide.fma(argument, wide.constant(0.6366197723675814), shift)
     let n = wide.sub(shifted, shift)
     let first = wide.fnma(n, wide.constant(Self.halfPi.0), argument)
-    let second = wide.fnma(n, wide.constant(Self.halfPi.1), first)
     let quarters = wide.asBits(shifted)
-    if isSingle { return Reduced(quarters: quarters, r: second, rest: nil) }
-    let rounding = wide.fnma(n, wide.constant(Self.halfPi.1), wide.sub(first, second))
-    return Reduced(quarters: quarters, r: second, rest: wide.fnma(n, wide.constant(Self.halfPi.2), rounding))
+    let middle = wide.constant(Self.halfPi.1)
+    if isSingle { return Reduced(quarters: quarters, r: wide.fnma(n, middle, first), rest: nil) }
+    // The difference of `first` and the exact product as a sum of two numbers. Source: D. Knuth, TAOCP 4.2.2, TwoSum.
+    let product = mul(n, middle)
+    let r = sub(first, product)
+    let taken = sub(r, first)
+    let rounding = sub(sub(first, sub(r, taken)), add(product, taken))
+    let productRest = fma(n, middle, ir.fneg(product))
+    let rest = sub(rounding, fma(n, constant(Self.halfPi.2), productRest))
+    return Reduced(quarters: quarters, r: r, rest: rest)
   }
 
   private func sinReduced(_ r: IRValue, _ rest: IRValue?) -> IRValue {

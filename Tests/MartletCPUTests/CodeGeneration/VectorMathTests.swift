@@ -1,0 +1,76 @@
+import Glibc
+import MartletCPU
+import MartletLoopIR
+import MartletTensors
+import Testing
+
+/// The vector functions over the whole range of `float32`, against the C library in double precision.
+struct VectorMathTests {
+  struct Function: Sendable, CustomTestStringConvertible {
+    var operation: ScalarOperation
+    /// In units in the last place of the exact result.
+    var bound: Double
+    var exact: @Sendable (Double) -> Double
+    var testDescription: String { "\(operation)" }
+  }
+
+  static let functions: [Function] = [
+    Function(operation: .exp, bound: 0.9) { exp($0) },
+    Function(operation: .expm1, bound: 1.4) { expm1($0) },
+    Function(operation: .log, bound: 0.9) { log($0) },
+    Function(operation: .log1p, bound: 1.6) { log1p($0) },
+    Function(operation: .sin, bound: 1.6) { sin($0) },
+    Function(operation: .cos, bound: 1.6) { cos($0) },
+    Function(operation: .tan, bound: 0.51) { tan($0) },
+    Function(operation: .tanh, bound: 1.6) { tanh($0) },
+    Function(operation: .sigmoid, bound: 2.1) { $0 < 0 ? exp($0) / (1 + exp($0)) : 1 / (1 + exp(-$0)) },
+    Function(operation: .erf, bound: 1) { erf($0) },
+    Function(operation: .rsqrt, bound: 1.5) { 1 / $0.squareRoot() },
+  ]
+
+  /// The greatest error of a function over `samples` arguments whose bits are multiples of `stride`.
+  static func greatestError(_ function: Function, stride: UInt32, samples: Int) throws -> (error: Double, at: Float) {
+    let block = 1 << 16
+    let nest = KernelHarness.elementwise([.float32], .float32, counts: [block], lanes: [16]) { b, x in
+      b.intern(ScalarRow(function.operation, .float32, [x[0].id]))
+    }
+    let kernel = try KernelHarness.compiler.compile([nest])[0]
+    let arguments = UnsafeMutablePointer<Float>.allocate(capacity: block)
+    let results = UnsafeMutablePointer<Float>.allocate(capacity: block)
+    defer {
+      arguments.deallocate()
+      results.deallocate()
+    }
+    var worst = (error: 0.0, at: Float(0))
+    var bits: UInt32 = 0
+    for _ in 0..<(samples + block - 1) / block {
+      for i in 0..<block {
+        arguments[i] = Float(bitPattern: bits)
+        bits &+= stride
+      }
+      KernelHarness.run(kernel, [arguments, results])
+      for i in 0..<block {
+        let exact = function.exact(Double(arguments[i]))
+        let error = errorInPlaces(results[i], exact)
+        if !(error <= worst.error) { worst = (error, arguments[i]) }
+      }
+    }
+    return worst
+  }
+
+  /// How far `found` is from `exact`, in units in the last place; infinite where one is NaN, or zeros differ in sign.
+  static func errorInPlaces(_ found: Float, _ exact: Double) -> Double {
+    if found.isNaN || exact.isNaN { return found.isNaN && exact.isNaN ? 0 : .infinity }
+    if found.sign != exact.sign { return .infinity }
+    // Infinity stands for the power of two that would be next.
+    let (x, y) = (min(abs(Double(found)), 0x1p128), min(abs(exact), 0x1p128))
+    let exponent = min(127, max(Int(y == 0 ? -126 : y.exponent), -126))
+    return abs(x - y) / Double(sign: .plus, exponent: exponent - 23, significand: 1)
+  }
+
+  @Test(arguments: functions) func wholeRange(_ function: Function) throws {
+    // The stride is odd, so that the arguments are spread over all exponents and have all low bits.
+    let (error, at) = try Self.greatestError(function, stride: 2_097_143, samples: 1 << 21)
+    #expect(error <= function.bound, "\(function.operation)(\(at)) is off by \(error) units in the last place")
+  }
+}
