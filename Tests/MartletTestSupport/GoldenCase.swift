@@ -67,6 +67,8 @@ public struct GoldenCase: Decodable, Sendable, CustomStringConvertible {
   /// Gradients of the results, and what they give for the operands.
   public var upstream: [Array]?
   public var gradients: [Array?]?
+  /// How far results may be off, relative to the expectation, where it is more than usual.
+  public var relative: Double?
 
   public var description: String {
     let shapes = operands.map { "\($0.type)\($0.shape)" }.joined(separator: ", ")
