@@ -218,6 +218,25 @@ func expectAgreement(
     #expect(lower(program, .default(for: program)).temporaries.isEmpty)
   }
 
+  @Test(arguments: [(37, 11), (20, 300), (2, 5), (1, 70)])
+  func costlyScalarsOfARowAreComputedOnce(_ m: Int, _ n: Int) throws {
+    let program = Sample.softmaxOfTwoExponentials(m, n)
+    try expectAgreement(program, inputs: Sample.inputs(for: program))
+    let schedule = Schedule.default(for: program)
+    #expect(schedule.keepsSharedScalars)
+    let nest = lower(program, schedule)
+    #expect(nest.description.split(separator: "\n").filter { $0.contains("exp(") }.count == 1)
+    #expect(nest.temporaries.isEmpty)
+    #expect(program.inPlaceCandidates(output: 0) == [0])
+  }
+
+  @Test func costlyScalarsAreNotKeptInMemory() {
+    // A row would not fit scratch memory; and maps over one domain share their scalars anyway.
+    #expect(!Schedule.default(for: Sample.softmaxOfTwoExponentials(64, 100_000)).keepsSharedScalars)
+    #expect(!Schedule.default(for: Sample.softmax(64, 100)).keepsSharedScalars)
+    #expect(!Schedule.default(for: Sample.adam([100])).keepsSharedScalars)
+  }
+
   @Test func outputsThatAreInputsOrEqualAreCopied() throws {
     var program = Sample.unary([20]) { b, x in b.exp(x) }
     program.outputs = [.stage(0), .input(0), .stage(0)]

@@ -84,6 +84,22 @@ enum Sample {
     return b.finish([y])
   }
 
+  /// Softmax over the last axis whose sum and whose quotient each have an exponential of their own.
+  static func softmaxOfTwoExponentials(_ m: Int, _ n: Int) -> StageProgram {
+    var b = StageBuilder(inputs: [BufferType(.float32, [m, n])])
+    let largest = b.reduce("Max", .float32, [m], over: [n], .maximum) { b, i, r in
+      b.load(.input(0), .float32, at: [i[0], r[0]])
+    }
+    func exponential(_ b: inout ScalarBuilder, _ i: [Scalar]) -> Scalar {
+      b.exp(b.subtract(b.load(.input(0), .float32, at: i), b.load(largest, .float32, at: [i[0]])))
+    }
+    let total = b.reduce("Sum", .float32, [m], over: [n], .sum) { b, i, r in exponential(&b, [i[0], r[0]]) }
+    let y = b.map("Softmax", .float32, [m, n]) { b, i in
+      b.divide(exponential(&b, i), b.load(total, .float32, at: [i[0]]))
+    }
+    return b.finish([y])
+  }
+
   /// The position of the greatest element of each row, the first of equal ones.
   static func argMax(_ m: Int, _ n: Int) -> StageProgram {
     var b = StageBuilder(inputs: [BufferType(.float32, [m, n])])

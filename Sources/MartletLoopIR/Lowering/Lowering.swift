@@ -7,7 +7,7 @@ import MartletTensors
 public func lower(
   _ program: StageProgram, _ schedule: Schedule, for machine: MachineShape = MachineShape(), name: String = "kernel"
 ) -> Nest {
-  let lowering = Lowering(program.splitting(schedule.splits), schedule, machine)
+  let lowering = Lowering(program.prepared(for: schedule), schedule, machine)
   lowering.run()
   return lowering.nest.nest(name: name, argumentCount: program.inputs.count + program.outputs.count)
 }

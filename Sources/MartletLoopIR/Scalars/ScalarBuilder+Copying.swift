@@ -7,14 +7,15 @@ extension ScalarBuilder {
   ///   - axes: What stands for each axis of the source, by number.
   ///   - states: What stands for each component of the state; where empty, states stay as they are.
   ///   - others: The same for the other state.
+  ///   - replacing: Rows of the source that something else stands for.
   ///   - load: What stands for a load: it gets the source's row, and the new indices and condition.
   /// - Returns: The copies of `roots`.
   mutating func copy(
     _ roots: [ScalarID], from source: ScalarArena, axes: [Scalar], states: [Scalar] = [], others: [Scalar] = [],
-    load: (inout ScalarBuilder, ScalarRow, [Scalar], Scalar?) -> Scalar
+    replacing: [ScalarID: Scalar] = [:], load: (inout ScalarBuilder, ScalarRow, [Scalar], Scalar?) -> Scalar
   ) -> [Scalar] {
-    var copies: [ScalarID: Scalar] = [:]
-    for id in source.reachable(from: roots) {
+    var copies = replacing
+    for id in source.reachable(from: roots) where copies[id] == nil {
       let row = source[id]
       let copy: Scalar
       switch row.operation {

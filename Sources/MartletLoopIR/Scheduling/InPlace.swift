@@ -26,7 +26,7 @@ public struct InPlaceAnalysis {
   private var loads: [[(stage: Int, load: ScalarID, isPosition: Bool)]]
 
   public init(_ program: StageProgram, _ schedule: Schedule) {
-    let split = program.splitting(schedule.splits)
+    let split = program.prepared(for: schedule)
     self.program = split
     let accesses = StageAccesses(split)
     self.accesses = accesses

@@ -3,9 +3,11 @@ import MartletTensors
 extension Schedule {
   /// The schedule that fixed estimates choose for a program.
   public static func `default`(for program: StageProgram, machine: MachineShape = MachineShape()) -> Schedule {
-    let splits = Scheduler(program, machine).splits()
-    let scheduler = Scheduler(program.splitting(splits), machine)
-    return Schedule(splits: splits, groups: scheduler.groups().map { scheduler.scheduled($0) })
+    let kept = program.keepingSharedScalars()
+    let splits = Scheduler(kept ?? program, machine).splits()
+    let scheduler = Scheduler((kept ?? program).splitting(splits), machine)
+    return Schedule(
+      keepsSharedScalars: kept != nil, splits: splits, groups: scheduler.groups().map { scheduler.scheduled($0) })
   }
 }
 

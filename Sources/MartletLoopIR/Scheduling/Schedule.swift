@@ -2,7 +2,7 @@
 public struct Schedule: Hashable, Sendable {
   /// A long reduction with few results, run as `chunks` partial reductions that are merged afterwards.
   public struct Split: Hashable, Sendable {
-    /// The stage, numbered as in the program before any split.
+    /// The stage, numbered as in the program before any split, with kept scalars as stages.
     public var stage: Int
     /// Which of the reduced axes is cut.
     public var axis: Int
@@ -32,7 +32,7 @@ public struct Schedule: Hashable, Sendable {
 
   /// Consecutive stages that run in one loop over the leading axes that they share.
   public struct Group: Hashable, Sendable {
-    /// The stages, numbered after the splits.
+    /// The stages, numbered as in the program with kept scalars and splits.
     public var stages: Range<Int>
     /// The number of leading axes of the results that are shared.
     public var shared: Int
@@ -47,10 +47,21 @@ public struct Schedule: Hashable, Sendable {
     }
   }
 
+  /// Whether costly scalars that several stages of a row compute are computed once and kept, as a stage of their own.
+  public var keepsSharedScalars: Bool
   public var splits: [Split]
   public var groups: [Group]
 
-  public init(splits: [Split] = [], groups: [Group]) { (self.splits, self.groups) = (splits, groups) }
+  public init(keepsSharedScalars: Bool = false, splits: [Split] = [], groups: [Group]) {
+    (self.keepsSharedScalars, self.splits, self.groups) = (keepsSharedScalars, splits, groups)
+  }
+}
+
+extension StageProgram {
+  /// The program whose stages a schedule's groups number: with kept scalars, splits, and siblings side by side.
+  func prepared(for schedule: Schedule) -> StageProgram {
+    (schedule.keepsSharedScalars ? keepingSharedScalars() ?? self : self).splitting(schedule.splits)
+  }
 }
 
 extension Schedule: CustomStringConvertible {
@@ -67,6 +78,7 @@ extension Schedule: CustomStringConvertible {
         + "\(vector)" + (group.tile.map { ", tiles of \($0.size) along shared \($0.dimension)" } ?? "")
         + ", grain \(group.grain)"
     }
-    return (cuts + runs).joined(separator: "\n") + "\n"
+    let kept = keepsSharedScalars ? ["keep shared scalars"] : []
+    return (kept + cuts + runs).joined(separator: "\n") + "\n"
   }
 }

@@ -113,6 +113,11 @@ struct StageAccesses {
     return bits
   }
 
+  /// Whether a scalar's value can change along an axis.
+  func depends(_ scalar: ScalarID, on axis: Int) -> Bool {
+    axesUsed[Int(scalar.index)] & (1 << UInt64(axis & 63)) != 0
+  }
+
   /// The number of leading indices of a load that are the axes of its own stage, with the same extents.
   func identicalIndices(of load: ScalarID, in extents: [Int]) -> Int {
     let row = program.scalars[load]
@@ -162,7 +167,6 @@ struct StageAccesses {
     }
     return runs
   }
-
 }
 
 extension Stage {
