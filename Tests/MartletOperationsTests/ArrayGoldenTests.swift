@@ -11,7 +11,7 @@ import Testing
 
   @Test(arguments: cases) func results(_ golden: GoldenCase) throws {
     let operation = try Catalog.standard.operation(named: golden.operation, attributes: golden.attributeList())
-    let found = try GraphEvaluator(FunctionLibrary()).run(operation, golden.operands.map { try $0.tensor() })
+    let found = try evaluate(operation, golden.operands.map { try $0.tensor() })
     #expect(found.count == golden.results.count)
     for (found, expected) in zip(found, golden.results) { expectClose(found, try expected.tensor()) }
   }
@@ -45,7 +45,7 @@ import Testing
       }
       // TensorFlow gives no gradient of what a few operations choose between.
       guard let expected else { continue }
-      expectClose(try GraphEvaluator.evaluate([value], feeds: feeds)[0], try expected.tensor(), "operand \(i)")
+      expectClose(try evaluate([value], feeds: feeds)[0], try expected.tensor(), "operand \(i)")
     }
   }
 

@@ -11,7 +11,15 @@ import Testing
   let graph = Graph()
 
   private func scalar(_ x: Output, _ feeds: [Output: Tensor] = [:]) throws -> Float {
-    try GraphEvaluator.evaluate([x], feeds: feeds)[0].item(as: Float.self)
+    try evaluate([x], feeds: feeds)[0].item(as: Float.self)
+  }
+
+  /// The only result of a sub-graph of scalars.
+  private func call(_ function: GraphFunction, _ arguments: [Float]) throws -> Float? {
+    var evaluator = ReferenceEvaluator()
+    let results = try evaluator.call(function, library: graph.library, arguments.map { .tensor(Tensor($0)) })
+    guard case .tensor(let value) = results[0] else { return nil }
+    return value.item(as: Float.self)
   }
 
   @Test func branches() throws {
@@ -76,9 +84,9 @@ import Testing
       [$0[0] + 1, $0[1] + $0[0]]
     }
     #expect(graph.schemaName(of: results[0].node) == "StatelessWhile")
-    let values = try GraphEvaluator.evaluate(results, feeds: [limit: Tensor(Int32(10))])
+    let values = try evaluate(results, feeds: [limit: Tensor(Int32(10))])
     #expect(values.map { $0.item(as: Int32.self) } == [10, 45])
-    #expect(try GraphEvaluator.evaluate(results, feeds: [limit: Tensor(Int32(-1))])[1].item(as: Int32.self) == 0)
+    #expect(try evaluate(results, feeds: [limit: Tensor(Int32(-1))])[1].item(as: Int32.self) == 0)
   }
 
   @Test func loopsThatGrow() throws {
@@ -90,7 +98,7 @@ import Testing
     }
     #expect(grown[0].shape.rank == 1)
     #expect(graph.diagnostics.isEmpty)
-    let value = try GraphEvaluator.evaluate(grown, feeds: [x: Tensor([7] as [Float])])[0]
+    let value = try evaluate(grown, feeds: [x: Tensor([7] as [Float])])[0]
     #expect(value.scalars(as: Float.self) == [Float](repeating: 7, count: 8))
   }
 
@@ -126,7 +134,7 @@ import Testing
     let function = graph.buildFunction("affine", arguments: [x.type]) { [$0[0] * 2 + offset] }
     let y = graph.call(function, [x])
     #expect(graph.schemaName(of: y[0].node) == "PartitionedCall")
-    let value = try GraphEvaluator.evaluate(y, feeds: [x: Tensor([1, 2] as [Float]), offset: Tensor(Float(10))])[0]
+    let value = try evaluate(y, feeds: [x: Tensor([1, 2] as [Float]), offset: Tensor(Float(10))])[0]
     #expect(value.scalars(as: Float.self) == [12, 14])
   }
 
@@ -142,8 +150,7 @@ import Testing
     #expect(function.gradient == FunctionName("clipped_gradient"))
     let rule = try #require(graph.library[FunctionName("clipped_gradient")])
     #expect(rule.signature.arguments.count == 3)
-    let arguments = [2, 6, 0.5].map { Tensor(Float($0)) }
-    #expect(try GraphEvaluator(graph.library).call(rule, arguments)[0].item(as: Float.self) == 50)
+    #expect(try call(rule, [2, 6, 0.5]) == 50)
     #expect(graph.diagnostics.isEmpty)
   }
 
@@ -158,7 +165,7 @@ import Testing
     let found = try gradients(of: [z], withRespectTo: [x, y], unconnected: .zeros).compactMap { $0 }
     for (given, expected) in [([3, 5], [30, 9]), ([-3, 5], [1, 0])] as [([Float], [Float])] {
       let feeds = [x: Tensor(given[0]), y: Tensor(given[1])]
-      #expect(try GraphEvaluator.evaluate(found, feeds: feeds).map { $0.item(as: Float.self) } == expected)
+      #expect(try evaluate(found, feeds: feeds).map { $0.item(as: Float.self) } == expected)
     }
     // Once more: the derivative of 2xy.
     let second = try gradients(of: [found[0]], withRespectTo: [x]).compactMap { $0 }

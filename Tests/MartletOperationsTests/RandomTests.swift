@@ -10,7 +10,7 @@ import Testing
   @Test(arguments: [0, 3, 1 << 33]) func uniformIsPhilox(run: Int) throws {
     let graph = Graph()
     let x = graph.randomUniform([3, 5], seed: 42)
-    let found = try GraphEvaluator.evaluate([x], parameters: [Int64(run)])[0].scalars(as: Float.self)
+    let found = try evaluate([x], run: Int64(run))[0].scalars(as: Float.self)
     let key = Self.key(87_654_321, 42)
     for (i, value) in found.enumerated() {
       let counter = (UInt32(i), UInt32(0), UInt32(truncatingIfNeeded: run), UInt32(run >> 32))
@@ -22,7 +22,7 @@ import Testing
   @Test func doublesTakeTwoWords() throws {
     let graph = Graph()
     let x = graph.randomUniform([4], type: .float64, seed: 1)
-    let found = try GraphEvaluator.evaluate([x])[0].scalars(as: Double.self)
+    let found = try evaluate([x])[0].scalars(as: Double.self)
     for (i, value) in found.enumerated() {
       let block = Philox.block(counter: (UInt32(i), 0, 0, 0), key: Self.key(87_654_321, 1))
       let bits = (UInt64(block.0) << 32 | UInt64(block.1)) >> 11
@@ -33,7 +33,7 @@ import Testing
   @Test func integersStayInTheirRange() throws {
     let graph = Graph()
     func draw(_ low: Output, _ high: Output) throws -> Tensor {
-      try GraphEvaluator.evaluate([randomUniform(graph.constant([4000]), from: low, to: high, seed: 5)])[0]
+      try evaluate([randomUniform(graph.constant([4000]), from: low, to: high, seed: 5)])[0]
     }
     let small = try draw(graph.constant(-2), graph.constant(3)).scalars(as: Int32.self)
     for value in -2...2 { #expect((700...900).contains(small.count { $0 == Int32(value) })) }
@@ -49,7 +49,7 @@ import Testing
     let graph = Graph()
     let count = 20_000
     func moments(_ x: Output) throws -> (mean: Double, deviation: Double, within: Double, extreme: Double) {
-      let values = try GraphEvaluator.evaluate([x])[0].doubles()
+      let values = try evaluate([x])[0].doubles()
       let mean = values.reduce(0, +) / Double(count)
       let variance = values.reduce(0) { $0 + ($1 - mean) * ($1 - mean) } / Double(count)
       let within = Double(values.count { abs($0) < 1 }) / Double(count)
@@ -89,7 +89,7 @@ import Testing
     }
     let scale = erf(2.0.squareRoot())
     for (x, bits) in zip([singles, doubles], [23, 52]) {
-      let found = try GraphEvaluator.evaluate([x])[0].doubles()
+      let found = try evaluate([x])[0].doubles()
       for (i, value) in found.enumerated() {
         let block = Philox.block(counter: (UInt32(i), 0, 0, 0), key: Self.key(87_654_321, 3))
         let word = UInt64(block.0) << 32 | UInt64(block.1)
@@ -114,16 +114,16 @@ import Testing
     let graph = Graph()
     let (a, b) = (graph.randomUniform([8]), graph.randomUniform([8]))
     let (c, d) = (graph.randomUniform([8], seed: 1), graph.randomUniform([8], seed: 1))
-    let values = try GraphEvaluator.evaluate([a, b, c, d])
+    let values = try evaluate([a, b, c, d])
     #expect(values[0] != values[1])
     #expect(values[0] != values[2])
     #expect(values[2] == values[3])
-    #expect(try GraphEvaluator.evaluate([a], parameters: [1])[0] != values[0])
+    #expect(try evaluate([a], run: 1)[0] != values[0])
     // The same program gives the same numbers.
     let again = Graph()
-    #expect(try GraphEvaluator.evaluate([again.randomUniform([8])])[0] == values[0])
+    #expect(try evaluate([again.randomUniform([8])])[0] == values[0])
     // Reshaping the result does not reorder the stream.
-    #expect(try GraphEvaluator.evaluate([graph.randomUniform([2, 4], seed: 1)])[0].reshaped([8]) == values[2])
+    #expect(try evaluate([graph.randomUniform([2, 4], seed: 1)])[0].reshaped([8]) == values[2])
   }
 
   @Test func withoutSeedsTheNameCounts() throws {
@@ -131,12 +131,12 @@ import Testing
     let extents = graph.constant([4])
     let names = ["a", "b"]
     let values = try names.map { name in
-      try GraphEvaluator.evaluate([graph.addOne(RandomUniform(), [extents], name: name)])[0]
+      try evaluate([graph.addOne(RandomUniform(), [extents], name: name)])[0]
     }
     #expect(values[0] != values[1])
     let other = Graph()
     let same = other.addOne(RandomUniform(), [other.constant([4])], name: "a")
-    #expect(try GraphEvaluator.evaluate([same])[0] == values[0])
+    #expect(try evaluate([same])[0] == values[0])
   }
 
   /// The key of two seeds, written down a second time: SplitMix64's finisher of the first, plus the second, once more.

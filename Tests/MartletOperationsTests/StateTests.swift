@@ -29,17 +29,16 @@ import Testing
   }
 
   @Test func assertionsShowTheirData() throws {
-    let evaluator = GraphEvaluator(FunctionLibrary())
     let data = [Tensor([1.5, -2, 3, 4] as [Float]), Tensor(Int64(7)), Tensor([true, false])]
-    #expect(try evaluator.run(Assert(), [Tensor(true)] + data).isEmpty)
+    #expect(try evaluate(Assert(), [Tensor(true)] + data).isEmpty)
     let error = #expect(throws: Diagnostic.self) {
-      try evaluator.run(Assert(), [Tensor(false)] + data, name: "check")
+      try evaluate(Assert(), [Tensor(false)] + data, name: "check")
     }
     #expect(
       error?.description
         == "error: Assert 'check': the assertion does not hold; found [1.5, -2.0, 3.0, …], 7, [true, false]")
     let all = #expect(throws: Diagnostic.self) {
-      try evaluator.run(Assert(summarize: -1), [Tensor(false), data[0]], name: "check")
+      try evaluate(Assert(summarize: -1), [Tensor(false), data[0]], name: "check")
     }
     #expect(all?.found == "[1.5, -2.0, 3.0, 4.0]")
   }
@@ -69,7 +68,7 @@ import Testing
     let catalog = Catalog.standard.adding([Doubled.self])
     #expect(catalog.types.count == Catalog.standard.types.count)
     let operation = try catalog.operation(named: "Identity", attributes: AttributeList())
-    let value = try GraphEvaluator(FunctionLibrary()).run(operation, [Tensor(Float(2))])[0]
+    let value = try evaluate(operation, [Tensor(Float(2))])[0]
     #expect(value.item(as: Float.self) == 4)
   }
 
@@ -91,12 +90,10 @@ import Testing
     #expect(error?.operand == "begin")
   }
 
-  @Test func badIndicesAreFound() throws {
-    #expect(throws: InterpretationError.badIndex(code: 0, index: 3)) {
-      try GraphEvaluator.evaluate([gather(graph.constant([1.0, 2, 3]), graph.constant([0, 3]))])
-    }
-    #expect(throws: InterpretationError.badIndex(code: 0, index: -1)) {
-      try GraphEvaluator.evaluate([gather(graph.constant([1.0, 2, 3]), graph.constant(-1))])
-    }
+  @Test(arguments: [3, -1]) func badIndicesAreFound(index: Int) throws {
+    let graph = Graph()
+    let row = gather(graph.constant([1.0, 2, 3]), graph.constant([0, index]))
+    let error = #expect(throws: Diagnostic.self) { try evaluate([row]) }
+    #expect(error?.message == "badIndex(code: 0, index: \(index))")
   }
 }
