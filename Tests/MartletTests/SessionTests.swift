@@ -176,6 +176,48 @@ import Testing
     #expect(try session.value(of: v).item() == 26 as Float)
   }
 
+  @Test(arguments: devices)
+  func drawsOtherNumbersInEachIterationAndRun(device: SessionOptions.Device) throws {
+    let graph = Graph()
+    let zero = graph.constant(0 as Float)
+    let loop = whileLoop([graph.constant(0 as Int32), zero, zero]) {
+      $0[0] .< graph.constant(2 as Int32)
+    } body: { state in
+      [state[0] + graph.constant(1 as Int32), state[2], graph.randomUniform([], seed: 3)]
+    }
+    let session = try session(graph, device)
+    let first = try session.run(Array(loop[1...])).map { $0.item(as: Float.self) }
+    let second = try session.run(Array(loop[1...])).map { $0.item(as: Float.self) }
+    #expect(Set(first + second).count == 4)
+    #expect(try self.session(graph, device).run(Array(loop[1...])).map { $0.item(as: Float.self) } == first)
+  }
+
+  @Test func ordersChecksAndEndsARunThatFailsOne() throws {
+    let graph = Graph()
+    let v = graph.variableHandle(.float32, shape: [], name: "v")
+    let x = graph.placeholder(.float32, shape: [], name: "x")
+    let check = assertTrue(x .> 0, [x], name: "positive")
+    let step = graph.withControlDependencies([check.id]) { assign(v, x) }
+    let session = try Session(graph)
+    try session.run(step, feeds: [x: Tensor(3 as Float)])
+    let error = #expect(throws: Diagnostic.self) { try session.run(step, feeds: [x: Tensor(-1 as Float)]) }
+    #expect(error?.operation == "Assert 'positive'")
+    #expect(error?.description.contains("-1.0") == true)
+    #expect(try session.value(of: v).item() == 3 as Float)
+  }
+
+  @Test func namesTheVariableWithoutAValue() throws {
+    let graph = Graph()
+    let v = graph.variable("weights", [2], .zeros)
+    let session = try Session(graph)
+    let error = #expect(throws: Diagnostic.self) { try session.run(v * 2) }
+    #expect(error?.message == "the variable 'weights' is read before it has a value")
+    #expect(throws: Diagnostic.self) { try session.value(of: v) }
+    try session.run(graph.initializer)
+    #expect(try session.run(v + 1).scalars() == [1, 1] as [Float])
+    #expect(throws: Diagnostic.self) { try session.assign(v, Tensor([1] as [Float])) }
+  }
+
   @Test func repeatsARunByItsCallable() throws {
     let graph = Graph()
     let a = graph.placeholder(.float32, shape: [nil], name: "a")

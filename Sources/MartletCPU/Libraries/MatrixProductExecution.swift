@@ -4,10 +4,14 @@ import MartletGraph
 import MartletTensors
 
 /// Matrix products by OpenBLAS.
+///
+/// One product is shared among the team by OpenBLAS itself; of many, each worker computes some.
 final class MatrixProductExecution: LibraryExecution {
   let scratchBytes = 0
   let isWide: Bool
   private let product: MatrixProduct
+  /// Whether the workers take pairs of matrices in turn.
+  private let isBatchDealt: Bool
 
   /// OpenBLAS runs products of fewer multiplications than this on the calling thread.
   private static let narrowLimit = 1 << 18
@@ -18,24 +22,47 @@ final class MatrixProductExecution: LibraryExecution {
       max(product.m, product.n, product.k) <= Int(Int32.max), martlet_blas_library().pointee.available != 0
     else { return nil }
     self.product = product
-    let (work, isHuge) = product.m.multipliedReportingOverflow(by: product.n * product.k)
-    isWide = isHuge || work > Self.narrowLimit
+    let work = Double(product.m) * Double(product.n) * Double(product.k)
+    isBatchDealt = product.batch > 1 && work * Double(product.batch) > Double(Self.narrowLimit)
+    isWide = isBatchDealt || work > Double(Self.narrowLimit)
   }
 
   var call: BoundCall {
     BoundCall(
       { _, slots, data in
-        guard let a = slots[0], let b = slots[1], let c = slots[2] else { return 1 }
-        BoundCall.object(MatrixProductExecution.self, at: data).run(a, b, c)
+        guard let a = slots[0], let b = slots[1], let c = slots[2], let data else { return 1 }
+        var operands = Operands(execution: data, a: a, b: b, c: c)
+        let execution = BoundCall.object(MatrixProductExecution.self, at: data)
+        if execution.isBatchDealt {
+          martlet_team_parallel(
+            { context, worker, workers in
+              guard let operands = context?.assumingMemoryBound(to: Operands.self).pointee else { return }
+              let execution = BoundCall.object(MatrixProductExecution.self, at: operands.execution)
+              let count = execution.product.batch
+              let (first, last) = (count * Int(worker) / Int(workers), count * Int(worker + 1) / Int(workers))
+              execution.run(first..<last, operands)
+            }, &operands)
+        } else {
+          execution.run(0..<execution.product.batch, operands)
+        }
         return 0
       }, object: self)
   }
 
-  private func run(_ a: UnsafeMutableRawPointer, _ b: UnsafeMutableRawPointer, _ c: UnsafeMutableRawPointer) {
+  /// What a worker is told.
+  private struct Operands {
+    var execution: UnsafeMutableRawPointer
+    var a: UnsafeMutableRawPointer
+    var b: UnsafeMutableRawPointer
+    var c: UnsafeMutableRawPointer
+  }
+
+  private func run(_ pairs: Range<Int>, _ operands: Operands) {
     let p = product
+    let (a, b, c) = (operands.a, operands.b, operands.c)
     let width = p.elementType.byteWidth
     let strides = (p.m * p.k * width, p.k * p.n * width, p.m * p.n * width)
-    for i in 0..<p.batch {
+    for i in pairs {
       let (x, y, z) = (a + i * strides.0, b + i * strides.1, c + i * strides.2)
       if p.k == 0 {
         z.initializeMemory(as: UInt8.self, repeating: 0, count: strides.2)

@@ -5,8 +5,9 @@ import MartletTensors
 /// The stream of random numbers of one operation: blocks of four 32-bit words by Philox 4x32-10.
 ///
 /// The key comes from the operation's two seeds, or from its name if both are 0. The counter is the element's number in the
-/// result (two words) and the run's (two words). So each element of each run has a block of its own, which does not
-/// depend on how the work is divided.
+/// result (two words) and the run's (two words, the upper one mixed with the number of iterations that loops have begun in
+/// the run). So each element of each run and iteration has a block of its own, which does not depend on how the work is
+/// divided.
 struct RandomStream {
   let key: (UInt32, UInt32)
 
@@ -37,7 +38,8 @@ struct RandomStream {
     let run = b.parameter(0)
     let low = b.integer(0xFFFF_FFFF)
     let half = b.integer(32)
-    var c = [b.and(element, low), b.shiftRightLogical(element, half), b.and(run, low), b.shiftRightLogical(run, half)]
+    let turn = b.xor(b.shiftRightLogical(run, half), b.and(b.parameter(1), low))
+    var c = [b.and(element, low), b.shiftRightLogical(element, half), b.and(run, low), turn]
     var k = key
     for round in 0..<Philox.rounds {
       if round > 0 { k = (k.0 &+ Philox.keySteps.0, k.1 &+ Philox.keySteps.1) }

@@ -1,0 +1,141 @@
+import Martlet
+import MartletTestSupport
+import Testing
+
+/// Library calls against the reference stages of the same operations.
+@Suite struct LibraryTests {
+  struct Window: CustomTestStringConvertible, Sendable {
+    var height: Int
+    var width: Int
+    var inputs: Int
+    var outputs: Int
+    var kernel: Int
+    var stride = 1
+    var dilation = 1
+    var padding: Padding = .same
+    var format: DataFormat = .nhwc
+
+    var testDescription: String {
+      "\(height)×\(width), \(inputs)→\(outputs), \(kernel)×\(kernel), stride \(stride), dilation \(dilation), "
+        + "\(padding), \(format)"
+    }
+    func shape(_ batch: Int, _ channels: Int) -> [Int] {
+      format == .nhwc ? [batch, height, width, channels] : [batch, channels, height, width]
+    }
+  }
+
+  static let windows = [
+    Window(height: 7, width: 9, inputs: 3, outputs: 5, kernel: 3),
+    Window(height: 12, width: 12, inputs: 16, outputs: 32, kernel: 3, stride: 2),
+    Window(height: 10, width: 8, inputs: 4, outputs: 16, kernel: 3, dilation: 2, padding: .valid),
+    Window(height: 6, width: 6, inputs: 32, outputs: 16, kernel: 1),
+    Window(height: 9, width: 9, inputs: 1, outputs: 8, kernel: 5, padding: .valid),
+    Window(height: 8, width: 8, inputs: 16, outputs: 16, kernel: 3, format: .nchw),
+    Window(height: 11, width: 7, inputs: 8, outputs: 3, kernel: 2, stride: 3),
+  ]
+
+  private func tensor(_ shape: [Int], seed: UInt64) -> Tensor {
+    var generator = SeededGenerator(seed: seed)
+    return Tensor((0..<shape.reduce(1, *)).map { _ in Float.random(in: -1...1, using: &generator) }, shape: shape)
+  }
+
+  /// Runs on both devices; how many library calls the processor's plan has.
+  private func compare(_ graph: Graph, _ fetches: [Output], _ feeds: [Output: Tensor]) throws -> Int {
+    let interpreter = try Session(graph, options: SessionOptions(device: .interpreter))
+    let session = try Session(graph)
+    let expected = try interpreter.run(fetches, feeds: feeds)
+    for _ in 0..<2 {
+      for (found, expected) in zip(try session.run(fetches, feeds: feeds), expected) {
+        expectClose(found, expected, relative: 1e-4, absolute: 1e-4)
+      }
+    }
+    let plan = try session.plan(for: fetches, feeds: feeds.mapValues(\.type))
+    #expect(PlanVerifier.violations(of: plan) == [])
+    return plan.blocks[0].instructions.count { if case .library = $0.action { true } else { false } }
+  }
+
+  @Test(arguments: windows)
+  func convolutionsAndTheirGradients(window: Window) throws {
+    let graph = Graph()
+    let (k, i, o) = (window.kernel, window.inputs, window.outputs)
+    let images = graph.placeholder(.float32, shape: Shape(window.shape(2, i)), name: "images")
+    let filter = graph.placeholder(.float32, shape: [k, k, i, o].shape, name: "filter")
+    let y = conv2D(
+      images, filter, strides: PerDimension(window.stride), padding: window.padding,
+      dilations: PerDimension(window.dilation), dataFormat: window.format)
+    let dy = graph.constant(tensor(y.shape.known ?? [], seed: 3))
+    let gradients = try gradients(of: [y * dy], withRespectTo: [images, filter]).compactMap { $0 }
+    let calls = try compare(
+      graph, [y] + gradients,
+      [images: tensor(window.shape(2, i), seed: 1), filter: tensor([k, k, i, o], seed: 2)])
+    #expect(calls == 3)
+  }
+
+  @Test(arguments: windows)
+  func depthwiseConvolutions(window: Window) throws {
+    let graph = Graph()
+    let (k, i) = (window.kernel, window.inputs)
+    let images = graph.placeholder(.float32, shape: Shape(window.shape(2, i)), name: "images")
+    let filter = graph.placeholder(.float32, shape: [k, k, i, 2].shape, name: "filter")
+    let y = depthwiseConv2D(
+      images, filter, strides: PerDimension(window.stride), padding: window.padding,
+      dilations: PerDimension(window.dilation), dataFormat: window.format)
+    let dy = graph.constant(tensor(y.shape.known ?? [], seed: 3))
+    let gradients = try gradients(of: [y * dy], withRespectTo: [images, filter]).compactMap { $0 }
+    let calls = try compare(
+      graph, [y] + gradients,
+      [images: tensor(window.shape(2, i), seed: 1), filter: tensor([k, k, i, 2], seed: 2)])
+    #expect(calls == 3)
+  }
+
+  @Test(arguments: windows, [true, false])
+  func poolingAndItsGradient(window: Window, isMaximum: Bool) throws {
+    guard window.dilation == 1 else { return }
+    let graph = Graph()
+    let shape = window.shape(2, window.outputs)
+    let images = graph.placeholder(.float32, shape: Shape(shape), name: "images")
+    let y =
+      isMaximum
+      ? maxPool(
+        images, size: PerDimension(window.kernel), strides: PerDimension(window.stride), padding: window.padding,
+        dataFormat: window.format)
+      : avgPool(
+        images, size: PerDimension(window.kernel), strides: PerDimension(window.stride), padding: window.padding,
+        dataFormat: window.format)
+    let dy = graph.constant(tensor(y.shape.known ?? [], seed: 3))
+    let gradient = try gradients(of: [y * dy], withRespectTo: [images]).compactMap { $0 }
+    // Few distinct values, so that maxima are reached more than once.
+    var generator = SeededGenerator(seed: 5)
+    let values = (0..<shape.reduce(1, *)).map { _ in Float(Int.random(in: 0...3, using: &generator)) }
+    let calls = try compare(graph, [y] + gradient, [images: Tensor(values, shape: shape)])
+    #expect(calls == 2)
+  }
+
+  @Test(arguments: [(1, 1, 1), (5, 1, 7), (1, 6, 4), (33, 17, 70), (200, 90, 120), (3, 4, 0)], [0, 1, 2, 3])
+  func matrixProducts(sizes: (m: Int, n: Int, k: Int), transposes: Int) throws {
+    let (m, n, k) = sizes
+    let (first, second) = (transposes & 1 != 0, transposes & 2 != 0)
+    let shapes = (first ? [k, m] : [m, k], second ? [n, k] : [k, n])
+    let graph = Graph()
+    let a = graph.placeholder(.float32, shape: Shape(shapes.0), name: "a")
+    let b = graph.placeholder(.float32, shape: Shape(shapes.1), name: "b")
+    let product = matMul(a, b, transposeA: first, transposeB: second)
+    let double = matMul(cast(a, to: .float64), cast(b, to: .float64), transposeA: first, transposeB: second)
+    _ = try compare(graph, [product, double], [a: tensor(shapes.0, seed: 1), b: tensor(shapes.1, seed: 2)])
+  }
+
+  @Test(arguments: [[1], [3], [2, 40]])
+  func batchesOfProducts(batch: [Int]) throws {
+    let graph = Graph()
+    let a = graph.placeholder(.float32, shape: Shape(batch + [20, 30]), name: "a")
+    let b = graph.placeholder(.float32, shape: Shape(batch + [25, 30]), name: "b")
+    let product = batchMatMul(a, b, adjointY: true)
+    let calls = try compare(
+      graph, [product], [a: tensor(batch + [20, 30], seed: 1), b: tensor(batch + [25, 30], seed: 2)])
+    #expect(calls == 1)
+  }
+}
+
+extension [Int] {
+  fileprivate var shape: Shape { Shape(self) }
+}
