@@ -60,6 +60,11 @@ public func cotangents(
   of outputs: [Output], withRespectTo inputs: [Output], upstream: [Output?]? = nil, stopping: [Output] = []
 ) throws(Diagnostic) -> [Cotangent] {
   guard let graph = outputs.first?.graph else { return inputs.map { _ in .none } }
+  for value in outputs + inputs + (upstream ?? []).compactMap({ $0 }) + stopping where value.graph !== graph {
+    throw Diagnostic(
+      "'\(value.name)' belongs to another graph than '\(outputs[0].name)'", operation: "gradients",
+      hint: "inside of a sub-graph, only its own values can be differentiated; make the other an argument")
+  }
   // A mistake is reported where it was made.
   if let poison = (outputs + inputs).first(where: { $0.type == .poison }) { return inputs.map { _ in .dense(poison) } }
   for (i, output) in outputs.enumerated() {

@@ -128,6 +128,8 @@ import Testing
     #expect(throws: Diagnostic.self) {
       try gradients(of: [x * 2], withRespectTo: [x], upstream: [graph.constant([1.0, 2, 3])])
     }
+    let stranger = Graph().constant(1.0)
+    #expect(throws: Diagnostic.self) { try gradients(of: [x * 2], withRespectTo: [stranger]) }
     let loop = whileLoop([x]) {
       sum($0[0]) .< 10
     } body: {
