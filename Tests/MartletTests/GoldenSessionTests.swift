@@ -5,10 +5,12 @@ import MartletTensors
 import MartletTestSupport
 import Testing
 
-/// What TensorFlow computes for single operations, through the whole compiler: every floating-point operand is fed, so
-/// that nothing is folded that a user's run would compute.
+/// What TensorFlow computes for single operations and their gradients, through the whole compiler: every floating-point
+/// operand is fed, so that nothing is folded that a user's run would compute, and no extent is known beforehand.
 @Suite struct GoldenSessionTests {
-  @Test(arguments: GoldenCase.load("arrays.json")) func arrays(_ golden: GoldenCase) throws {
+  static let cases = ["arrays.json", "mathematics.json", "networks.json"].flatMap { GoldenCase.load($0) }
+
+  @Test(arguments: cases) func agrees(_ golden: GoldenCase) throws {
     let graph = Graph()
     var feeds: [Output: Tensor] = [:]
     let operation = try Catalog.standard.operation(named: golden.operation, attributes: golden.attributeList())
@@ -20,9 +22,22 @@ import Testing
       feeds[placeholder] = tensor
       return placeholder
     }
-    let results = graph.add(operation, operands)
-    let found = try Session(graph).run(results, feeds: feeds)
-    for (found, expected) in zip(found, golden.results) { expectClose(found, try expected.tensor()) }
+    var fetches = graph.add(operation, operands)
+    var expected = try golden.results.map { try $0.tensor() }
+    if let upstream = golden.upstream, operation.differentiation == .rule {
+      let weights = try upstream.map { graph.constant(try $0.tensor()) }
+      let found = try gradients(of: fetches, withRespectTo: operands, upstream: weights)
+      for (gradient, array) in zip(found, golden.gradients ?? []) {
+        guard let gradient, let array else { continue }
+        fetches.append(gradient)
+        expected.append(try array.tensor())
+      }
+    }
+    let results = try Session(graph).run(fetches, feeds: feeds)
+    #expect(results.count == expected.count)
+    for (i, (result, expected)) in zip(results, expected).enumerated() {
+      expectClose(result, expected, relative: golden.relative ?? 1e-6, absolute: 1e-6, "fetch \(i)")
+    }
   }
 
   @Test func shapesThatDependOnElementsAreRefused() throws {

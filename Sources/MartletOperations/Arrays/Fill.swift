@@ -39,6 +39,7 @@ public struct ZerosLike: Elementwise {
   public init() {}
   public static var schema: Schema { Schema(unary: "ZerosLike", types: .any) }
   public func scalar(_ b: inout ScalarBuilder, _ x: [Scalar]) -> Scalar { b.constant(0, x[0].type) }
+  public func known(_ x: [Dimension]) -> Dimension? { 0 }
   public var differentiation: Differentiation { .none("the result is constant") }
 }
 
@@ -47,6 +48,7 @@ public struct OnesLike: Elementwise {
   public init() {}
   public static var schema: Schema { Schema(unary: "OnesLike", types: .any) }
   public func scalar(_ b: inout ScalarBuilder, _ x: [Scalar]) -> Scalar { b.constant(1, x[0].type) }
+  public func known(_ x: [Dimension]) -> Dimension? { 1 }
   public var differentiation: Differentiation { .none("the result is constant") }
 }
 

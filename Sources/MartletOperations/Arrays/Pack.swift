@@ -34,12 +34,14 @@ public struct Pack: Operation {
   }
 
   private func known(_ operands: [Operand], _ extents: [Dimension], _ place: Int) -> KnownValue? {
-    guard place == 0, extents.count <= 2, let shape = Shape(extents).known,
+    guard extents.count <= 2, let shape = Shape(extents).known,
       shape.reduce(1, *) <= KnownValue.maximumCount, operands.contains(where: { $0.known != nil })
     else { return nil }
-    let length = shape.dropFirst().reduce(1, *)
-    return KnownValue(
-      operands.flatMap { $0.known?.elements ?? (0..<length).map { _ in .fresh() } }, shape: shape)
+    let length = shape.reduce(1, *) / max(operands.count, 1)
+    let parts = operands.map { $0.known?.elements ?? (0..<length).map { _ in .fresh() } }
+    // Along the second axis, the first elements of all come first.
+    let elements = place == 0 ? parts.flatMap { $0 } : (0..<length).flatMap { i in parts.map { $0[i] } }
+    return KnownValue(elements, shape: shape)
   }
 
   public func gradient(_ g: inout GradientContext) throws(Diagnostic) -> [Cotangent] {
@@ -91,9 +93,13 @@ public struct Unpack: Operation {
     }
     return (0..<count).map { i in
       var known: KnownValue?
-      if place == 0, let all = value.known, let shape = Shape(extents).known {
+      if let all = value.known, let shape = Shape(extents).known {
         let length = all.elements.count / count
-        known = KnownValue(Array(all.elements[i * length..<(i + 1) * length]), shape: shape)
+        if place == 0 {
+          known = KnownValue(Array(all.elements[i * length..<(i + 1) * length]), shape: shape)
+        } else if shape.count == 1 {
+          known = KnownValue((0..<length).map { all.elements[$0 * count + i] }, shape: shape)
+        }
       }
       return Inference(type, Shape(extents), known: known)
     }

@@ -72,8 +72,14 @@ private func unpadded(_ dy: Output, _ g: GradientContext) -> Output {
   if let all = paddings.operand.integers, let extents = x.shape.known {
     return slice(dy, begin: extents.indices.map { all[2 * $0] }, size: extents)
   }
-  let begin = unstack(paddings, count: 2, axis: 1)[0]
-  return slice(dy, begin: begin, size: shape(of: x, type: paddings.elementType))
+  let type = paddings.elementType
+  let begin: Output
+  if let all = paddings.operand.integers {
+    begin = cast(x.graph.constant(stride(from: 0, to: all.count, by: 2).map { all[$0] }), to: type)
+  } else {
+    begin = unstack(paddings, count: 2, axis: 1)[0]
+  }
+  return slice(dy, begin: begin, size: shape(of: x, type: type))
 }
 
 extension LoweringContext {
