@@ -21,7 +21,8 @@ public struct Adam: Optimizer {
   public func prepare(_ graph: Graph) -> Step {
     var step = Step()
     let powers = [("beta1_power", beta1), ("beta2_power", beta2)].map { name, beta in
-      let value = graph.variable(name, [], .constant(beta), trainable: false)
+      // In double precision, whatever the variables are: 1 − β₂ᵗ loses digits.
+      let value = graph.variable(name, [], .constant(beta), type: .float64, trainable: false)
       if let variable = value.variable { step.nodes.append(variable.assign(value * beta)) }
       return value
     }
