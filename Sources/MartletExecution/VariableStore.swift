@@ -49,7 +49,12 @@ public final class StoredVariable: @unchecked Sendable {
   init(number: Int, name: String, type: TensorType) {
     (self.number, self.name, self.type) = (number, name, type)
     lock = .allocate(capacity: 1)
-    pthread_rwlock_init(lock, nil)
+    // A stream of readers must not keep a training step waiting for ever.
+    var attributes = pthread_rwlockattr_t()
+    pthread_rwlockattr_init(&attributes)
+    pthread_rwlockattr_setkind_np(&attributes, Int32(PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP))
+    pthread_rwlock_init(lock, &attributes)
+    pthread_rwlockattr_destroy(&attributes)
   }
 
   deinit {
