@@ -2,13 +2,16 @@ import CMartletRuntime
 import MartletGraph
 import MartletLoopIR
 import MartletScheduling
+import MartletTensors
 
 /// A device that plans can be bound to and run on.
 public protocol Backend: SchedulingTarget {
   /// Code for kernels. All that a plan needs come at once, so that they can be compiled together.
   func bind(_ kernels: [PlanKernel]) throws -> [BoundCall]
   /// A library's primitive for a contract that this back end claims.
-  func bind(_ contract: LibraryContract) throws -> BoundCall
+  ///
+  /// - Parameter constants: operands, by number, that are the same in every run, to be laid out as the library likes.
+  func bind(_ contract: LibraryContract, constants: [Int: Tensor]) throws -> BoundCall
   /// Runs `task(context)` and returns when it is done; calls of wide steps may be made in it if `isWide`.
   func run(isWide: Bool, _ task: @convention(c) (UnsafeMutableRawPointer?) -> Void, _ context: UnsafeMutableRawPointer)
 }

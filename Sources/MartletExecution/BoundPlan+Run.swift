@@ -30,11 +30,8 @@ extension BoundPlan {
     defer { giveBack(instance) }
     instance.reset(run: number)
     for (i, variable) in variables.enumerated() { instance.setVariable(i, variable.memory()) }
-    var aligned = arguments
-    for i in arguments.indices {
-      if !arguments[i].isAligned { aligned[i].copyBytes() }
-      instance.setArgument(i, aligned[i].storage.bytes)
-    }
+    let aligned = arguments.allSatisfy(\.isAligned) ? arguments : arguments.map(\.aligned)
+    for i in aligned.indices { instance.setArgument(i, aligned[i].storage.bytes) }
     var results: [Tensor] = []
     results.reserveCapacity(plan.results.count)
     for (i, port) in plan.results.enumerated() {
@@ -94,21 +91,5 @@ extension BoundPlan {
     if let origin, diagnostic.operation == nil { diagnostic.operation = "\(origin.operation) '\(origin.name)'" }
     if let origin, diagnostic.site == .unknown { diagnostic.site = origin.site }
     return diagnostic
-  }
-}
-
-extension Tensor {
-  /// Whether each element lies at a multiple of its size, as kernels assume.
-  fileprivate var isAligned: Bool {
-    Int(bitPattern: storage.bytes) % elementType.byteWidth == 0
-  }
-
-  /// Moves the elements to memory of the pool.
-  fileprivate mutating func copyBytes() {
-    var copy = Tensor(uninitialized: elementType, shape: shape)
-    copy.withUnsafeMutableBytes { target in
-      withUnsafeBytes { source in target.copyMemory(from: source) }
-    }
-    self = copy
   }
 }

@@ -20,6 +20,8 @@ public final class BoundPlan: @unchecked Sendable {
   /// What each entry of an instance's pointer table points to.
   let pointers: [PlanSlot.Place]
   let isWide: Bool
+  /// The plan's constants, each aligned.
+  let constants: [Tensor]
   /// Keeps code and data alive.
   private let owners: [AnyObject]
   private let idle = Mutex<[PlanInstance]>([])
@@ -31,13 +33,12 @@ public final class BoundPlan: @unchecked Sendable {
     self.plan = plan
     self.backend = backend
     isWide = plan.isWide
+    constants = plan.constants.map(\.tensor.aligned)
     let kernels = try backend.bind(plan.kernels)
-    let libraries = try plan.contracts.map { try backend.bind($0) }
     let hosts = try plan.hostCalls.map { call throws(Diagnostic) in try HostExecution(call).call }
-    owners = (kernels + libraries + hosts).compactMap(\.owner)
-
-    var builder = RecordBuilder(plan, kernels: kernels, libraries: libraries, hosts: hosts)
-    for block in plan.blocks { builder.add(block) }
+    var builder = RecordBuilder(plan, backend, constants, kernels: kernels, hosts: hosts)
+    for block in plan.blocks { try builder.add(block) }
+    owners = (kernels + hosts).compactMap(\.owner) + builder.owners
     instructions = builder.instructions
     pointers = builder.pointers
     recordCount = builder.records.count
@@ -88,29 +89,38 @@ struct BlockRange {
 /// Writes a plan's instructions as records.
 private struct RecordBuilder {
   let plan: ExecutionPlan
+  let backend: any Backend
+  let constants: [Tensor]
   let kernels: [BoundCall]
-  let libraries: [BoundCall]
   let hosts: [BoundCall]
+  /// Of library calls.
+  var owners: [AnyObject] = []
   var records: [InstructionRecord] = []
   var instructions: [PlanInstruction] = []
   var pointers: [PlanSlot.Place] = []
   var blocks: [BlockRange] = []
 
-  init(_ plan: ExecutionPlan, kernels: [BoundCall], libraries: [BoundCall], hosts: [BoundCall]) {
-    (self.plan, self.kernels, self.libraries, self.hosts) = (plan, kernels, libraries, hosts)
+  init(
+    _ plan: ExecutionPlan, _ backend: any Backend, _ constants: [Tensor], kernels: [BoundCall], hosts: [BoundCall]
+  ) {
+    (self.plan, self.backend, self.constants) = (plan, backend, constants)
+    (self.kernels, self.hosts) = (kernels, hosts)
   }
 
-  mutating func add(_ block: PlanBlock) {
+  mutating func add(_ block: PlanBlock) throws {
     let start = records.count
-    for instruction in block.instructions { add(instruction) }
+    for instruction in block.instructions { try add(instruction) }
     blocks.append(BlockRange(start: start, end: records.count))
   }
 
-  private mutating func add(_ instruction: PlanInstruction) {
+  private mutating func add(_ instruction: PlanInstruction) throws {
     let all = instruction.operands + instruction.results + instruction.scratch
     switch instruction.action {
     case .kernel(let kernel): append(kernels[kernel], all, instruction)
-    case .library(let contract): append(libraries[contract], all, instruction)
+    case .library(let contract):
+      let call = try backend.bind(plan.contracts[contract], constants: constants(among: instruction.operands))
+      if let owner = call.owner { owners.append(owner) }
+      append(call, all, instruction)
     case .host(let call): append(hosts[call], all, instruction)
     case .copy:
       let (source, target) = (plan.slots[instruction.operands[0]], plan.slots[instruction.results[0]])
@@ -123,6 +133,15 @@ private struct RecordBuilder {
     case .loop(let loop):
       append(BoundCall(doNothing), [loop.predicate], instruction, .loop, first: loop.condition, second: loop.body)
     }
+  }
+
+  /// The operands that are constants, by their place.
+  private func constants(among operands: [Int]) -> [Int: Tensor] {
+    var found: [Int: Tensor] = [:]
+    for (i, operand) in operands.enumerated() {
+      if case .constant(let number) = plan.slots[operand].place { found[i] = constants[number] }
+    }
+    return found
   }
 
   private mutating func append(

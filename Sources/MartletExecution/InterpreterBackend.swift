@@ -22,7 +22,7 @@ public final class InterpreterBackend: Backend {
     kernels.map { InterpretedKernel($0.program).call }
   }
 
-  public func bind(_ contract: LibraryContract) throws -> BoundCall {
+  public func bind(_ contract: LibraryContract, constants: [Int: Tensor]) throws -> BoundCall {
     throw Diagnostic("the interpreter has no libraries", found: "\(contract)")
   }
 

@@ -33,7 +33,7 @@ final class PlanInstance: @unchecked Sendable {
       var address: UnsafeMutableRawPointer?
       switch place {
       case .arena(let offset): address = arena + offset
-      case .constant(let number): address = bound.plan.constants[number].tensor.storage.bytes
+      case .constant(let number): address = bound.constants[number].storage.bytes
       case .argument(let number): arguments[number].entries.append(entry)
       case .result(let number): results[number].entries.append(entry)
       case .variable(let number): variables[number].entries.append(entry)

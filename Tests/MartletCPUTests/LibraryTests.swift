@@ -71,6 +71,19 @@ import Testing
     #expect(calls == 3)
   }
 
+  /// Constant filters are laid out for the library once.
+  @Test(arguments: windows)
+  func convolutionsWithConstantFilters(window: Window) throws {
+    let graph = Graph()
+    let images = graph.placeholder(.float32, shape: Shape(window.shape(2, window.inputs)), name: "images")
+    let filter = tensor([window.kernel, window.kernel, window.inputs, window.outputs], seed: 2)
+    let y = conv2D(
+      images, graph.constant(filter), strides: PerDimension(window.stride), padding: window.padding,
+      dilations: PerDimension(window.dilation), dataFormat: window.format)
+    let calls = try compare(graph, [y], [images: tensor(window.shape(2, window.inputs), seed: 1)])
+    #expect(calls == 1)
+  }
+
   @Test(arguments: windows)
   func depthwiseConvolutions(window: Window) throws {
     let graph = Graph()

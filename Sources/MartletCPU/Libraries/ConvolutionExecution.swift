@@ -23,6 +23,8 @@ final class ConvolutionExecution: LibraryExecution {
     var reorder: DNNPrimitive?
     /// Where it lies in scratch memory in the primitive's layout.
     var offset: Int
+    /// A constant in the primitive's layout.
+    var packed: TensorStorage?
   }
 
   /// Nil where oneDNN does not do it.
@@ -108,6 +110,47 @@ final class ConvolutionExecution: LibraryExecution {
     return DNNPrimitive(description) ?? plain
   }
 
+  private init(_ other: ConvolutionExecution, inputs: [Port]) {
+    scratchBytes = other.scratchBytes
+    primitive = other.primitive
+    self.inputs = inputs
+    output = other.output
+    scratchSlot = other.scratchSlot
+    scratchOffset = other.scratchOffset
+  }
+
+  /// The same with constant operands in the primitive's layout already.
+  func specialized(for constants: [Int: Tensor]) -> (any LibraryExecution)? {
+    var inputs = inputs
+    for (i, input) in inputs.enumerated() {
+      guard let constant = constants[input.slot], let reorder = input.reorder else { continue }
+      let packed = TensorStorage(byteCount: primitive.bytes(input.role))
+      var task = Packing(reorder: Unmanaged.passUnretained(reorder), from: constant.storage.bytes, to: packed.bytes)
+      martlet_team_run(
+        { context in
+          guard let task = context?.assumingMemoryBound(to: Packing.self) else { return }
+          task.pointee.isDone = withUnsafeTemporaryAllocation(
+            of: UnsafeMutableRawPointer?.self, capacity: Int(martlet_dnn_role_count.rawValue)
+          ) { memory in
+            memory.initialize(repeating: nil)
+            memory[Int(martlet_dnn_source_role.rawValue)] = task.pointee.from
+            memory[Int(martlet_dnn_destination_role.rawValue)] = task.pointee.to
+            return memory.baseAddress.map { task.pointee.reorder.takeUnretainedValue().run($0) } ?? false
+          }
+        }, &task)
+      guard task.isDone else { return nil }
+      inputs[i].packed = packed
+    }
+    return inputs.contains { $0.packed != nil } ? ConvolutionExecution(self, inputs: inputs) : nil
+  }
+
+  private struct Packing {
+    var reorder: Unmanaged<DNNPrimitive>
+    var from: UnsafeMutableRawPointer
+    var to: UnsafeMutableRawPointer
+    var isDone = false
+  }
+
   var call: BoundCall {
     BoundCall(
       { _, slots, data in BoundCall.object(ConvolutionExecution.self, at: data).run(slots) ? 0 : 1 }, object: self)
@@ -129,7 +172,9 @@ final class ConvolutionExecution: LibraryExecution {
       }
       for input in inputs {
         var address = UnsafeMutableRawPointer(slots[input.slot])
-        if let primitive = input.reorder {
+        if let packed = input.packed {
+          address = packed.bytes
+        } else if let primitive = input.reorder {
           let inner = scratch.map { $0 + input.offset }
           guard reorder(primitive, address, inner) else { return false }
           address = inner
