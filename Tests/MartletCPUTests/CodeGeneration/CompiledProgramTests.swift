@@ -6,8 +6,10 @@ import Testing
 /// Programs that are lowered and compiled, against the interpreter of their stages.
 struct CompiledProgramTests {
   /// The outputs of a program's nest, each between pages that must not be touched.
-  static func run(_ nest: Nest, _ inputs: [Tensor], outputs: [BufferType], pieces: Int) throws -> [[Double]] {
-    let kernel = try KernelHarness.compiler.compile([nest])[0]
+  static func run(
+    _ nest: Nest, _ inputs: [Tensor], outputs: [BufferType], pieces: Int = 1, compiler: NestCompiler? = nil
+  ) throws -> [[Double]] {
+    let kernel = try (compiler ?? KernelHarness.compiler).compile([nest])[0]
     var slots = inputs.map { tensor in
       GuardedMemory(tensor.withUnsafeBytes { Array($0) }, at: .end)
     }
@@ -26,22 +28,46 @@ struct CompiledProgramTests {
     }
   }
 
-  @Test(arguments: 0..<25) func randomPrograms(_ block: Int) throws {
+  @Test(arguments: 0..<20) func randomPrograms(_ block: Int) throws {
     for seed in block * 5..<(block + 1) * 5 {
       let (program, inputs) = RandomProgram.program(seed: UInt64(seed))
-      let machine = MachineShape(vectorBytes: [16, 32, 64][seed % 3])
-      let nest = lower(program, .default(for: program, machine: machine), for: machine)
-      try nest.verify()
-      let expected = try program.interpret(inputs: inputs, parameters: [0])
       let outputs = program.outputs.map { program.type(of: $0) }
-      let found = try Self.run(nest, inputs, outputs: outputs, pieces: 1)
+      let nest = try Self.lowered(program, seed: seed)
+      let found = try Self.run(nest, inputs, outputs: outputs)
       let again = try Self.run(nest, inputs, outputs: outputs, pieces: 3)
       #expect(found == again, "seed \(seed)")
-      for (values, tensor) in zip(found, expected) {
-        let wanted: [Float] = tensor.withUnsafeBytes { Array($0.bindMemory(to: Float.self)) }
-        let worst = zip(values, wanted).map { abs($0 - Double($1)) / max(1, abs(Double($1))) }.max() ?? 0
-        #expect(worst < 1e-5, "seed \(seed): off by \(worst)\n\(program)\n\(nest)")
+      try Self.expectAgreement(found, program, inputs, "seed \(seed)")
+    }
+  }
+
+  #if arch(x86_64)
+    @Test(arguments: KernelHarness.olderProcessors) func olderProcessors(_ processor: String) throws {
+      let compiler = try KernelHarness.compiler(for: processor)
+      for seed in 1000..<1020 {
+        let (program, inputs) = RandomProgram.program(seed: UInt64(seed))
+        let outputs = program.outputs.map { program.type(of: $0) }
+        let nest = try Self.lowered(program, seed: seed)
+        let found = try Self.run(nest, inputs, outputs: outputs, compiler: compiler)
+        try Self.expectAgreement(found, program, inputs, "seed \(seed) on \(processor)")
       }
+    }
+  #endif
+
+  static func lowered(_ program: StageProgram, seed: Int) throws -> Nest {
+    let machine = MachineShape(vectorBytes: [16, 32, 64][seed % 3])
+    let nest = lower(program, .default(for: program, machine: machine), for: machine)
+    try nest.verify()
+    return nest
+  }
+
+  static func expectAgreement(
+    _ found: [[Double]], _ program: StageProgram, _ inputs: [Tensor], _ label: String
+  ) throws {
+    let expected = try program.interpret(inputs: inputs, parameters: [0])
+    for (values, tensor) in zip(found, expected) {
+      let wanted: [Float] = tensor.withUnsafeBytes { Array($0.bindMemory(to: Float.self)) }
+      let worst = zip(values, wanted).map { abs($0 - Double($1)) / max(1, abs(Double($1))) }.max() ?? 0
+      #expect(worst < 1e-5, "\(label): off by \(worst)\n\(program)")
     }
   }
 }

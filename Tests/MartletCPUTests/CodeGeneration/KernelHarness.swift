@@ -7,6 +7,14 @@ import MartletTensors
 enum KernelHarness {
   private static let sharedCompiler = Result { try NestCompiler() }
   static var compiler: NestCompiler { get throws { try sharedCompiler.get() } }
+  /// Compilers for older processors that this one can stand in for: without AVX-512, and without AVX.
+  static let olderProcessors = ["x86-64-v3", "x86-64-v2"]
+  private static let olderCompilers = Result {
+    try olderProcessors.map { ($0, try NestCompiler(processor: $0)) }
+  }
+  static func compiler(for processor: String) throws -> NestCompiler {
+    try olderCompilers.get().first { $0.0 == processor }!.1
+  }
 
   /// Runs every phase over all its iterations, in `pieces` calls, and returns what the status says at the end.
   @discardableResult

@@ -27,6 +27,11 @@ struct ScalarOperationTests {
     .power: 1,
   ]
 
+  /// Remainders of all kinds; for a few operations, as what handles them is the same for all.
+  static func remainders(_ operation: ScalarOperation) -> [Int] {
+    [.absolute, .isNaN, .add, .equal, .minimum].contains(operation) ? [0, 1, 15, 16, 17, 33] : []
+  }
+
   static func isDefined(_ operation: ScalarOperation, _ type: ElementType) -> Bool {
     type.isFloatingPoint ? !integerOnly.contains(operation) : !floatOnly.contains(operation)
   }
@@ -87,18 +92,19 @@ struct ScalarOperationTests {
 
   /// Runs `operation` over `inputs` cut to several lengths and compares each element with the evaluator's.
   func check(
-    _ operation: ScalarOperation, _ result: ElementType, from operand: ElementType, _ inputs: [[UInt64]]
+    _ operation: ScalarOperation, _ result: ElementType, from operand: ElementType, _ inputs: [[UInt64]],
+    counts: [Int] = [], compiler: NestCompiler? = nil
   ) throws {
     let count = inputs[0].count
     let tolerance = operand.isFloatingPoint ? Self.tolerance[operation] ?? 0 : 0
-    let counts = [count, 0, 1, 15, 16, 17, 33, count].map { min($0, count) }
-    for (width, count) in zip([1, 16, 16, 16, 16, 16, 16, 16], counts) {
+    let cases = [(1, count), (16, count)] + counts.map { (16, min($0, count)) }
+    for (width, count) in cases {
       let nest = KernelHarness.elementwise(
         Array(repeating: operand, count: inputs.count), result, counts: [count], lanes: [width]
       ) { b, loads in
         b.intern(ScalarRow(operation, result, loads.map(\.id)))
       }
-      let kernel = try KernelHarness.compiler.compile([nest])[0]
+      let kernel = try (compiler ?? KernelHarness.compiler).compile([nest])[0]
       var memory = inputs.map { Self.write($0, operand) } + [Array(repeating: 0xA5, count: inputs[0].count * 8)]
       let pointers = memory.indices.map { i in memory[i].withUnsafeMutableBytes { $0.baseAddress! } }
       withExtendedLifetime(memory) { _ = KernelHarness.run(kernel, pointers) }
@@ -122,7 +128,8 @@ struct ScalarOperationTests {
     for operation in Self.unary where Self.isDefined(operation, type) {
       var samples = Self.samples(type)
       while samples.count < 40 { samples += samples }
-      try check(operation, Self.tests.contains(operation) ? .bool : type, from: type, [samples])
+      let result: ElementType = Self.tests.contains(operation) ? .bool : type
+      try check(operation, result, from: type, [samples], counts: Self.remainders(operation))
     }
   }
 
@@ -132,16 +139,32 @@ struct ScalarOperationTests {
     var y = samples.flatMap { _ in samples }
     while x.count < 40 { (x, y) = (x + x, y + y) }
     for operation in Self.binary where Self.isDefined(operation, type) {
-      try check(operation, Self.tests.contains(operation) ? .bool : type, from: type, [x, y])
+      let result: ElementType = Self.tests.contains(operation) ? .bool : type
+      try check(operation, result, from: type, [x, y], counts: Self.remainders(operation))
     }
   }
 
   @Test(arguments: types, types) func casts(_ source: ElementType, _ target: ElementType) throws {
     var samples = Self.samples(source)
     while samples.count < 40 { samples += samples }
-    try check(.cast, target, from: source, [samples])
+    try check(.cast, target, from: source, [samples], counts: [1, 17])
     if source.byteWidth == target.byteWidth, source != .bool || target != .uint8 {
       try check(.bitcast, target, from: source, [samples])
     }
   }
+
+  #if arch(x86_64)
+    @Test(arguments: KernelHarness.olderProcessors, types)
+    func olderProcessors(_ processor: String, _ type: ElementType) throws {
+      let compiler = try KernelHarness.compiler(for: processor)
+      let samples = Self.samples(type)
+      let (x, y) = (samples.flatMap { value in samples.map { _ in value } }, samples.flatMap { _ in samples })
+      for operation in Self.unary + Self.binary where Self.isDefined(operation, type) {
+        let inputs = operation.arity == 1 ? [samples] : [x, y]
+        let result: ElementType = Self.tests.contains(operation) ? .bool : type
+        try check(operation, result, from: type, inputs, compiler: compiler)
+      }
+      for target in Self.types { try check(.cast, target, from: type, [samples], compiler: compiler) }
+    }
+  #endif
 }

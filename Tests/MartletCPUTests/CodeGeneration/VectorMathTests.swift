@@ -73,4 +73,28 @@ struct VectorMathTests {
     let (error, at) = try Self.greatestError(function, stride: 2_097_143, samples: 1 << 21)
     #expect(error <= function.bound, "\(function.operation)(\(at)) is off by \(error) units in the last place")
   }
+
+  @Test func powers() throws {
+    let count = 1 << 17
+    let nest = KernelHarness.elementwise([.float32, .float32], .float32, counts: [count], lanes: [16]) { b, x in
+      b.power(x[0], x[1])
+    }
+    let kernel = try KernelHarness.compiler.compile([nest])[0]
+    var generator = SeededGenerator(seed: 3)
+    let x = (0..<count).map { _ in Float(bitPattern: UInt32.random(in: 0...0xFFFF_FFFF, using: &generator)) }
+    let y = x.map { x in
+      // Exponents for which most results are finite.
+      let limit = Float(130 / max(abs(log2(Double(x.magnitude))), 1e-3))
+      let exponent = limit.isNaN ? 2 : Float.random(in: -limit...limit, using: &generator)
+      return x < 0 ? exponent.rounded() : exponent
+    }
+    let output = GuardedMemory([Float](repeating: 0, count: count), at: .end)
+    KernelHarness.run(kernel, [GuardedMemory(x, at: .end), GuardedMemory(y, at: .end), output])
+    var worst = (error: 0.0, at: 0)
+    for (i, found) in output.values.enumerated() {
+      let error = Self.errorInPlaces(found, pow(Double(x[i]), Double(y[i])))
+      if !(error <= worst.error) { worst = (error, i) }
+    }
+    #expect(worst.error <= 0.51, "\(x[worst.at]) to the power \(y[worst.at]) is off by \(worst.error)")
+  }
 }

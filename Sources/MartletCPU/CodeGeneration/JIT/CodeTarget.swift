@@ -6,11 +6,14 @@ struct CodeTarget: @unchecked Sendable {
   let llvm: UnsafePointer<martlet_llvm>
   private let target: OpaquePointer
   private let passes: String
+  /// Another processor than this machine's, in LLVM's words, that code is generated for.
+  private let processor: String?
   /// 512, 256 or 128.
   let vectorBits: Int
 
   /// Throws a diagnostic where LLVM is missing or cannot generate code for this machine.
-  init() throws(Diagnostic) {
+  init(processor: String? = nil) throws(Diagnostic) {
+    self.processor = processor
     llvm = martlet_llvm_library()
     guard llvm.pointee.available != 0 else {
       throw Diagnostic(
@@ -48,8 +51,9 @@ struct CodeTarget: @unchecked Sendable {
     let functions = llvm.pointee
     guard
       let machine = functions.CreateTargetMachine(
-        target, functions.triple, functions.cpu, functions.features, martlet_llvm_level_default,
-        martlet_llvm_relocation_pic, martlet_llvm_code_model_jit)
+        target, functions.triple, processor ?? String(cString: functions.cpu),
+        processor == nil ? String(cString: functions.features) : "", martlet_llvm_level_default,
+        martlet_llvm_relocation_pic, martlet_llvm_code_model_small)
     else { throw Diagnostic("LLVM has no code generator for this processor") }
     defer { functions.DisposeTargetMachine(machine) }
     return try body(machine)

@@ -39,8 +39,13 @@ public final class NestCompiler: Sendable {
   ///   - capacity: How many kernels are kept for nests to come; beyond it the oldest are dropped.
   ///   - threads: How many threads may generate code at once.
   /// - Throws: A diagnostic where LLVM is missing.
-  public init(capacity: Int = 4096, threads: Int = 2) throws(Diagnostic) {
-    target = try CodeTarget()
+  public convenience init(capacity: Int = 4096, threads: Int = 2) throws(Diagnostic) {
+    try self.init(capacity: capacity, threads: threads, processor: nil)
+  }
+
+  /// A compiler for a processor that has less than this machine's, such as `x86-64-v2`.
+  package init(capacity: Int = 4096, threads: Int = 2, processor: String?) throws(Diagnostic) {
+    target = try CodeTarget(processor: processor)
     linker = try CodeLinker(target.llvm)
     self.capacity = capacity
     self.threads = max(1, min(threads, Int(martlet_machine_facts().pointee.processors)))

@@ -3,11 +3,22 @@ import CMartletRuntime
 /// Mathematical functions as instructions on vectors of floats, every lane computed alike.
 ///
 /// Each function is right for the whole range of its argument: NaN, infinities, denormal arguments and results, signed
-/// zeros. The greatest errors found, in units in the last place (ulp) of the result, over all arguments (`float32`) or over
-/// some millions of them (`float64`):
+/// zeros. The greatest errors found, in units in the last place (ulp) of the result, over all arguments (exp to sigmoid) or
+/// seven million of them in single precision, and over some ten thousand in double precision:
 ///
 /// | function | float32 | float64 |
 /// |---|---|---|
+/// | exp | 0.86 | 0.81 |
+/// | expm1 | 1.38 | 1.63 |
+/// | log | 0.84 | 0.75 |
+/// | tanh | 1.49 | 1.38 |
+/// | sigmoid | 2.09 | 1.81 |
+/// | log1p | 1.53 | 0.73 |
+/// | erf | 0.97 | 1.00 |
+/// | sin, cos | 1.49 | 0.73 |
+/// | tan | 0.51 | 1.67 |
+/// | rsqrt | 1.48 | 1.30 |
+/// | power | 0.51 | 0.94 |
 struct LaneMath {
   enum Precision { case single, double }
 
