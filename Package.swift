@@ -77,11 +77,6 @@ let package = Package(
         "CMartletProtos", "CMartletRuntime", "MartletTensors", "MartletDiagnostics", "MartletGraph",
         "MartletOperations",
       ], swiftSettings: settings),
-    /// DOT of graphs, kernels and plans.
-    .target(
-      name: "MartletVisualization",
-      dependencies: ["MartletTensors", "MartletDiagnostics", "MartletLoopIR", "MartletGraph"],
-      swiftSettings: settings),
 
     // MARK: Layer 5: the user's surface, and plans
 
@@ -94,6 +89,11 @@ let package = Package(
     .target(
       name: "MartletScheduling",
       dependencies: ["MartletTensors", "MartletDiagnostics", "MartletLoopIR", "MartletGraph"],
+      swiftSettings: settings),
+    /// DOT of graphs and plans.
+    .target(
+      name: "MartletVisualization",
+      dependencies: ["MartletTensors", "MartletDiagnostics", "MartletGraph", "MartletScheduling"],
       swiftSettings: settings),
 
     // MARK: Layer 6: running a plan
@@ -123,8 +123,8 @@ let package = Package(
       name: "Martlet",
       dependencies: [
         "MartletTensors", "MartletDiagnostics", "MartletLoopIR", "MartletGraph", "MartletOperations",
-        "MartletRewriting", "MartletGradients", "MartletPasses", "MartletFormats", "MartletVisualization",
-        "MartletFrontend", "MartletScheduling", "MartletExecution", "MartletCPU",
+        "MartletRewriting", "MartletGradients", "MartletPasses", "MartletFormats", "MartletFrontend",
+        "MartletScheduling", "MartletVisualization", "MartletExecution", "MartletCPU",
       ], swiftSettings: settings),
     /// The workloads of `martlet bench`, with the data that other frameworks' programs are given.
     .target(name: "MartletWorkloads", dependencies: ["Martlet"], swiftSettings: settings),
@@ -147,8 +147,8 @@ let package = Package(
   ]
     + [
       "MartletTensors", "MartletDiagnostics", "MartletLoopIR", "MartletGraph", "MartletOperations", "MartletRewriting",
-      "MartletGradients", "MartletPasses", "MartletFormats", "MartletVisualization", "MartletFrontend",
-      "MartletScheduling", "MartletExecution", "MartletCPU", "Martlet", "MartletWorkloads",
+      "MartletGradients", "MartletPasses", "MartletFormats", "MartletFrontend", "MartletScheduling",
+      "MartletVisualization", "MartletExecution", "MartletCPU", "Martlet", "MartletWorkloads",
     ].map { name in
       .testTarget(
         name: "\(name)Tests",

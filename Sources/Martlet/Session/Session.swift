@@ -33,6 +33,7 @@ public final class Session: Sendable {
     var compilations: [SessionStatistics.Compilation] = []
     /// The graph's size at the last compilation.
     var nodeCount = 0
+    var lastCompiled: (key: RunSignature.Key, types: [TensorType])?
   }
 
   /// - Throws: all mistakes that were made while the graph was built, as one error.
@@ -51,6 +52,9 @@ public final class Session: Sendable {
     statistics.compilations = state.withLock { $0.compilations }
     return statistics
   }
+
+  /// What was compiled last: what was asked for, and the types of the feeds.
+  var lastCompiled: (key: RunSignature.Key, types: [TensorType])? { state.withLock { $0.lastCompiled } }
 
   // MARK: Runs
 
@@ -178,6 +182,7 @@ public final class Session: Sendable {
         }
       }
       state.nodeCount = nodeCount
+      state.lastCompiled = (key, types)
       state.compilations.append(compilation)
     }
     options.log?(compilation.description)
