@@ -12,7 +12,7 @@ struct ModuleEmitter {
   init(_ llvm: UnsafePointer<martlet_llvm>, name: String, vectorBits: Int) {
     let ir = IRBuilder(llvm, moduleName: name)
     self.ir = ir
-    let zeroType: IRType = llvm.pointee.ArrayType(ir.int64, UInt32(Self.greatestLanes))!
+    let zeroType: IRType = llvm.pointee.ArrayType(ir.int8, UInt32(Self.zeroBytes))!
     zeros = llvm.pointee.AddGlobal(ir.module, zeroType, "zeros")!
     llvm.pointee.SetInitializer(zeros, ir.zero(zeroType))
     llvm.pointee.SetGlobalConstant(zeros, 1)
@@ -30,8 +30,8 @@ struct ModuleEmitter {
     attributes = [attribute("nounwind"), attribute("prefer-vector-width", "\(vectorBits)")]
   }
 
-  /// The most lanes a loop can have.
-  static let greatestLanes = 64
+  /// The bytes of zeros for loads that are guarded: as many as all lanes of a loop can need.
+  static let zeroBytes = 512
 
   /// Emits one phase as a function with this name.
   func emit(_ phase: NestPhase, of nest: Nest, _ facts: NestFacts, name: String) {

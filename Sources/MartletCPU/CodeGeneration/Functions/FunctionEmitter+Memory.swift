@@ -85,13 +85,14 @@ extension FunctionEmitter {
     let type = memoryType(element)
     let vectorType = ir.lanes(type, lanes)
     guard stride == 1 || stride == -1 else {
-      if let mask = mask(condition, guardValue) {
+      if let mask = mask(condition, guardValue), condition != nil {
         let indices = ir.add(ir.splat(first, lanes), ir.steps(ir.int64, lanes, stride: stride))
         return gather(base, element, mask, indices)
       }
-      var result = ir.poison(vectorType)
-      for lane in 0..<lanes {
-        let address = ir.element(type, base, ir.add(first, ir.constant(stride &* Int64(lane), ir.int64)))
+      var result = ir.zero(vectorType)
+      let start = ir.element(type, base, first)
+      for lane in 0..<activeLanes {
+        let address = ir.element(type, start, ir.constant(stride &* Int64(lane), ir.int64))
         result = ir.insert(ir.load(type, address, alignment: element.byteWidth), into: result, lane)
       }
       return result
@@ -102,6 +103,7 @@ extension FunctionEmitter {
     var mask = activeMask
     if let condition, let guardValue {
       if condition.form == .uniform {
+        precondition(lanes * element.byteWidth <= ModuleEmitter.zeroBytes, "\(lanes) lanes of \(element) are too many")
         address = ir.select(guardValue, address, zeros)
       } else {
         mask = self.mask(condition, guardValue)
@@ -148,9 +150,15 @@ extension FunctionEmitter {
     let vector = vector(valueID)
     var guardValue = condition?.value
     if let condition, condition.form != .uniform { guardValue = self.vector(conditionID) }
-    let indices = index.form == .affine(stride: 1) ? nil : self.vector(indexID)
+    var stride: Int64?
+    if case .affine(let constant) = index.form, constant == 1 || condition == nil { stride = constant }
+    let indices = stride == nil ? self.vector(indexID) : nil
     emit(at: level) {
       let value = toMemory(vector, element)
+      if let stride, stride != 1 {
+        storeLanes(base, element, index.value, stride, value)
+        return
+      }
       let mask = mask(condition, guardValue)
       let type = memoryType(element)
       guard let indices else {
@@ -170,6 +178,18 @@ extension FunctionEmitter {
         [
           value, addresses, ir.constant(Int64(element.byteWidth), ir.int32), mask ?? ir.mask(lanes, active: lanes),
         ])
+    }
+  }
+
+  /// Stores the lanes that count at a constant distance.
+  private func storeLanes(
+    _ base: IRValue, _ element: ElementType, _ first: IRValue, _ stride: Int64, _ value: IRValue
+  ) {
+    let type = memoryType(element)
+    let start = ir.element(type, base, first)
+    for lane in 0..<activeLanes {
+      let address = ir.element(type, start, ir.constant(stride &* Int64(lane), ir.int64))
+      ir.store(ir.extract(value, lane), address, alignment: element.byteWidth)
     }
   }
 

@@ -72,7 +72,7 @@ extension FunctionEmitter {
   ) {
     let old = reduction.registers.indices.map { accumulators[$0 * reduction.interleave + group] }
     let isPartial = (active ?? reduction.lanes) < reduction.lanes
-    let outerMask = activeMask
+    let outerLanes = partialLanes
     let next = scope {
       let number = offset == 0 ? first : emit(at: level) { ir.add(first, ir.int(offset)) }
       if reduction.lanes > 1 {
@@ -80,8 +80,8 @@ extension FunctionEmitter {
       } else {
         axes[axis] = RowValue(value: number, form: .uniform, level: level)
       }
-      if isPartial { activeMask = ir.mask(lanes, active: active!) }
-      defer { activeMask = outerMask }
+      if isPartial { partialLanes = active }
+      defer { partialLanes = outerLanes }
       states = bound(old)
       let stepped = reduction.step.map { vector($0) }
       guard isPartial, let activeMask else { return stepped }

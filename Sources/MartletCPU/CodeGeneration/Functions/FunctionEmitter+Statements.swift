@@ -74,8 +74,8 @@ extension FunctionEmitter {
     }
     if rest > 0 {
       scope {
-        activeMask = ir.mask(width, active: rest)
-        defer { activeMask = nil }
+        partialLanes = rest
+        defer { partialLanes = nil }
         bind(nested.axis, toLanesFrom: ir.int(whole), divisor: Int64(whole))
         emit(nested.body)
       }

@@ -13,7 +13,7 @@ final class FunctionEmitter {
   let nest: Nest
   let facts: NestFacts
   let function: IRValue
-  /// Sixty-four zeros of the widest element, which loads that are guarded read instead.
+  /// Memory full of zeros, which loads whose guard is false read instead.
   let zeros: IRValue
 
   var regions: [IRBlock] = []
@@ -24,8 +24,8 @@ final class FunctionEmitter {
 
   /// The lanes of the loop that is being emitted; 1 outside vector loops.
   var lanes = 1
-  /// The lanes that stand for iterations, where not all do.
-  var activeMask: IRValue?
+  /// How many of the lanes stand for iterations, where not all do.
+  var partialLanes: Int?
   var axes: [Int: RowValue] = [:]
   var states: [RowValue] = []
   var others: [RowValue] = []
@@ -158,6 +158,13 @@ final class FunctionEmitter {
     if resources.isEmpty { return 0 }
     return levels.lastIndex { $0.mutated.intersects(resources) } ?? 0
   }
+
+  // MARK: Lanes
+
+  /// How many lanes stand for iterations.
+  var activeLanes: Int { partialLanes ?? lanes }
+  /// Those lanes; nil for all.
+  var activeMask: IRValue? { partialLanes.map { ir.mask(lanes, active: $0) } }
 
   // MARK: Values
 

@@ -5,9 +5,11 @@ import MartletDiagnostics
 struct CodeTarget: @unchecked Sendable {
   let llvm: UnsafePointer<martlet_llvm>
   private let target: OpaquePointer
-  private let passes: String
   /// Another processor than this machine's, in LLVM's words, that code is generated for.
   private let processor: String?
+  /// Rows are emitted once and where they belong; what remains is to promote registers and to find equal addresses. (Combining
+  /// instructions takes a third of the time again, and breaks up the minima and maxima that the code generator knows.)
+  private let passes = "function(sroa,early-cse)"
   /// 512, 256 or 128.
   let vectorBits: Int
 
@@ -26,9 +28,6 @@ struct CodeTarget: @unchecked Sendable {
     guard failed == 0, let target else { throw Self.fault(llvm, "finding the target", message) }
     self.target = target
     vectorBits = Int(martlet_machine_facts().pointee.vector_bits)
-    // Since version 18 the pass by its plain name stops the process where it has not reached a fixed point.
-    let combine = llvm.pointee.major >= 18 ? "instcombine<no-verify-fixpoint>" : "instcombine"
-    passes = "function(sroa,early-cse,\(combine),simplifycfg)"
   }
 
   static func fault(
