@@ -46,7 +46,6 @@ public struct DiagnosticRenderer: Sendable {
 
   private func siteLine(_ site: BuildSite, indentation: String) -> [String] {
     guard showsSites, let location = site.resolved else { return [] }
-    // A file without lines, such as a binary one, has line 0.
-    return ["\(indentation)at \(location.shortPath)\(location.line > 0 ? ":\(location.line)" : "")"]
+    return ["\(indentation)at \(location.shortPath):\(location.line)"]
   }
 }

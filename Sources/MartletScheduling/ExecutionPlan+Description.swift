@@ -38,9 +38,10 @@ extension ExecutionPlan: CustomStringConvertible {
     let origin = origins[instruction.origin]
     var parts = ["\(origin.operation) '\(origin.name)': \(text(of: instruction.action))"]
     if instruction.isWide { parts.append("wide") }
+    func places(_ slots: [Int]) -> String { slots.map(place).joined(separator: ", ") }
     parts.append("(\(instruction.operands.map { "%\($0)" }.joined(separator: ", ")))")
-    if !instruction.results.isEmpty { parts.append("-> " + instruction.results.map(place).joined(separator: ", ")) }
-    if !instruction.scratch.isEmpty { parts.append("scratch " + instruction.scratch.map(place).joined(separator: ", ")) }
+    if !instruction.results.isEmpty { parts.append("-> " + places(instruction.results)) }
+    if !instruction.scratch.isEmpty { parts.append("scratch " + places(instruction.scratch)) }
     return parts.joined(separator: " ")
   }
 
