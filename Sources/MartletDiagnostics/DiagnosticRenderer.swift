@@ -46,6 +46,7 @@ public struct DiagnosticRenderer: Sendable {
 
   private func siteLine(_ site: BuildSite, indentation: String) -> [String] {
     guard showsSites, let location = site.resolved else { return [] }
-    return ["\(indentation)at \(location.shortPath):\(location.line)"]
+    // A file without lines, such as a binary one, has line 0.
+    return ["\(indentation)at \(location.shortPath)\(location.line > 0 ? ":\(location.line)" : "")"]
   }
 }

@@ -2,7 +2,7 @@
 public struct SourceLocation: Hashable, Sendable {
   /// The path as the compiler recorded it: absolute, or `Module/File.swift` where it came from `#fileID`.
   public var file: String
-  /// The line, counted from 1.
+  /// The line, counted from 1; 0 for a file that has no lines.
   public var line: Int
 
   public init(file: String, line: Int) {
@@ -43,5 +43,8 @@ public struct SourceLocation: Hashable, Sendable {
 
 extension SourceLocation: CustomStringConvertible {
   /// The file's name and the line: `main.swift:12`.
-  public var description: String { "\(file.split(separator: "/").last.map(String.init) ?? file):\(line)" }
+  public var description: String {
+    let name = file.split(separator: "/").last.map(String.init) ?? file
+    return line > 0 ? "\(name):\(line)" : name
+  }
 }

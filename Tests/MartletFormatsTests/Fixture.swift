@@ -11,6 +11,9 @@ enum Fixture {
     Array(try Data(contentsOf: folder.appending(path: name)))
   }
 
+  /// The bytes of any file.
+  static func contents(_ path: String) throws -> [UInt8] { Array(try Data(contentsOf: URL(filePath: path))) }
+
   /// Calls a closure with the path of an empty folder, which is removed afterwards.
   static func withTemporaryFolder<R>(_ body: (String) throws -> R) throws -> R {
     let folder = FileManager.default.temporaryDirectory.appending(path: "martlet-\(UUID().uuidString)")

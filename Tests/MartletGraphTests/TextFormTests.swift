@@ -35,7 +35,7 @@ import Testing
     // A name that is not made of plain characters is quoted.
     "%\"odd name\" = Placeholder() {dtype: int32, shape: shape[*]} : int32[*]",
     // An unknown operation keeps its attributes.
-    "%f = Mystery() {text: \"a\\\"b\\x00\", list: [1, 2], deep: [[true]], f: @g, raw: bytes \"\\xff\"} : foreign, foreign",
+    "%f = ?Mystery() {text: \"a\\\"b\\x00\", list: [1, 2], deep: [[true]], f: @g, raw: bytes \"\\xff\"} : foreign, foreign",
     "%a = NoOp()\n  %b = NoOp() after %a on \"/cpu:0\"",
   ]) func textComesBackAsItWas(line: String) throws {
     let text = "graph {\n  \(line)\n}\n"

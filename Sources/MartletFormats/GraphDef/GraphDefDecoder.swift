@@ -112,7 +112,7 @@ struct GraphDefDecoder {
   }
 
   /// Checks a message, unpacks it, and makes a record of it.
-  private mutating func unpack<Message, Record>(
+  mutating func unpack<Message, Record>(
     _ range: Range<Int>, _ descriptor: MessageDescriptor, _ name: @autoclosure () -> String,
     _ makeRecord: (UnsafePointer<Message>) -> Record
   ) throws -> Record {

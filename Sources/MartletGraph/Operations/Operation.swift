@@ -106,36 +106,3 @@ public struct FunctionSignature: Hashable, Sendable {
   public var results: [ValueType]
   public init(arguments: [ValueType], results: [ValueType]) { (self.arguments, self.results) = (arguments, results) }
 }
-
-/// An operation of which only the name is known: it survives reading and writing, and is refused when it should run.
-public struct ForeignOperation: Operation {
-  public var name: String
-  public var list: AttributeList
-  public var inputCount: Int
-  public var outputCount: Int
-
-  public init() { self.init(name: "Foreign", attributes: AttributeList(), inputCount: 0, outputCount: 1) }
-  public init(name: String, attributes: AttributeList, inputCount: Int, outputCount: Int) {
-    self.name = name
-    self.list = attributes
-    self.inputCount = inputCount
-    self.outputCount = outputCount
-  }
-
-  public static var schema: Schema { Schema("Foreign", inputs: [:], outputs: [:], traits: []) }
-  public var schema: Schema {
-    var schema = Schema(name, inputs: [:], outputs: [:], traits: [])
-    schema.inputs = (0..<inputCount).map { .init(name: "input\($0)", kind: .one, type: "foreign") }
-    schema.outputs = (0..<outputCount).map { .init(name: "output\($0)", kind: .one, type: "foreign") }
-    return schema
-  }
-  public var attributes: AttributeList { list }
-
-  public func infer(_ operands: [Operand], _ context: InferenceContext) throws(Diagnostic) -> [Inference] {
-    Array(repeating: Inference(.foreign), count: outputCount)
-  }
-  public func lowering(_ l: inout LoweringContext) throws(Diagnostic) -> Lowering {
-    throw Diagnostic(
-      "Martlet does not know the operation \(name)", hint: "define it as an Operation and give it in the catalog")
-  }
-}

@@ -13,6 +13,9 @@ public struct GraphFunction: Sendable {
   /// How its results are differentiated, if not by its body: the name of a function from arguments, results and
   /// upstream gradients to the arguments' gradients.
   public var gradient: FunctionName?
+  /// A function that Martlet cannot represent is only kept, as its bytes in the file it came from. It has no body, and
+  /// only operations that Martlet does not know refer to it.
+  public var foreignBytes: [UInt8]?
 
   public init(
     name: String, body: GraphStorage, arguments: [ValueID], results: [ValueID], targets: [NodeID] = [],

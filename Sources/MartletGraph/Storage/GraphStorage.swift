@@ -34,6 +34,8 @@ public struct GraphStorage: Sendable {
   struct EntryKey: Hashable, Sendable {
     var name: String
     var attributes: AttributeList
+    /// Of an operation that is known by name alone, also what it takes and gives.
+    var foreign: ForeignOperation.Signature?
   }
 
   var rows: [Row] = []
@@ -165,7 +167,8 @@ extension GraphStorage {
     let plain = ObjectIdentifier(Swift.type(of: operation))
     if let id = plainEntries[plain] { return id }
     let attributes = operation.attributes
-    let key = EntryKey(name: operation.schema.name, attributes: attributes)
+    let key = EntryKey(
+      name: operation.schema.name, attributes: attributes, foreign: (operation as? ForeignOperation)?.signature)
     if let id = entryIndex[key] { return id }
     let id = OperationID(entries.count)
     entries.append(Entry(operation, attributes))

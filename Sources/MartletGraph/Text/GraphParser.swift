@@ -110,6 +110,7 @@ struct GraphParser {
     try lexer.take("%")
     let name = try lexer.name("a node's name")
     try lexer.take("=")
+    let isForeign = try lexer.takes("?")
     let operationName = try lexer.name("an operation's name")
     try lexer.take("(")
     var operands: [Output] = []
@@ -134,11 +135,9 @@ struct GraphParser {
     if try lexer.takes(":") {
       repeat { types.append(try lexer.valueType()) } while try lexer.takes(",")
     }
-    let list = AttributeList(items)
+    let known = isForeign ? nil : try lookup(operationName, AttributeList(items))
     let operation =
-      try lookup(operationName, list)
-      ?? ForeignOperation(
-        name: operationName, attributes: list, inputCount: operands.count, outputCount: types.count)
+      known ?? ForeignOperation(parsed: operationName, items, inputCount: operands.count, resultTypes: types)
     let outputs = try insert(operation, name, operands, controls, device, graph, &values)
     guard outputs.count == types.count else {
       throw lexer.fail("'\(name)' has \(outputs.count) results, but \(types.count) types are given")

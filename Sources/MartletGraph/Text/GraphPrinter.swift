@@ -53,11 +53,13 @@ public struct GraphPrinter {
 
   private func line(_ node: NodeID, _ body: GraphStorage) -> String {
     let operands = body.operands(of: node).map { reference($0, body) }.joined(separator: ", ")
-    var text =
-      "%\(AttributePrinter.name(body.name(of: node))) = \(AttributePrinter.name(body.schema(of: node).name))(\(operands))"
-    let items = body.attributes(of: node).items
+    let foreign = body.operation(of: node) as? ForeignOperation
+    let name = (foreign == nil ? "" : "?") + AttributePrinter.name(body.schema(of: node).name)
+    var text = "%\(AttributePrinter.name(body.name(of: node))) = \(name)(\(operands))"
+    var items = body.attributes(of: node).items
+    if let names = foreign?.resultNames { items.append(names) }
     if !items.isEmpty {
-      let list = items.map { "\($0.name): \(attributes.print($0.value))" }
+      let list = items.map { "\(AttributePrinter.name($0.name)): \(attributes.print($0.value))" }
       text += " {\(list.joined(separator: ", "))}"
     }
     let controls = body.controls(of: node)

@@ -36,7 +36,7 @@ public struct BroadcastTo: Operation {
 
 /// What undoes a broadcast in gradients: the sum over every dimension that stretching `shape` to the operand's shape has
 /// added or stretched. In a GraphDef it is a sum and a reshape.
-public struct SumToShape: Operation {
+public struct SumToShape: ExportedOperation {
   public init() {}
   public static var schema: Schema {
     Schema(
@@ -73,6 +73,35 @@ public struct SumToShape: Operation {
       return b.load(.input(0), type.elementType, at: indices)
     }
     return .compute(b.finish([result]))
+  }
+}
+
+extension SumToShape {
+  public func exported(_ expansion: Expansion) throws(Diagnostic) -> [Output]? {
+    let (x, shape) = (expansion.operands[0], expansion.operands[1])
+    let known = stretchedAxes(x, shape)
+    if known == [] { return [reshape(x, to: shape)] }
+    let axes = known.map { x.vector($0) } ?? dynamicAxes(x, shape, expansion.graph)
+    return [reshape(expansion.graph.addOne(Sum(), [x, axes]), to: shape)]
+  }
+
+  /// The axes of `x` that are summed, where the shapes tell.
+  private func stretchedAxes(_ x: Output, _ shape: Output) -> [Int]? {
+    guard let long = x.shape.dimensions, let short = shape.operand.elements, short.count <= long.count else {
+      return nil
+    }
+    let offset = long.count - short.count
+    var axes = Array(0..<offset)
+    for (i, extent) in short.enumerated() where extent != long[offset + i] {
+      guard extent.known == 1 else { return nil }
+      axes.append(offset + i)
+    }
+    return axes
+  }
+
+  private func dynamicAxes(_ x: Output, _ shape: Output, _ graph: Graph) -> Output {
+    let own = MartletOperations.shape(of: x, type: shape.elementType)
+    return graph.add(BroadcastGradientArgs(), [shape, own])[0]
   }
 }
 

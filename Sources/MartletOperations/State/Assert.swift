@@ -3,7 +3,7 @@ import MartletGraph
 import MartletTensors
 
 /// Ends the run with an error that shows `data` unless a condition holds.
-public struct Assert: Operation {
+public struct Assert: ExportedOperation {
   /// How many elements of each array the error shows; all if negative.
   public var summarize = 3
   public init() {}
@@ -30,6 +30,12 @@ public struct Assert: Operation {
         }
         return []
       })
+  }
+
+  /// TensorFlow's has to show something.
+  public func exported(_ expansion: Expansion) throws(Diagnostic) -> [Output]? {
+    guard expansion.operands.count == 1 else { return nil }
+    return expansion.graph.add(self, expansion.operands + expansion.operands)
   }
 
   /// The first elements of an array.

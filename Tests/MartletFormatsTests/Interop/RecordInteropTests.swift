@@ -5,8 +5,8 @@ import Testing
 @testable import MartletFormats
 
 /// TensorFlow reads what Martlet writes. Needs the path of a Python with TensorFlow in `MARTLET_TF_PYTHON`.
-@Suite(.enabled(if: ProcessInfo.processInfo.environment["MARTLET_TF_PYTHON"] != nil))
-struct GraphDefInteropTests {
+@Suite(.enabled(if: TensorFlow.isAvailable))
+struct RecordInteropTests {
   @Test(arguments: ["attributes", "functions"]) func tensorFlowReads(_ name: String) throws {
     let record = try GraphDefRecord(contentsOf: Fixture.path("GraphDef/\(name).pb"))
     try Fixture.withTemporaryFolder { folder in
