@@ -131,12 +131,17 @@ let package = Package(
     /// The command line.
     .executableTarget(
       name: "martlet-cli",
-      dependencies: ["Martlet", .product(name: "ArgumentParser", package: "swift-argument-parser")],
+      dependencies: [
+        "CMartletRuntime", "Martlet", "MartletWorkloads",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ],
       swiftSettings: settings),
 
     // MARK: Tests, one target for each target above
 
     .testTarget(name: "CMartletRuntimeTests", dependencies: ["CMartletRuntime"], swiftSettings: settings),
+    /// Runs the command line tool as users do.
+    .testTarget(name: "MartletCommandTests", dependencies: ["Martlet", "martlet-cli"], swiftSettings: settings),
     /// The numeric gradient check, the operation contract, random graphs, golden files.
     .target(
       name: "MartletTestSupport",

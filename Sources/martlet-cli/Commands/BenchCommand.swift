@@ -1,0 +1,74 @@
+import ArgumentParser
+import Foundation
+import Martlet
+import MartletWorkloads
+
+struct BenchCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "bench", abstract: "Measures workloads.",
+    discussion: """
+      WORKLOAD is one of: \(Workload.all.map(\.name).joined(separator: ", ")); or the beginning of several names up to \
+      an underscore, or all. With --json one object a workload is printed, a line each: {"workload", "threads", \
+      "median_s", "min_s", "p90_s", "runs", "compile_s", "checksum"}.
+      """)
+
+  @ArgumentParser.Argument(help: ArgumentHelp("What to measure.", valueName: "WORKLOAD"))
+  var workloads: [String]
+  @Option(help: ArgumentHelp("How many threads share the work; all processors by default.", valueName: "N"))
+  var threads: Int?
+  @Option(help: ArgumentHelp("How long each workload is measured.", valueName: "S"))
+  var seconds = 5.0
+  @Flag(help: "Prints one JSON object a workload.")
+  var json = false
+
+  func validate() throws {
+    if let threads, threads < 1 { throw ValidationError("--threads must be at least 1") }
+    if !(seconds > 0 && seconds <= 3600) { throw ValidationError("--seconds must be between 0 and 3600") }
+    for word in workloads where Self.matching(word).isEmpty {
+      throw ValidationError(
+        "there is no workload '\(word)'; there are \(Workload.all.map(\.name).joined(separator: ", "))")
+    }
+  }
+
+  private static func matching(_ word: String) -> [Workload] { word == "all" ? Workload.all : Workload.matching(word) }
+
+  func run() throws {
+    try reportingFailure {
+      let isTerminal = isatty(STDERR_FILENO) != 0
+      var isFirst = true
+      for workload in workloads.flatMap(Self.matching) {
+        if isTerminal { showProgress("\(workload.name) …") }
+        let result = try workload.measure(Workload.Options(threads: threads, seconds: seconds))
+        if isTerminal { showProgress("") }
+        if json {
+          print(result.json)
+        } else {
+          if isFirst {
+            print("workload            threads      median     fastest         p90    runs    compiled     checksum")
+          }
+          print(row(result))
+        }
+        fflush(nil)
+        isFirst = false
+      }
+    }
+  }
+
+  private func row(_ result: WorkloadResult) -> String {
+    let times = [result.measurement.median, result.measurement.min, result.measurement.quantile(0.9)]
+    let columns = times.map { leftPadded(RunReport.duration($0), to: 12) }.joined()
+    return padded(result.workload, to: 20) + leftPadded("\(result.threads)", to: 7) + columns
+      + leftPadded("\(result.measurement.times.count)", to: 8)
+      + leftPadded(RunReport.duration(result.compileSeconds), to: 12)
+      + leftPadded(String(format: "%.6g", result.checksum), to: 13)
+  }
+
+  private func leftPadded(_ text: String, to width: Int) -> String {
+    String(repeating: " ", count: max(width - text.count, 0)) + text
+  }
+
+  /// Replaces the line that standard error ends with.
+  private func showProgress(_ text: String) {
+    FileHandle.standardError.write(Data("\r\u{1b}[K\(text)".utf8))
+  }
+}
