@@ -3,36 +3,39 @@ import Martlet
 import Testing
 
 @Suite struct RunTraceTests {
-  /// One complete event for each instruction, as trace viewers read them.
-  @Test(arguments: [SessionOptions.Device.cpu, .interpreter])
-  func aTraceHasAnEventForEachInstruction(device: SessionOptions.Device) throws {
+  @Test func theJSONHasOneEventAStep() throws {
     let graph = Graph()
-    let x = graph.placeholder(.float32, shape: [4, 4], name: "x")
-    let product = matMul(x, x, name: "product")
-    let y = tanh(product, name: "y")
-    let session = try Session(graph, options: SessionOptions(device: device))
+    let x = graph.placeholder(.float32, shape: [3], name: "x")
+    let loop = whileLoop([graph.constant(0 as Int32), x]) {
+      $0[0] .< graph.constant(3 as Int32)
+    } body: { state in
+      [state[0] + graph.constant(1 as Int32), state[1] * 2]
+    }
+    let session = try Session(graph)
     let trace = RunTrace()
-    let input = Tensor([Float](repeating: 0.5, count: 16), shape: [4, 4])
-    _ = try session.run([y], feeds: [x: input], options: RunOptions(trace: trace))
+    let feeds = [x: Tensor([1, 2, 3] as [Float])]
+    let result = try session.run(loop[1], feeds: feeds, options: RunOptions(trace: trace))
+    #expect(result.scalars() == [8, 16, 24] as [Float])
 
-    let plan = try session.plan(for: [y], feeds: [x: input.type])
-    #expect(trace.events.count == plan.instructionCount)
-    #expect(trace.events.allSatisfy { $0.begin <= $0.end })
-    #expect(trace.events.map(\.name) == plan.blocks[0].instructions.map { plan.origins[$0.origin].name })
-
-    let parsed = try #require(
-      try JSONSerialization.jsonObject(with: Data(trace.chromeJSON.utf8)) as? [String: Any])
-    let events = try #require(parsed["traceEvents"] as? [[String: Any]])
-    let complete = events.filter { $0["ph"] as? String == "X" }
-    #expect(complete.count == trace.events.count)
-    #expect(complete.allSatisfy { $0["ts"] is NSNumber && $0["dur"] is NSNumber && $0["name"] is String })
+    let object = try JSONSerialization.jsonObject(with: Data(trace.chromeJSON.utf8)) as? [String: Any]
+    let events = try #require(object?["traceEvents"] as? [[String: Any]])
+    #expect(events.count == trace.events.count)
+    #expect(events.count { $0["cat"] as? String == "loop" } == 1)
+    // The condition is tried four times, the body runs three times; an event ends after it begins.
+    #expect(events.count { $0["cat"] as? String == "kernel" } >= 7)
+    #expect(events.allSatisfy { ($0["dur"] as? Double ?? -1) >= 0 && ($0["ts"] as? Double ?? -1) >= 0 })
   }
 
-  @Test func withoutATraceNothingIsKept() throws {
+  @Test func oneTraceTakesSeveralRuns() throws {
     let graph = Graph()
-    let x = graph.placeholder(.float32, shape: [2])
+    let x = graph.placeholder(.float32, shape: [3], name: "x")
+    let y = x + 1
     let session = try Session(graph)
-    _ = try session.run(-x, feeds: [x: Tensor([1, 2] as [Float])])
-    #expect(RunTrace().events.isEmpty)
+    let trace = RunTrace()
+    for _ in 0..<3 {
+      _ = try session.run(y, feeds: [x: Tensor([1, 2, 3] as [Float])], options: RunOptions(trace: trace))
+    }
+    #expect(trace.events.count == 3)
+    #expect(zip(trace.events, trace.events.dropFirst()).allSatisfy { $0.end <= $1.begin })
   }
 }

@@ -1,3 +1,4 @@
+import MartletDiagnostics
 import MartletGraph
 import MartletTensors
 
@@ -20,9 +21,11 @@ public struct Callable: Sendable {
   /// Runs, with one array for each feed.
   @discardableResult
   public func run(_ arrays: [Tensor], options: RunOptions = RunOptions()) throws -> [Tensor] {
-    precondition(
-      arrays.count == signature.key.feeds.count,
-      "the callable takes \(signature.key.feeds.count) arrays and was given \(arrays.count)")
+    guard arrays.count == signature.key.feeds.count else {
+      throw Diagnostic(
+        "the callable was given a wrong number of arrays",
+        required: "one for each of \(feeds.map(\.name).joined(separator: ", "))", found: "\(arrays.count)")
+    }
     return try session.run(signature, arrays, options)
   }
 }

@@ -25,5 +25,15 @@ struct ProgramCompiler: Sendable {
       program, target: backend, until: form, instruments: options.instruments)
   }
 
-  func plan(_ program: Program) throws -> ExecutionPlan { try Planner.plan(try optimize(program), for: backend) }
+  /// The plan of a program; debug builds check its use of memory where that takes little time.
+  func plan(_ program: Program) throws -> ExecutionPlan {
+    let plan = try Planner.plan(try optimize(program), for: backend)
+    assert(
+      plan.slots.count > Self.largestCheckedPlan || PlanVerifier.violations(of: plan).isEmpty,
+      "\(PlanVerifier.violations(of: plan).joined(separator: "\n"))\n\(plan)")
+    return plan
+  }
+
+  /// The number of slots up to which the verifier, whose time grows with its square, runs in debug builds.
+  private static let largestCheckedPlan = 1000
 }
