@@ -84,6 +84,22 @@ import Testing
     #expect(!program.main.body.nodes.contains { program.main.body.hasEffect($0) })
   }
 
+  @Test func callsTakeAndGiveVariables() throws {
+    let graph = Graph()
+    let v = graph.variableHandle(.float32, shape: [], name: "v")
+    let function = graph.buildFunction("double", arguments: [.tensor(.float32, [])]) { arguments in
+      assign(v, readVariable(v) * 2)
+      return [arguments[0] + readVariable(v)]
+    }
+    let first = graph.call(function, [graph.constant(1 as Float)])[0]
+    let second = graph.call(function, [first])[0]
+    let session = try Session(graph, options: SessionOptions(instruments: [VerifyInstrument()]))
+    try session.assign(v, Tensor(3 as Float))
+    let results = try session.run([first, second]).map { $0.item(as: Float.self) }
+    #expect(results == [7, 19])
+    #expect(try session.value(of: v).item() == 12 as Float)
+  }
+
   @Test func checksRemainAndAreTargets() throws {
     let graph = Graph()
     let v = graph.variableHandle(.bool, shape: [], name: "v")

@@ -105,6 +105,14 @@ private final class StatePromoter {
         first.hasEffect || second.hasEffect
         ? Self.loop(While(), functions) : Self.loop(StatelessWhile(), functions)
       return PromotedCall(operation: operation, incoming: carried, outgoing: carried)
+    case .inline(let key):
+      let inner = try analysis.usage(of: key)
+      let incoming = StateAnalysis.incoming(inner, inner)
+      let name = try promote(key, incoming: incoming, outgoing: inner.assigned)
+      // Without variables and effects a call is pure, so that it can be expanded.
+      return PromotedCall(
+        operation: inner.hasEffect ? nil : Self.call(name), incoming: incoming, outgoing: inner.assigned,
+        renamed: [key.function: name])
     case .other(let keys):
       var names: [FunctionName: FunctionName] = [:]
       for key in keys { names[key.function] = try promote(key, incoming: [], outgoing: []) }
@@ -119,6 +127,12 @@ extension StatePromoter {
   ) -> O {
     var operation = operation
     (operation.thenBranch, operation.elseBranch) = branches
+    return operation
+  }
+
+  private static func call(_ function: FunctionName) -> PartitionedCall {
+    var operation = PartitionedCall()
+    operation.function = function
     return operation
   }
 

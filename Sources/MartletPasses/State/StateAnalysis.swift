@@ -15,6 +15,8 @@ final class StateAnalysis {
   enum Call {
     case conditional(then: Key, else: Key)
     case loop(condition: Key, body: Key)
+    /// A sub-graph in the place of the node.
+    case inline(Key)
     case other([Key])
   }
 
@@ -163,6 +165,14 @@ final class StateAnalysis {
       usage.hasEffect = usage.hasEffect || first.hasEffect || second.hasEffect
       for name in Self.carried(first, second) { usage.addRead(name) }
       for name in second.assigned { usage.addAssigned(name) }
+    case .composite where operation.functions.count == 1:
+      let key = Key(function: operation.functions[0], variables: variables)
+      let inner = try self.usage(of: key)
+      usage.calls[node] = .inline(key)
+      usage.hasEffect = usage.hasEffect || inner.hasEffect
+      for name in Self.incoming(inner, inner) { usage.addRead(name) }
+      for name in inner.assigned { usage.addAssigned(name) }
+      usage.overwritten.formUnion(inner.overwritten)
     default:
       var keys: [Key] = []
       for name in operation.functions {
