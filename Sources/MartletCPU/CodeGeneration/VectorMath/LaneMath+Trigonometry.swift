@@ -6,6 +6,11 @@ import CMartletRuntime
   import Musl
 #endif
 
+// The C library's functions, under names that those of `LaneMath` do not hide.
+private let librarySin: @convention(c) (Double) -> Double = { sin($0) }
+private let libraryCos: @convention(c) (Double) -> Double = { cos($0) }
+private let libraryTan: @convention(c) (Double) -> Double = { tan($0) }
+
 /// sin x, cos x, tan x.
 ///
 /// With n = round(x · 2/π), r = x − n · π/2, and sine and cosine of r ≤ π/4 by polynomials in r², the fits "sin …" and
@@ -89,10 +94,10 @@ extension LaneMath {
   func sin(_ x: IRValue) -> IRValue {
     // The sum r + r³ q loses the sign of a zero.
     let inner = ir.select(equal(x, constant(0)), x, sinOrCos(x, plusQuarters: 0))
-    return laneByLane(x, inner) { Glibc.sin($0) }
+    return laneByLane(x, inner, librarySin)
   }
 
-  func cos(_ x: IRValue) -> IRValue { laneByLane(x, sinOrCos(x, plusQuarters: 1)) { Glibc.cos($0) } }
+  func cos(_ x: IRValue) -> IRValue { laneByLane(x, sinOrCos(x, plusQuarters: 1), libraryCos) }
 
   func tan(_ x: IRValue) -> IRValue {
     let wide = double
@@ -101,7 +106,7 @@ extension LaneMath {
     let (sine, cosine) = (wide.sinReduced(reduced.r, reduced.rest), wide.cosReduced(reduced.r, reduced.rest))
     let quotient = wide.div(ir.select(isOdd, ir.fneg(cosine), sine), ir.select(isOdd, sine, cosine))
     let inner = isSingle ? ir.fptrunc(quotient, type) : quotient
-    return laneByLane(x, ir.select(equal(x, constant(0)), x, inner)) { Glibc.tan($0) }
+    return laneByLane(x, ir.select(equal(x, constant(0)), x, inner), libraryTan)
   }
 
   /// `result`, but with `function` called for the lanes whose finite argument is too great for the reduction.
