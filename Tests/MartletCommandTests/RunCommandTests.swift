@@ -130,6 +130,7 @@ import Testing
     let early = try tool.run("run", "variable.mtg", "--fetch", "value")
     #expect(early.status == 1)
     #expect(early.messages.contains("the variable 'w' is read before it has a value"))
+    #expect(early.messages.contains("--init NAME"))
   }
 
   @Test("The trace is a file that Chrome's viewer reads", arguments: ["cpu", "interpreter"])

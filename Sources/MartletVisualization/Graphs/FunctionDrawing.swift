@@ -72,8 +72,14 @@ struct FunctionDrawing {
     var isControl: Bool
   }
 
+  private struct LinkValue: Hashable {
+    var link: Int
+    var value: ValueID
+  }
+
   private func drawEdges(_ edges: inout [DOTWriter.Edge]) {
     var index: [Link: Int] = [:]
+    var seen: Set<LinkValue> = []
     var links: [(link: Link, values: [ValueID])] = []
     func add(_ from: NodeID, _ to: Int, _ value: ValueID?) {
       guard let source = grouping.group(of: from), source != to else { return }
@@ -82,8 +88,8 @@ struct FunctionDrawing {
         index[link] = links.count
         links.append((link, []))
       }
-      guard let i = index[link], let value, !links[i].values.contains(value) else { return }
-      links[i].values.append(value)
+      guard let i = index[link], let value else { return }
+      if seen.insert(LinkValue(link: i, value: value)).inserted { links[i].values.append(value) }
     }
     for node in nodes {
       guard let target = grouping.group(of: node) else { continue }

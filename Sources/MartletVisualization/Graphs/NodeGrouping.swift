@@ -5,8 +5,8 @@ import MartletTensors
 ///
 /// Always: a variable with its reading and its first value; small constants in the labels of their users. Where that
 /// leaves more nodes than wanted, in this order, until they are few enough: variables and constants move into the labels
-/// of their users; operations that follow one upon the other become one; scopes become one, the outermost last, and
-/// scopes that are alike in the same way.
+/// of their users; operations that follow one upon the other become one, six at most; scopes become one, the outermost
+/// last, and scopes that are alike in the same way; chains become one however long they are.
 struct NodeGrouping {
   struct Group {
     enum Kind { case single, chain, scope }
@@ -70,10 +70,12 @@ struct NodeGrouping {
     joinVariables()
     hideUnconnected()
     if drawnCount + variableResultCount > maximumNodes { moveParametersToLabels() }
-    formGroups(joining: drawnCount > maximumNodes)
-    if groups.count > maximumNodes {
-      var folding = ScopeFolding(groups, body)
-      groups = folding.folded(to: maximumNodes)
+    let isLarge = drawnCount > maximumNodes
+    formGroups(joining: isLarge)
+    fold(to: maximumNodes)
+    if isLarge, groups.count > maximumNodes {
+      formGroups(joining: true, cutting: false)
+      fold(to: maximumNodes)
     }
     number()
   }
@@ -100,6 +102,12 @@ struct NodeGrouping {
 
   private func isDrawn(_ node: NodeID) -> Bool {
     if case .drawn = fates[Int(node.index)] { true } else { false }
+  }
+
+  private mutating func fold(to limit: Int) {
+    guard groups.count > limit else { return }
+    var folding = ScopeFolding(groups, body)
+    groups = folding.folded(to: limit)
   }
 
   private mutating func number() {
@@ -178,23 +186,27 @@ struct NodeGrouping {
 
   // MARK: Chains
 
-  /// - Parameter joining: whether operations that follow one upon the other become one group.
-  private mutating func formGroups(joining: Bool) {
+  /// - Parameters:
+  ///   - joining: whether operations that follow one upon the other become one group.
+  ///   - cutting: whether groups are kept so short that a label has room for all.
+  private mutating func formGroups(joining: Bool, cutting: Bool = true) {
+    groups = []
     let next = joining ? links() : [:]
     let followers = Set(next.values)
     for node in nodes where isDrawn(node) && !followers.contains(node) {
       var chain = [node]
       while let follower = next[chain[chain.count - 1]] { chain.append(follower) }
-      // Long chains are cut, so that their labels stay short.
-      for start in stride(from: 0, to: chain.count, by: Self.longestChain) {
-        let part = Array(chain[start..<min(start + Self.longestChain, chain.count)])
+      let length = cutting ? Self.longestChain : chain.count
+      for start in stride(from: 0, to: chain.count, by: length) {
+        let part = Array(chain[start..<min(start + length, chain.count)])
         groups.append(Group(kind: part.count == 1 ? .single : .chain, nodes: part, path: path(part[0])))
       }
     }
     groups.sort { $0.nodes[0] < $1.nodes[0] }
   }
 
-  private static let longestChain = 6
+  /// Of how many operations a label has room for all.
+  static let longestChain = 6
 
   /// The only user of a node of which that node is the only source, both in one scope.
   private func links() -> [NodeID: NodeID] {

@@ -25,23 +25,27 @@ struct NodeLabels {
   }
 
   func label(_ group: NodeGrouping.Group) -> DOTLabel {
-    guard group.kind == .scope else {
-      return DOTLabel(parts: group.nodes.map { part($0, isAlone: group.kind == .single) })
-    }
     let count = group.nodes.count
-    return DOTLabel(group.name, ["\(count) operation\(count == 1 ? "" : "s")"] + mostFrequent(group.nodes))
+    let isShort = count <= NodeGrouping.longestChain
+    switch group.kind {
+    case .scope: return DOTLabel(group.name, ["\(count) operation\(count == 1 ? "" : "s")"] + mostFrequent(group.nodes))
+    case .chain where !isShort: return DOTLabel("\(count) operations", mostFrequent(group.nodes))
+    case .chain, .single: return DOTLabel(parts: group.nodes.map { part($0, isAlone: group.kind == .single) })
+    }
   }
 
   func tooltip(_ group: NodeGrouping.Group) -> String {
     switch group.kind {
-    case .scope: (group.path + [group.name]).joined(separator: "/")
-    case .chain: group.nodes.map { body.name(of: $0) }.joined(separator: "\n")
-    case .single: tooltip(group.nodes[0])
+    case .scope: return (group.path + [group.name]).joined(separator: "/")
+    case .chain:
+      let names = group.nodes.prefix(NodeGrouping.longestChain).map { body.name(of: $0) }
+      return (names + (group.nodes.count > names.count ? ["…"] : [])).joined(separator: "\n")
+    case .single: return tooltip(group.nodes[0])
     }
   }
 
   func style(_ group: NodeGrouping.Group) -> DOTStyle {
-    if group.kind == .scope { return .scope }
+    if group.kind == .scope || group.nodes.count > NodeGrouping.longestChain { return .scope }
     let styles = group.nodes.map(style)
     return styles.contains(.library) ? .library : styles.contains(.kernel) ? .kernel : styles[0]
   }
@@ -143,7 +147,7 @@ struct NodeLabels {
     var counts: [(name: String, count: Int)] = []
     var index: [String: Int] = [:]
     for node in nodes {
-      let name = body.schema(of: node).name
+      let name = body.operation(of: node) is FusedKernel ? "kernel" : body.schema(of: node).name
       if let i = index[name] {
         counts[i].count += 1
       } else {

@@ -31,7 +31,7 @@ enum DOTStyle: CaseIterable {
     case .copy: "copy"
     case .control: "runs sub-graphs"
     case .effect: "has an effect"
-    case .scope: "folded scope"
+    case .scope: "folded"
     case .result: "result"
     }
   }

@@ -52,7 +52,7 @@ struct RunCommand: ParsableCommand {
       let files = try outputFiles(fetches)
       let session = try Session(graph, options: SessionOptions(device: device, threads: threads))
       for name in initializers { try session.run(try interface.node(named: name)) }
-      let report = try measure(session, fetches, targets, arrays)
+      let report = try explainingVariables { try measure(session, fetches, targets, arrays) }
       for (tensor, file) in zip(report.results, files) {
         if let file { try NPY.write(tensor, to: file) }
       }
@@ -76,6 +76,16 @@ struct RunCommand: ParsableCommand {
     report.compilation = session.statistics.compilations.last
     if let path = self.trace, let trace { try writeText(trace.chromeJSON, to: path) }
     return report
+  }
+
+  /// Says how a variable gets its value here, where the session would say how a program gives it one.
+  private func explainingVariables<R>(_ work: () throws -> R) throws -> R {
+    do {
+      return try work()
+    } catch var mistake as Diagnostic where mistake.message.hasSuffix("is read before it has a value") {
+      mistake.hint = "name the node that gives it one: --init NAME; or save the model with its variables frozen"
+      throw mistake
+    }
   }
 
   /// One file a fetch, named after it; nil without `--out`.
