@@ -81,6 +81,17 @@ import Testing
     #expect(GraphDOT(maximumNodes: 17, showsSites: false).text(graph).contains("<b>100 operations</b>"))
   }
 
+  @Test("Of too many operations outside of scopes neighbours are one node")
+  func neighbours() {
+    let graph = Graph()
+    let first = graph.placeholder(.float32, shape: [2], name: "x")
+    var x = first
+    for _ in 0..<1000 { x = x + first }
+    let groups = Self.grouping(graph, maximumNodes: 10).groups
+    // 1,001 nodes, of which none has but one source, in runs of 101.
+    #expect(groups.map(\.nodes.count) == Array(repeating: 101, count: 9) + [92])
+  }
+
   @Test("Edges between folded scopes are one, with the number of values")
   func edges() {
     let graph = Graph()

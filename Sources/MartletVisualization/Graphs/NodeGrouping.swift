@@ -6,7 +6,7 @@ import MartletTensors
 /// Always: a variable with its reading and its first value; small constants in the labels of their users. Where that
 /// leaves more nodes than wanted, in this order, until they are few enough: variables and constants move into the labels
 /// of their users; operations that follow one upon the other become one, six at most; scopes become one, the outermost
-/// last, and scopes that are alike in the same way; chains become one however long they are.
+/// last, and scopes that are alike in the same way; chains become one however long they are; neighbours become one.
 struct NodeGrouping {
   struct Group {
     enum Kind { case single, chain, scope }
@@ -76,6 +76,7 @@ struct NodeGrouping {
     if isLarge, groups.count > maximumNodes {
       formGroups(joining: true, cutting: false)
       fold(to: maximumNodes)
+      if groups.count > maximumNodes * Self.mostTimesTooMany { joinNeighbours(to: maximumNodes) }
     }
     number()
   }
@@ -108,6 +109,27 @@ struct NodeGrouping {
     guard groups.count > limit else { return }
     var folding = ScopeFolding(groups, body)
     groups = folding.folded(to: limit)
+  }
+
+  /// Beyond this many times the wanted number of nodes no picture can be made.
+  private static let mostTimesTooMany = 20
+
+  /// Makes one of groups that stand one behind the other in the graph and in the same scope.
+  private mutating func joinNeighbours(to limit: Int) {
+    let size = (groups.count + limit - 1) / max(limit, 1)
+    var joined: [Group] = []
+    var count = 0
+    for group in groups {
+      if let last = joined.last, last.path == group.path, last.kind != .scope, group.kind != .scope, count < size {
+        joined[joined.count - 1].nodes += group.nodes
+        joined[joined.count - 1].kind = .chain
+        count += 1
+      } else {
+        joined.append(group)
+        count = 1
+      }
+    }
+    groups = joined
   }
 
   private mutating func number() {

@@ -45,8 +45,12 @@ struct ModelInterface {
   private func counts(_ isWanted: (any Operation) -> Bool) -> [(name: String, count: Int)] {
     var counts: [String: Int] = [:]
     for body in [storage] + graph.library.functions.map(\.body) {
-      for node in body.nodes where !body.traits(of: node).contains(.argument) && isWanted(body.operation(of: node)) {
-        counts[body.schema(of: node).name, default: 0] += 1
+      // By the numbers of interned operations first: a graph may have millions of nodes.
+      var nodes: [OperationID: (example: NodeID, count: Int)] = [:]
+      for node in body.nodes { nodes[body.operationID(of: node), default: (node, 0)].count += 1 }
+      for (example, count) in nodes.values {
+        if body.traits(of: example).contains(.argument) || !isWanted(body.operation(of: example)) { continue }
+        counts[body.schema(of: example).name, default: 0] += count
       }
     }
     return counts.map { (name: $0.key, count: $0.value) }.sorted { ($1.count, $0.name) < ($0.count, $1.name) }
