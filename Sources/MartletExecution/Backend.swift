@@ -51,8 +51,8 @@ public struct BoundCall: @unchecked Sendable {
 
 /// What one run hands to every call.
 public struct RunState {
-  /// The run-time parameters by number. Number 0 counts the runs of the session, number 1 the iterations of loops that
-  /// the run has begun.
+  /// The run-time parameters by number. Number 0 counts the runs of the session, number 1 is that
+  /// of the iteration, counted over all loops of the run; 0 outside of loops.
   public var parameters: UnsafeMutablePointer<Int64>
   /// The first fault that generated code met.
   public var status: UnsafeMutablePointer<martlet_status>

@@ -11,6 +11,8 @@ struct PlanRunner {
   private let status: UnsafeMutablePointer<martlet_status>
   /// Where times go, if the run is traced.
   private let trace: TraceBuffer?
+  /// How many iterations of loops the run has begun.
+  private var iterations: Int64 = 0
   /// The record at which the run ended early.
   private(set) var failedRecord: Int?
 
@@ -42,12 +44,16 @@ struct PlanRunner {
         let isTrue = isTrue(record)
         guard run(block: isTrue ? record.pointee.first : record.pointee.second) else { return false }
       case .loop:
+        let around = state.pointee.parameters[1]
         while true {
           guard run(block: record.pointee.first) else { return false }
           guard isTrue(record) else { break }
-          state.pointee.parameters[1] += 1
+          iterations += 1
+          state.pointee.parameters[1] = iterations
           guard run(block: record.pointee.second) else { return false }
         }
+        // What follows the loop must not depend on whether the schedule puts it before.
+        state.pointee.parameters[1] = around
       }
       trace?.add(record: number, begin: begin)
       number += 1

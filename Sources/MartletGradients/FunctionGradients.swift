@@ -10,6 +10,7 @@ func addGradientFunction(
   guard let function = graph.library[name] else {
     throw Diagnostic("there is no function \(name) in the graph")
   }
+  try checkState(of: function, library: graph.library)
   let signature = function.signature
   let upstreamTypes = zip(signature.results, hasUpstream).filter(\.1).map(\.0)
   var failure: Diagnostic?
@@ -25,6 +26,37 @@ func addGradientFunction(
   }
   if let failure { throw failure }
   return built.name
+}
+
+/// The gradient of a sub-graph computes it again. What it then reads must be what it read before.
+private func checkState(of function: GraphFunction, library: FunctionLibrary) throws(Diagnostic) {
+  let body = function.body
+  var assigned: Set<ValueID> = []
+  for node in body.nodes where assigns(node, body, library) {
+    assigned.formUnion(body.operands(of: node).filter { if case .resource = body.type(of: $0) { true } else { false } })
+  }
+  guard !assigned.isEmpty else { return }
+  for node in body.topologicalOrder(results: function.results, targets: [])
+  where !body.traits(of: node).contains(.argument) {
+    guard let variable = body.operands(of: node).first(where: assigned.contains) else { continue }
+    throw Diagnostic(
+      "a sub-graph that uses and assigns one variable has no gradient",
+      found:
+        "\(body.schema(of: node).name) '\(body.name(of: node))' of '\(body.name(of: variable))' in \(function.name)",
+      hint: "read the variable before, or assign it behind the branch or call")
+  }
+}
+
+/// Whether a node assigns a variable, itself or in a sub-graph.
+private func assigns(_ node: NodeID, _ body: GraphStorage, _ library: FunctionLibrary) -> Bool {
+  switch body.stateRole(of: node) {
+  case .assign, .accumulate: return true
+  default:
+    return body.operation(of: node).functions.contains { name in
+      guard let inner = library[name]?.body else { return false }
+      return inner.nodes.contains { assigns($0, inner, library) }
+    }
+  }
 }
 
 private func argumentGradients(

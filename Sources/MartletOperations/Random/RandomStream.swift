@@ -5,8 +5,8 @@ import MartletTensors
 /// The stream of random numbers of one operation: blocks of four 32-bit words by Philox 4x32-10.
 ///
 /// The key comes from the operation's two seeds, or from its name if both are 0. The counter is the element's number in the
-/// result (two words) and the run's (two words, the upper one mixed with the number of iterations that loops have begun in
-/// the run). So each element of each run and iteration has a block of its own, which does not depend on how the work is
+/// result (two words) and the run's (two words, the upper one mixed with the number of the iteration, counted over all
+/// loops of the run). So each element of each run and iteration has a block of its own, which does not depend on how the work is
 /// divided.
 struct RandomStream {
   let key: (UInt32, UInt32)
