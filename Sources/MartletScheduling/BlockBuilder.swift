@@ -97,13 +97,14 @@ struct BlockBuilder {
         name: body.name(of: node))
       let numbers = draft.add(
         .host(planner.add(call)), operands: try operands(ids), results: results, origin: origin, row: row,
-        hasEffect: code.effect != nil)
+        hasEffect: code.effect != nil, canFail: true)
       bind(outputs, numbers)
     case .conditional(let then, let otherwise):
       let branches = (try planner.function(then), try planner.function(otherwise))
       let numbers = draft.add(
         .conditional(then: branches.0, else: branches.1), operands: try operands(ids), results: results,
-        origin: origin, row: row, hasEffect: planner.hasEffect(branches.0) || planner.hasEffect(branches.1))
+        origin: origin, row: row, hasEffect: planner.hasEffect(branches.0) || planner.hasEffect(branches.1),
+        canFail: planner.canFail(branches.0) || planner.canFail(branches.1))
       bind(outputs, numbers)
     case .loop(let condition, let body):
       try addLoop(try planner.function(condition), try planner.function(body), ids, outputs, results, origin, row)
@@ -152,7 +153,7 @@ struct BlockBuilder {
     let kernel = try planner.kernel(program, label: label)
     let numbers = draft.add(
       .kernel(kernel), operands: try operands(ids), results: results, origin: origin, row: row,
-      isWide: planner.isWide(kernel: kernel))
+      canFail: program.canFail, isWide: planner.isWide(kernel: kernel))
     bind(outputs, numbers)
   }
 
@@ -180,7 +181,8 @@ struct BlockBuilder {
     let numbers = draft.add(
       .loop(condition: condition, body: body, changing: changing), operands: arguments,
       results: changing.map { results[$0] }, origin: origin, row: row,
-      hasEffect: planner.hasEffect(condition) || planner.hasEffect(body))
+      hasEffect: planner.hasEffect(condition) || planner.hasEffect(body),
+      canFail: planner.canFail(condition) || planner.canFail(body))
     var bound = arguments
     for (i, number) in zip(changing, numbers) {
       draft.values[number].cell = arguments[i]

@@ -27,6 +27,8 @@ struct BlockDraft {
     var row: Int
     /// Whether it does more than compute its results. Such nodes keep their order.
     var hasEffect = false
+    /// Whether it may end the run.
+    var canFail = false
     var isWide = false
   }
 
@@ -56,7 +58,7 @@ struct BlockDraft {
   /// Appends a node with new values as its results.
   mutating func add(
     _ work: Work, operands: [Int], results: [(type: TensorType, byteCount: Int, name: String)], origin: Int, row: Int,
-    hasEffect: Bool = false, isWide: Bool = false
+    hasEffect: Bool = false, canFail: Bool = false, isWide: Bool = false
   ) -> [Int] {
     let node = nodes.count
     let numbers = results.map { result in
@@ -69,7 +71,7 @@ struct BlockDraft {
     nodes.append(
       Node(
         work: work, operands: operands, results: numbers, origin: origin, row: row, hasEffect: hasEffect,
-        isWide: isWide))
+        canFail: canFail, isWide: isWide))
     successors.append([])
     for operand in operands where values[operand].users.last != node {
       values[operand].users.append(node)

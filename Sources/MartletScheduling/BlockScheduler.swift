@@ -26,11 +26,15 @@ struct BlockScheduler {
   /// A slot may be the memory of a value that comes from outside: a variable, the state of a loop. Whatever reads that
   /// value then has to come before; where that contradicts the data's own order, the new value is copied at the end. A
   /// copy of a value to where it already is says so in the plan, and costs nothing.
+  ///
+  /// A variable keeps its value if the run fails: everything that may fail comes before the first write to it.
   mutating func place(_ results: [(value: Int, slot: Int)]) {
     var writers: [(value: Int, slot: Int, writer: Int)] = []
     for (value, slot) in results {
       let cell = draft.values[value].cell
-      if let producer = draft.values[cell].producer, destinations[cell] == nil {
+      if let producer = draft.values[cell].producer, destinations[cell] == nil,
+        !(planner.isVariable(slot: slot) && mayLeaveHalfDone(value))
+      {
         destinations[cell] = slot
         writers.append((value, slot, producer))
       } else {
@@ -39,17 +43,29 @@ struct BlockScheduler {
         writers.append((copy, slot, draft.nodes.count - 1))
       }
     }
-    orderEffects(before: writers.filter { old(of: $0.slot) != nil }.map(\.writer))
+    let effects = draft.nodes.indices.filter { draft.nodes[$0].hasEffect }
+    for (first, second) in zip(effects, effects.dropFirst()) { draft.addEdge(first, second) }
+    let failing = draft.nodes.indices.filter { draft.nodes[$0].canFail }
     for (value, slot, writer) in writers {
-      guard let old = old(of: slot), !orderReaders(of: old, before: writer, result: draft.values[value].cell) else {
-        continue
-      }
+      let earlier = planner.isVariable(slot: slot) ? failing.filter { $0 != writer } : []
+      let old = old(of: slot)
+      let isDirect =
+        order(earlier, before: writer)
+        && (old.map { orderReaders(of: $0, before: writer, result: draft.values[value].cell) } ?? true)
+      if isDirect { continue }
       destinations[draft.values[value].cell] = nil
       let copy = draft.addCopy(of: value, row: .max)
       destinations[copy] = slot
       let last = draft.nodes.count - 1
-      for reader in draft.values[old].users { draft.addEdge(reader, last) }
+      for node in earlier + (old.map { draft.values[$0].users } ?? []) { draft.addEdge(node, last) }
     }
+  }
+
+  /// Whether what computes a value may fail when it has written a part. A conditional's blocks see to that themselves.
+  private func mayLeaveHalfDone(_ value: Int) -> Bool {
+    guard let producer = draft.values[value].producer else { return false }
+    if case .conditional = draft.nodes[producer].work { return false }
+    return draft.nodes[producer].canFail
   }
 
   /// The value from outside that is in a slot's memory when the block begins.
@@ -62,21 +78,14 @@ struct BlockScheduler {
       guard isInPlace(writer, result: result, over: old) else { return false }
       readers.remove(at: i)
     }
-    guard !draft.reaches(writer, Set(readers)) else { return false }
-    for reader in readers { draft.addEdge(reader, writer) }
-    return true
+    return order(readers, before: writer)
   }
 
-  /// Nodes with effects keep their order, and a check that stands before an assignment comes before the overwriting.
-  private mutating func orderEffects(before writers: [Int]) {
-    let effects = draft.nodes.indices.filter { draft.nodes[$0].hasEffect }
-    for (first, second) in zip(effects, effects.dropFirst()) { draft.addEdge(first, second) }
-    for writer in writers {
-      for effect in effects
-      where draft.nodes[effect].row < draft.nodes[writer].row && !draft.reaches(writer, [effect]) {
-        draft.addEdge(effect, writer)
-      }
-    }
+  /// Makes nodes come before another; false if one of them must come after it.
+  private mutating func order(_ nodes: [Int], before last: Int) -> Bool {
+    guard !draft.reaches(last, Set(nodes)) else { return false }
+    for node in nodes { draft.addEdge(node, last) }
+    return true
   }
 
   /// Whether a node may write a result over the operand `old`, element by element as it goes.

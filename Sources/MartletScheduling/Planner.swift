@@ -19,6 +19,7 @@ public final class Planner {
   private var constantIndex: [ObjectIdentifier: Int] = [:]
   private var originIndex: [PlanOrigin: Int] = [:]
   private var effects: [String: Bool] = [:]
+  private var failures: [String: Bool] = [:]
 
   /// The memory that slots share, by number; `slotGroups` has each slot's.
   private(set) var groups: [Group] = []
@@ -136,6 +137,11 @@ public final class Planner {
     return (block, size)
   }
 
+  /// Whether a slot is a variable's own memory.
+  func isVariable(slot: Int) -> Bool {
+    if case .variable = groups[slotGroups[slot]].place { true } else { false }
+  }
+
   private static let deepestNesting = 64
 
   /// Gives every slot its place, now that the blocks' parts of the arena have theirs.
@@ -232,16 +238,32 @@ public final class Planner {
 
   /// Whether a function, or one that it runs, has a node that must run for its effect.
   func hasEffect(_ function: GraphFunction) -> Bool {
-    if let known = effects[function.name] { return known }
-    // A function that runs itself is found out when its blocks are planned.
-    effects[function.name] = false
-    let body = function.body
-    let found = body.topologicalOrder(results: function.results, targets: function.targets).contains { node in
-      body.operation(of: node).functions.isEmpty
-        ? body.hasEffect(node)
-        : body.operation(of: node).functions.contains { program.library[$0].map(hasEffect) ?? false }
+    hasNode(function, &effects) { body, node in body.hasEffect(node) }
+  }
+
+  /// Whether a function, or one that it runs, has a node that may end the run: a kernel that checks indices, host code.
+  func canFail(_ function: GraphFunction) -> Bool {
+    hasNode(function, &failures) { body, node in
+      (body.operation(of: node) as? FusedKernel)?.program.canFail ?? body.hasEffect(node)
     }
-    effects[function.name] = found
+  }
+
+  private func hasNode(
+    _ function: GraphFunction, _ cache: inout [String: Bool], where holds: (GraphStorage, NodeID) -> Bool
+  ) -> Bool {
+    if let known = cache[function.name] { return known }
+    // A function that runs itself is found out when its blocks are planned.
+    cache[function.name] = false
+    let body = function.body
+    var found = false
+    for node in body.topologicalOrder(results: function.results, targets: function.targets) where !found {
+      let functions = body.operation(of: node).functions
+      found = functions.isEmpty && holds(body, node)
+      for case let callee? in functions.map({ program.library[$0] }) where !found {
+        found = hasNode(callee, &cache, where: holds)
+      }
+    }
+    cache[function.name] = found
     return found
   }
 

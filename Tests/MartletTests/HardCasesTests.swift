@@ -199,4 +199,68 @@ import Testing
     #expect(try sessions[0].value(of: v).scalars() == [3, 30] as [Int32])
     #expect(try sessions[1].value(of: v).scalars() == [1, 10] as [Int32])
   }
+
+  /// What is assigned may be computed long before the check that the assignment waits for.
+  @Test(arguments: devices) func failedRunsLeaveVariablesAsTheyWere(_ device: SessionOptions.Device) throws {
+    let graph = Graph()
+    let v = graph.variableHandle(.float32, shape: [3], name: "v")
+    let w = graph.variableHandle(.float32, shape: [3], name: "w")
+    let x = graph.placeholder(.float32, shape: [3], name: "x")
+    let index = graph.placeholder(.int32, shape: [3], name: "index")
+    let p = graph.placeholder(.bool, shape: [], name: "p")
+    let doubled = x * 2
+    let grown = readVariable(w) + x
+    let check = assertTrue(sum(exp(x)) .> 3, [x])
+    let checked = graph.withControlDependencies([check.id]) { [assign(v, doubled), assign(w, grown)] }
+    let gathered = [assignAdd(v, gather(x, index)), assign(w, readVariable(w) * 3)]
+    let branch = cond(p) { () -> Output in
+      assignAdd(v, gather(x, index))
+      return gather(readVariable(v), index)
+    } else: {
+      x
+    }
+    let loop = whileLoop([index]) {
+      sum($0[0]) .< graph.constant(4 as Int32)
+    } body: { state in
+      assignAdd(v, gather(x, state[0]))
+      return [state[0] + graph.constant([1, 0, 0] as [Int32])]
+    }
+    let session = try session(graph, device)
+    let old: [Float] = [1, 2, 3]
+    func expectUnchanged(_ fetches: [Output], _ targets: [GraphNode], _ feeds: [Output: Tensor]) throws {
+      for handle in [v, w] { try session.assign(handle, Tensor(old)) }
+      #expect(throws: Diagnostic.self) { try session.run(fetches, feeds: feeds, targets: targets) }
+      for handle in [v, w] { #expect(floats(try session.value(of: handle)) == old) }
+    }
+    let (low, good) = (Tensor([-9, -9, -9] as [Float]), Tensor([1, 2, 3] as [Float]))
+    try expectUnchanged([], checked, [x: low])
+    try expectUnchanged([], gathered, [x: good, index: Tensor([0, 1, 3] as [Int32])])
+    try expectUnchanged([branch], [], [x: good, index: Tensor([0, 1, 3] as [Int32]), p: Tensor(true)])
+    // The third step looks at index 3.
+    try expectUnchanged(loop, [], [x: good, index: Tensor([1, 0, 0] as [Int32])])
+
+    for handle in [v, w] { try session.assign(handle, Tensor(old)) }
+    try session.run([], feeds: [x: good], targets: checked)
+    #expect(floats(try session.value(of: v)) == [2, 4, 6])
+    #expect(floats(try session.value(of: w)) == [2, 4, 6])
+    let indices = Tensor([2, 1, 0] as [Int32])
+    try session.run([], feeds: [x: good, index: indices], targets: gathered)
+    #expect(floats(try session.value(of: v)) == [5, 6, 7])
+    #expect(floats(try session.value(of: w)) == [6, 12, 18])
+    let feeds = [x: good, index: indices, p: Tensor(true)]
+    #expect(floats(try session.run(branch, feeds: feeds)) == [8, 8, 8])
+    #expect(try session.run(loop, feeds: [x: good, index: indices])[0].scalars() == [3, 1, 0] as [Int32])
+    #expect(floats(try session.value(of: v)) == [11, 10, 9])
+  }
+
+  @Test func namesFeedsThatAreGivenTwice() throws {
+    let graph = Graph()
+    let x = graph.placeholder(.float32, shape: [2], name: "x")
+    let session = try Session(graph)
+    let callable = try session.makeCallable(fetches: [x * 2], feeds: [x, x])
+    let feed = Tensor([1, 2] as [Float])
+    let error = #expect(throws: DiagnosticList.self) { try callable(feed, feed) }
+    #expect(error?.description.contains("'x' is fed twice") == true)
+    #expect(throws: Diagnostic.self) { try callable(feed) }
+  }
 }

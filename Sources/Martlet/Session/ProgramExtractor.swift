@@ -88,7 +88,12 @@ struct ProgramExtractor {
 
   private func checkFeeds(_ types: [TensorType]) throws {
     var mistakes = DiagnosticList()
+    var seen: Set<ValueID> = []
     for (feed, type) in zip(feeds, types) {
+      if !seen.insert(feed).inserted {
+        let node = storage.producer(of: feed)
+        mistakes.append(Diagnostic("'\(storage.name(of: feed))' is fed twice", site: storage.site(of: node)))
+      }
       let node = storage.producer(of: feed)
       let declared = storage.type(of: feed)
       if let content = declared.tensor, content.elementType == type.elementType,

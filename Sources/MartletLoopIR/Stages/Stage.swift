@@ -117,4 +117,7 @@ public struct StageProgram: Sendable {
     case .stage(let i): stages[i].result
     }
   }
+
+  /// Whether an index that it checks may end the run.
+  public var canFail: Bool { scalars.rows.contains { $0.operation == .checkIndex } }
 }
