@@ -10,7 +10,9 @@ extension StageProgram {
   /// 3. Stages without users go.
   public func fused() -> StageProgram {
     var inliner = StageInliner(self)
-    let inlined = inliner.run()
+    // Maps that went into their users hold all that went into them: nothing may walk them again.
+    let inlined = inliner.run().withoutDeadStages()
+    guard inlined.stages.contains(where: { if case .reduce = $0.kind { true } else { false } }) else { return inlined }
     var finisher = ReductionFinisher(inlined)
     return finisher.run().withoutDeadStages()
   }

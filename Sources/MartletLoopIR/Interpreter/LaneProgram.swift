@@ -135,14 +135,22 @@ final class LaneProgram {
 
 extension ScalarArena {
   /// The rows that `roots` need, themselves included, in the order of the arena; `.none` needs nothing.
+  ///
+  /// - Complexity: n log n in the rows found, however large the arena is: programs of many stages ask for each.
   public func reachable(from roots: [ScalarID]) -> [ScalarID] {
-    var needed = [Bool](repeating: false, count: count)
-    for root in roots where root != .none { needed[Int(root.index)] = true }
-    for index in needed.indices.reversed() where needed[index] {
-      let row = rows[index]
-      for i in 0..<Int(row.operandCount) { needed[Int(row.lanes[i])] = true }
-      if row.condition != .none { needed[Int(row.condition.index)] = true }
+    var seen: Set<ScalarID> = []
+    var found: [ScalarID] = []
+    func add(_ id: ScalarID) {
+      if id != .none, seen.insert(id).inserted { found.append(id) }
     }
-    return needed.indices.filter { needed[$0] }.map { ScalarID($0) }
+    for root in roots { add(root) }
+    var next = 0
+    while next < found.count {
+      let row = self[found[next]]
+      for i in 0..<Int(row.operandCount) { add(row.operand(i)) }
+      add(row.condition)
+      next += 1
+    }
+    return found.sorted()
   }
 }
