@@ -19,7 +19,7 @@ typedef void (*martlet_body)(void *context, int32_t worker, int32_t workers);
 ///
 /// `threads` 0 means OMP_NUM_THREADS if that is set, else every processor that the process may use. The limit is 1024.
 /// How long idle workers spin before they sleep is GOMP_SPINCOUNT if the user set it (or OMP_WAIT_POLICY), else
-/// 100,000 pauses: 1 to 4 ms, enough to go from one run of a hot loop to the next.
+/// 4,000 pauses: about 0.1 ms, enough to go from one step of a run to the next.
 /// Takes effect in each thread with the next `martlet_team_run`.
 int32_t martlet_team_start(int32_t threads);
 
