@@ -5,7 +5,7 @@ SWIFT := Scripts/swift
 .PHONY: help setup build demo test bench format lint clean
 help:
 	@echo "make demo     trains a small network on Fashion-MNIST, draws and saves it"
-	@echo "make test     every check and every test"
+	@echo "make test     every check and every test; MARTLET_INTEROP=1 adds those that need TensorFlow"
 	@echo "make bench    the benchmarks"
 	@echo "make build    the library and the command line tool, optimised"
 	@echo "make setup    installs what is needed (the others do it too)"
@@ -23,7 +23,7 @@ demo: setup
 
 test: setup
 	Scripts/check
-	$(SWIFT) test
+	if [ "$$MARTLET_INTEROP" = 1 ]; then MARTLET_TF_PYTHON=$$(Scripts/interop/python) $(SWIFT) test; else $(SWIFT) test; fi
 	Scripts/test-dependency
 
 bench: setup

@@ -60,7 +60,7 @@ import Testing
   }
 
   struct Doubled: Elementwise {
-    static var schema: Schema { Schema(unary: "Identity", types: .floating) }
+    static let schema = Schema(unary: "Identity", types: .floating)
     func scalar(_ b: inout ScalarBuilder, _ x: [Scalar]) -> Scalar { b.add(x[0], x[0]) }
   }
 

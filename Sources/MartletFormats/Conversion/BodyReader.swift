@@ -20,6 +20,8 @@ struct BodyReader {
   private var reasons: [Int: String] = [:]
   /// The ports of nodes that are only kept, in the order of their results.
   private var foreignPorts: [Int32: [Int32]] = [:]
+  /// Which of its node's results each of these ports is.
+  private var foreignNumbers: [ForeignResult: Int] = [:]
   private var foreignTypes: [ForeignResult: ElementType] = [:]
   private var added: [Added]
 
@@ -95,10 +97,12 @@ struct BodyReader {
 
   private mutating func note(_ source: NodeList.Source, _ type: ElementType?) {
     guard source.node >= 0, kinds[Int(source.node)] == nil else { return }
-    if !(foreignPorts[source.node]?.contains(source.port) ?? false) {
+    let result = ForeignResult(node: source.node, port: source.port)
+    if foreignNumbers[result] == nil {
+      foreignNumbers[result] = foreignPorts[source.node]?.count ?? 0
       foreignPorts[source.node, default: []].append(source.port)
     }
-    if let type { foreignTypes[ForeignResult(node: source.node, port: source.port)] = type }
+    if let type { foreignTypes[result] = type }
   }
 
   // MARK: Adding
@@ -224,7 +228,9 @@ struct BodyReader {
   }
 
   private func resultNumber(of node: Int, _ place: Int32, _ port: NodeList.Port, count: Int) -> Int? {
-    guard let schema = kinds[node]?.schema else { return foreignPorts[Int32(node)]?.firstIndex(of: place) }
+    guard let schema = kinds[node]?.schema else {
+      return foreignNumbers[ForeignResult(node: Int32(node), port: place)]
+    }
     guard let ranges = schema.ranges(of: schema.outputs, count: count) else { return nil }
     for (output, range) in zip(schema.outputs, ranges) where output.name == port.output {
       return port.number < range.count ? range.lowerBound + port.number : nil

@@ -32,6 +32,7 @@ struct BodyWriter {
   mutating func record(of node: NodeID) throws -> NodeRecord {
     let schema = storage.schema(of: node)
     let operands = storage.operands(of: node)
+    if arguments == nil, schema.traits.contains(.argument) { return try placeholder(node) }
     do {
       let isForeign = storage.operation(of: node) is ForeignOperation
       guard isForeign || !schema.name.hasPrefix("_") else {
@@ -57,6 +58,20 @@ struct BodyWriter {
       if diagnostic.site == .unknown { diagnostic.site = storage.site(of: node) }
       throw diagnostic
     }
+  }
+
+  /// What a feed is in a GraphDef.
+  private func placeholder(_ node: NodeID) throws(Diagnostic) -> NodeRecord {
+    let type = storage.type(of: storage.results(of: node)[0])
+    guard case .tensor(let tensor) = type else {
+      throw Diagnostic("'\(storage.name(of: node))' is \(type), which cannot be fed to TensorFlow")
+    }
+    return NodeRecord(
+      name: names[node], op: "Placeholder",
+      attributes: [
+        NamedAttribute("dtype", .type(tensor.elementType.tensorFlowCode)),
+        NamedAttribute("shape", .shape(ShapeRecord(tensor.shape))),
+      ])
   }
 
   private mutating func attributes(of node: NodeID) throws -> [NamedAttribute] {

@@ -39,3 +39,12 @@ extension Graph {
     try graphDef(outputs: outputs).write(to: path, format: format)
   }
 }
+
+extension Program {
+  /// The program as a GraphDef: what its results and targets need, with placeholders for the arguments.
+  ///
+  /// - Throws: A `Diagnostic` that names the node where TensorFlow has no counterpart, as for the kernels of the fused form.
+  public func graphDef() throws -> GraphDefRecord {
+    try GraphDefWriter(main, library: library, isPruned: true).record()
+  }
+}

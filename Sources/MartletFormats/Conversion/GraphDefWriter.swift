@@ -19,20 +19,24 @@ struct GraphDefWriter {
   /// - Throws: The mistakes that were made while the graph was built; a `Diagnostic` where an operation cannot be written.
   init(_ graph: Graph, outputs: [Output]?) throws {
     try DiagnosticList(graph.diagnostics).throwIfAny()
-    isPruned = outputs != nil
-    let source = graph.storage
     for output in outputs ?? [] where output.graph !== graph {
       throw Diagnostic("the output '\(output.name)' belongs to another graph")
     }
+    let source = graph.storage
     let results = outputs?.map(\.id) ?? []
     let main = GraphFunction(
       name: "main", body: source, arguments: [], results: results, targets: outputs == nil ? Array(source.nodes) : [])
+    try self.init(main, library: graph.library, isPruned: outputs != nil)
+  }
+
+  /// - Parameters:
+  ///   - main: Its results, its targets and what they need are written. Arguments become placeholders.
+  init(_ main: GraphFunction, library source: FunctionLibrary, isPruned: Bool) throws {
+    self.isPruned = isPruned
     var functions = FunctionLibrary()
-    for function in graph.library.functions {
-      functions.replace(try Self.exported(function, graph.library))
-    }
+    for function in source.functions { functions.replace(try Self.exported(function, source)) }
     library = functions
-    let exported = try Self.exported(main, graph.library)
+    let exported = try Self.exported(main, source)
     storage = exported.body
     nodes = storage.topologicalOrder(results: exported.results, targets: exported.targets)
   }

@@ -17,8 +17,9 @@ public protocol Elementwise: Operation {
 extension Elementwise {
   /// The type of the first operand that has the result's type variable.
   public func resultType(_ operands: [ElementType]) -> ElementType {
+    let schema = schema
     let output = schema.outputs[0].type
-    if let named = ElementType(name: output) { return named }
+    if schema.types(of: output) == nil, let named = ElementType(name: output) { return named }
     let index = schema.inputs.firstIndex { $0.type == output } ?? 0
     return operands[index]
   }

@@ -7,10 +7,8 @@ import MartletTensors
 /// Martlet's own gradients use `SumToShape`; this is how TensorFlow writes it.
 public struct BroadcastGradientArgs: Operation {
   public init() {}
-  public static var schema: Schema {
-    Schema(
-      "BroadcastGradientArgs", inputs: ["s0": "T", "s1": "T"], outputs: ["r0": "T", "r1": "T"], types: ["T": .index])
-  }
+  public static let schema = Schema(
+    "BroadcastGradientArgs", inputs: ["s0": "T", "s1": "T"], outputs: ["r0": "T", "r1": "T"], types: ["T": .index])
 
   public func infer(_ operands: [Operand], _ context: InferenceContext) throws(Diagnostic) -> [Inference] {
     let type = operands[0].elementType ?? .int32

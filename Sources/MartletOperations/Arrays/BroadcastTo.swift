@@ -6,11 +6,9 @@ import MartletTensors
 /// An array stretched to a shape by NumPy's rules.
 public struct BroadcastTo: Operation {
   public init() {}
-  public static var schema: Schema {
-    Schema(
-      "BroadcastTo", inputs: ["input": "T", "shape": "Tidx"], outputs: ["output": "T"],
-      types: ["T": .any, "Tidx": .index])
-  }
+  public static let schema = Schema(
+    "BroadcastTo", inputs: ["input": "T", "shape": "Tidx"], outputs: ["output": "T"],
+    types: ["T": .any, "Tidx": .index])
 
   public func infer(_ operands: [Operand], _ context: InferenceContext) throws(Diagnostic) -> [Inference] {
     let shape = try operands[1].shapeValue("shape")
@@ -38,11 +36,9 @@ public struct BroadcastTo: Operation {
 /// added or stretched. In a GraphDef it is a sum and a reshape.
 public struct SumToShape: ExportedOperation {
   public init() {}
-  public static var schema: Schema {
-    Schema(
-      "_SumToShape", inputs: ["input": "T", "shape": "Tidx"], outputs: ["output": "T"],
-      types: ["T": .numeric, "Tidx": .index])
-  }
+  public static let schema = Schema(
+    "_SumToShape", inputs: ["input": "T", "shape": "Tidx"], outputs: ["output": "T"],
+    types: ["T": .numeric, "Tidx": .index])
 
   public func infer(_ operands: [Operand], _ context: InferenceContext) throws(Diagnostic) -> [Inference] {
     let shape = try operands[1].shapeValue("shape")

@@ -9,12 +9,10 @@ public struct Cast: Elementwise {
   public var type = ElementType.float32
   public init() {}
   public init(to type: ElementType) { self.type = type }
-  public static var schema: Schema {
-    Schema(
-      "Cast", inputs: ["x": "SrcT"], outputs: ["y": "DstT"], types: ["SrcT": .any, "DstT": .any],
-      traits: [.pure, .elementwise])
-  }
-  public static var attributeTable: AttributeTable<Cast> { [AttributeField("DstT", \.type)] }
+  public static let schema = Schema(
+    "Cast", inputs: ["x": "SrcT"], outputs: ["y": "DstT"], types: ["SrcT": .any, "DstT": .any],
+    traits: [.pure, .elementwise])
+  public static let attributeTable: AttributeTable<Cast> = [AttributeField("DstT", \.type)]
 
   public func resultType(_ operands: [ElementType]) -> ElementType { type }
   public func scalar(_ b: inout ScalarBuilder, _ x: [Scalar]) -> Scalar { b.cast(x[0], to: type) }

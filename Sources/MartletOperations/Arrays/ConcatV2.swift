@@ -6,11 +6,9 @@ import MartletTensors
 /// Arrays put one behind the other along an axis.
 public struct ConcatV2: Operation {
   public init() {}
-  public static var schema: Schema {
-    Schema(
-      "ConcatV2", inputs: ["values": "N*T", "axis": "Tidx"], outputs: ["output": "T"],
-      types: ["T": .any, "Tidx": .index])
-  }
+  public static let schema = Schema(
+    "ConcatV2", inputs: ["values": "N*T", "axis": "Tidx"], outputs: ["output": "T"],
+    types: ["T": .any, "Tidx": .index])
 
   public func infer(_ operands: [Operand], _ context: InferenceContext) throws(Diagnostic) -> [Inference] {
     let values = operands.dropLast()

@@ -9,10 +9,9 @@ public struct Const: Operation {
   public init() {}
   public init(_ tensor: Tensor) { value = Constant(tensor) }
 
-  public static var schema: Schema {
-    Schema("Const", inputs: [:], outputs: ["output": "dtype"], types: ["dtype": .any], traits: [.pure, .constant])
-  }
-  public static var attributeTable: AttributeTable<Const> { [AttributeField("value", \.value)] }
+  public static let schema = Schema(
+    "Const", inputs: [:], outputs: ["output": "dtype"], types: ["dtype": .any], traits: [.pure, .constant])
+  public static let attributeTable: AttributeTable<Const> = [AttributeField("value", \.value)]
 
   public func infer(_ operands: [Operand], _ context: InferenceContext) throws(Diagnostic) -> [Inference] {
     [Inference(.tensor(value.tensor.type), known: KnownValue(value.tensor))]

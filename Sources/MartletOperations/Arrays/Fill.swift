@@ -6,11 +6,9 @@ import MartletTensors
 /// An array of the shape `dims` in which every element is `value`.
 public struct Fill: Operation {
   public init() {}
-  public static var schema: Schema {
-    Schema(
-      "Fill", inputs: ["dims": "index_type", "value": "T"], outputs: ["output": "T"],
-      types: ["T": .any, "index_type": .index])
-  }
+  public static let schema = Schema(
+    "Fill", inputs: ["dims": "index_type", "value": "T"], outputs: ["output": "T"],
+    types: ["T": .any, "index_type": .index])
 
   public func infer(_ operands: [Operand], _ context: InferenceContext) throws(Diagnostic) -> [Inference] {
     _ = try operands[1].shape(ofRank: 0, "value")
@@ -37,7 +35,7 @@ public struct Fill: Operation {
 /// An array of zeros with the operand's type and shape.
 public struct ZerosLike: Elementwise {
   public init() {}
-  public static var schema: Schema { Schema(unary: "ZerosLike", types: .any) }
+  public static let schema = Schema(unary: "ZerosLike", types: .any)
   public func scalar(_ b: inout ScalarBuilder, _ x: [Scalar]) -> Scalar { b.constant(0, x[0].type) }
   public func known(_ x: [Dimension]) -> Dimension? { 0 }
   public var differentiation: Differentiation { .none("the result is constant") }
@@ -46,7 +44,7 @@ public struct ZerosLike: Elementwise {
 /// An array of ones with the operand's type and shape.
 public struct OnesLike: Elementwise {
   public init() {}
-  public static var schema: Schema { Schema(unary: "OnesLike", types: .any) }
+  public static let schema = Schema(unary: "OnesLike", types: .any)
   public func scalar(_ b: inout ScalarBuilder, _ x: [Scalar]) -> Scalar { b.constant(1, x[0].type) }
   public func known(_ x: [Dimension]) -> Dimension? { 1 }
   public var differentiation: Differentiation { .none("the result is constant") }

@@ -11,12 +11,10 @@ public struct GatherV2: Operation {
   public var batchDims = 0
   public init() {}
   public init(batchDims: Int) { self.batchDims = batchDims }
-  public static var schema: Schema {
-    Schema(
-      "GatherV2", inputs: ["params": "Tparams", "indices": "Tindices", "axis": "Taxis"],
-      outputs: ["output": "Tparams"], types: ["Tparams": .any, "Tindices": .index, "Taxis": .index])
-  }
-  public static var attributeTable: AttributeTable<GatherV2> { [AttributeField("batch_dims", \.batchDims)] }
+  public static let schema = Schema(
+    "GatherV2", inputs: ["params": "Tparams", "indices": "Tindices", "axis": "Taxis"],
+    outputs: ["output": "Tparams"], types: ["Tparams": .any, "Tindices": .index, "Taxis": .index])
+  public static let attributeTable: AttributeTable<GatherV2> = [AttributeField("batch_dims", \.batchDims)]
 
   public func infer(_ operands: [Operand], _ context: InferenceContext) throws(Diagnostic) -> [Inference] {
     let type = operands[0].elementType ?? .float32

@@ -6,9 +6,7 @@ import MartletTensors
 /// The operand itself.
 public struct Identity: Operation {
   public init() {}
-  public static var schema: Schema {
-    Schema("Identity", inputs: ["input": "T"], outputs: ["output": "T"], types: ["T": .any])
-  }
+  public static let schema = Schema("Identity", inputs: ["input": "T"], outputs: ["output": "T"], types: ["T": .any])
   public func infer(_ operands: [Operand], _ context: InferenceContext) throws(Diagnostic) -> [Inference] {
     [Inference(operands[0].type, known: operands[0].known)]
   }
@@ -19,9 +17,8 @@ public struct Identity: Operation {
 /// The operand itself, as a constant to gradients.
 public struct StopGradient: Operation {
   public init() {}
-  public static var schema: Schema {
-    Schema("StopGradient", inputs: ["input": "T"], outputs: ["output": "T"], types: ["T": .any])
-  }
+  public static let schema = Schema(
+    "StopGradient", inputs: ["input": "T"], outputs: ["output": "T"], types: ["T": .any])
   public func infer(_ operands: [Operand], _ context: InferenceContext) throws(Diagnostic) -> [Inference] {
     [Inference(operands[0].type, known: operands[0].known)]
   }

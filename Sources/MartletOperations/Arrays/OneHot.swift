@@ -10,12 +10,10 @@ public struct OneHot: Operation {
   public var axis = -1
   public init() {}
   public init(axis: Int) { self.axis = axis }
-  public static var schema: Schema {
-    Schema(
-      "OneHot", inputs: ["indices": "TI", "depth": "int32", "on_value": "T", "off_value": "T"],
-      outputs: ["output": "T"], types: ["TI": .integer, "T": .any])
-  }
-  public static var attributeTable: AttributeTable<OneHot> { [AttributeField("axis", \.axis)] }
+  public static let schema = Schema(
+    "OneHot", inputs: ["indices": "TI", "depth": "int32", "on_value": "T", "off_value": "T"],
+    outputs: ["output": "T"], types: ["TI": .integer, "T": .any])
+  public static let attributeTable: AttributeTable<OneHot> = [AttributeField("axis", \.axis)]
 
   public func infer(_ operands: [Operand], _ context: InferenceContext) throws(Diagnostic) -> [Inference] {
     for (i, name) in [(1, "depth"), (2, "on_value"), (3, "off_value")] { _ = try operands[i].shape(ofRank: 0, name) }

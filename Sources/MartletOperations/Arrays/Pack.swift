@@ -8,10 +8,8 @@ public struct Pack: Operation {
   public var axis = 0
   public init() {}
   public init(axis: Int) { self.axis = axis }
-  public static var schema: Schema {
-    Schema("Pack", inputs: ["values": "N*T"], outputs: ["output": "T"], types: ["T": .any])
-  }
-  public static var attributeTable: AttributeTable<Pack> { [AttributeField("axis", \.axis)] }
+  public static let schema = Schema("Pack", inputs: ["values": "N*T"], outputs: ["output": "T"], types: ["T": .any])
+  public static let attributeTable: AttributeTable<Pack> = [AttributeField("axis", \.axis)]
 
   public func infer(_ operands: [Operand], _ context: InferenceContext) throws(Diagnostic) -> [Inference] {
     guard let first = operands.first else {
@@ -75,12 +73,10 @@ public struct Unpack: Operation {
   public var axis = 0
   public init() {}
   public init(count: Int, axis: Int) { (self.count, self.axis) = (count, axis) }
-  public static var schema: Schema {
-    Schema("Unpack", inputs: ["value": "T"], outputs: ["output": "num*T"], types: ["T": .any])
-  }
-  public static var attributeTable: AttributeTable<Unpack> {
-    [AttributeField("num", \.count), AttributeField("axis", \.axis)]
-  }
+  public static let schema = Schema("Unpack", inputs: ["value": "T"], outputs: ["output": "num*T"], types: ["T": .any])
+  public static let attributeTable: AttributeTable<Unpack> = [
+    AttributeField("num", \.count), AttributeField("axis", \.axis),
+  ]
 
   public func infer(_ operands: [Operand], _ context: InferenceContext) throws(Diagnostic) -> [Inference] {
     try checkPartCount(count, "num", atLeast: 0)

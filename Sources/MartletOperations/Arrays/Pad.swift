@@ -6,11 +6,9 @@ import MartletTensors
 /// An array with zeros around it: `paddings[i]` holds how many go before and behind along axis i.
 public struct Pad: Operation {
   public init() {}
-  public static var schema: Schema {
-    Schema(
-      "Pad", inputs: ["input": "T", "paddings": "Tpaddings"], outputs: ["output": "T"],
-      types: ["T": .any, "Tpaddings": .index])
-  }
+  public static let schema = Schema(
+    "Pad", inputs: ["input": "T", "paddings": "Tpaddings"], outputs: ["output": "T"],
+    types: ["T": .any, "Tpaddings": .index])
   public func infer(_ operands: [Operand], _ context: InferenceContext) throws(Diagnostic) -> [Inference] {
     [Inference(operands[0].elementType ?? .float32, try paddedShape(operands))]
   }
@@ -25,11 +23,9 @@ public struct Pad: Operation {
 /// An array with elements of one value around it: `paddings[i]` holds how many go before and behind along axis i.
 public struct PadV2: Operation {
   public init() {}
-  public static var schema: Schema {
-    Schema(
-      "PadV2", inputs: ["input": "T", "paddings": "Tpaddings", "constant_values": "T"], outputs: ["output": "T"],
-      types: ["T": .any, "Tpaddings": .index])
-  }
+  public static let schema = Schema(
+    "PadV2", inputs: ["input": "T", "paddings": "Tpaddings", "constant_values": "T"], outputs: ["output": "T"],
+    types: ["T": .any, "Tpaddings": .index])
   public func infer(_ operands: [Operand], _ context: InferenceContext) throws(Diagnostic) -> [Inference] {
     _ = try operands[2].shape(ofRank: 0, "constant_values")
     return [Inference(operands[0].elementType ?? .float32, try paddedShape(operands))]

@@ -11,13 +11,11 @@ public struct Placeholder: Operation {
   public init() {}
   public init(_ elementType: ElementType, shape: Shape) { (self.elementType, self.shape) = (elementType, shape) }
 
-  public static var schema: Schema {
-    Schema(
-      "Placeholder", inputs: [:], outputs: ["output": "dtype"], types: ["dtype": .any], traits: [.pure, .placeholder])
-  }
-  public static var attributeTable: AttributeTable<Placeholder> {
-    [AttributeField("dtype", \.elementType), AttributeField("shape", \.shape)]
-  }
+  public static let schema = Schema(
+    "Placeholder", inputs: [:], outputs: ["output": "dtype"], types: ["dtype": .any], traits: [.pure, .placeholder])
+  public static let attributeTable: AttributeTable<Placeholder> = [
+    AttributeField("dtype", \.elementType), AttributeField("shape", \.shape),
+  ]
 
   public func infer(_ operands: [Operand], _ context: InferenceContext) throws(Diagnostic) -> [Inference] {
     [Inference(elementType, shape)]
@@ -34,12 +32,10 @@ public struct PlaceholderWithDefault: Operation {
   public init() {}
   public init(shape: Shape) { self.shape = shape }
 
-  public static var schema: Schema {
-    Schema(
-      "PlaceholderWithDefault", inputs: ["input": "dtype"], outputs: ["output": "dtype"], types: ["dtype": .any],
-      traits: [.pure])
-  }
-  public static var attributeTable: AttributeTable<PlaceholderWithDefault> { [AttributeField("shape", \.shape)] }
+  public static let schema = Schema(
+    "PlaceholderWithDefault", inputs: ["input": "dtype"], outputs: ["output": "dtype"], types: ["dtype": .any],
+    traits: [.pure])
+  public static let attributeTable: AttributeTable<PlaceholderWithDefault> = [AttributeField("shape", \.shape)]
 
   public func infer(_ operands: [Operand], _ context: InferenceContext) throws(Diagnostic) -> [Inference] {
     guard shape.isCompatible(with: operands[0].shape) else {

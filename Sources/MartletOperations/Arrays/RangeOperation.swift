@@ -6,11 +6,9 @@ import MartletTensors
 /// The numbers from `start` on in steps of `delta`, as far as they lie before `limit`.
 public struct RangeOperation: Operation {
   public init() {}
-  public static var schema: Schema {
-    Schema(
-      "Range", inputs: ["start": "Tidx", "limit": "Tidx", "delta": "Tidx"], outputs: ["output": "Tidx"],
-      types: ["Tidx": .signed])
-  }
+  public static let schema = Schema(
+    "Range", inputs: ["start": "Tidx", "limit": "Tidx", "delta": "Tidx"], outputs: ["output": "Tidx"],
+    types: ["Tidx": .signed])
 
   public func infer(_ operands: [Operand], _ context: InferenceContext) throws(Diagnostic) -> [Inference] {
     for (operand, name) in zip(operands, ["start", "limit", "delta"]) { _ = try operand.shape(ofRank: 0, name) }

@@ -6,11 +6,9 @@ import MartletTensors
 /// The same elements in row-major order under another shape; one extent may be −1, and is what remains.
 public struct Reshape: Operation {
   public init() {}
-  public static var schema: Schema {
-    Schema(
-      "Reshape", inputs: ["tensor": "T", "shape": "Tshape"], outputs: ["output": "T"],
-      types: ["T": .any, "Tshape": .index])
-  }
+  public static let schema = Schema(
+    "Reshape", inputs: ["tensor": "T", "shape": "Tshape"], outputs: ["output": "T"],
+    types: ["T": .any, "Tshape": .index])
 
   public func infer(_ operands: [Operand], _ context: InferenceContext) throws(Diagnostic) -> [Inference] {
     let shape = try result(operands[0], operands[1])
@@ -68,10 +66,8 @@ public struct Reshape: Operation {
 /// An array with a further dimension of extent 1; the axis counts in the result.
 public struct ExpandDims: Operation {
   public init() {}
-  public static var schema: Schema {
-    Schema(
-      "ExpandDims", inputs: ["input": "T", "dim": "Tdim"], outputs: ["output": "T"], types: ["T": .any, "Tdim": .index])
-  }
+  public static let schema = Schema(
+    "ExpandDims", inputs: ["input": "T", "dim": "Tdim"], outputs: ["output": "T"], types: ["T": .any, "Tdim": .index])
   public func infer(_ operands: [Operand], _ context: InferenceContext) throws(Diagnostic) -> [Inference] {
     let type = operands[0].elementType ?? .float32
     let axis = try operands[1].axis(of: operands[0].shape.rank.map { $0 + 1 }, "dim")
@@ -91,10 +87,8 @@ public struct Squeeze: Operation {
   public var axes: [Int] = []
   public init() {}
   public init(axes: [Int]) { self.axes = axes }
-  public static var schema: Schema {
-    Schema("Squeeze", inputs: ["input": "T"], outputs: ["output": "T"], types: ["T": .any])
-  }
-  public static var attributeTable: AttributeTable<Squeeze> { [AttributeField("squeeze_dims", \.axes)] }
+  public static let schema = Schema("Squeeze", inputs: ["input": "T"], outputs: ["output": "T"], types: ["T": .any])
+  public static let attributeTable: AttributeTable<Squeeze> = [AttributeField("squeeze_dims", \.axes)]
 
   public func infer(_ operands: [Operand], _ context: InferenceContext) throws(Diagnostic) -> [Inference] {
     let type = operands[0].elementType ?? .float32

@@ -6,11 +6,9 @@ import MartletTensors
 /// An array with the order of its elements reversed along the axes listed.
 public struct ReverseV2: Operation {
   public init() {}
-  public static var schema: Schema {
-    Schema(
-      "ReverseV2", inputs: ["tensor": "T", "axis": "Tidx"], outputs: ["output": "T"],
-      types: ["T": .any, "Tidx": .index])
-  }
+  public static let schema = Schema(
+    "ReverseV2", inputs: ["tensor": "T", "axis": "Tidx"], outputs: ["output": "T"],
+    types: ["T": .any, "Tidx": .index])
 
   public func infer(_ operands: [Operand], _ context: InferenceContext) throws(Diagnostic) -> [Inference] {
     _ = try operands[1].shape(ofRank: 1, "axis")

@@ -6,11 +6,9 @@ import MartletTensors
 /// The element of `t` where the condition is true, else that of `e`, with broadcasting.
 public struct SelectV2: Elementwise {
   public init() {}
-  public static var schema: Schema {
-    Schema(
-      "SelectV2", inputs: ["condition": "bool", "t": "T", "e": "T"], outputs: ["output": "T"], types: ["T": .any],
-      traits: [.pure, .elementwise])
-  }
+  public static let schema = Schema(
+    "SelectV2", inputs: ["condition": "bool", "t": "T", "e": "T"], outputs: ["output": "T"], types: ["T": .any],
+    traits: [.pure, .elementwise])
   public func scalar(_ b: inout ScalarBuilder, _ x: [Scalar]) -> Scalar { b.select(x[0], x[1], x[2]) }
 
   public func gradient(_ g: inout GradientContext) throws(Diagnostic) -> [Cotangent] {

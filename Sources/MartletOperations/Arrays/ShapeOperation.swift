@@ -7,11 +7,9 @@ public struct ShapeOperation: Operation {
   public var outputType = ElementType.int32
   public init() {}
   public init(_ outputType: ElementType) { self.outputType = outputType }
-  public static var schema: Schema {
-    Schema(
-      "Shape", inputs: ["input": "T"], outputs: ["output": "out_type"], types: ["T": .any, "out_type": .index])
-  }
-  public static var attributeTable: AttributeTable<ShapeOperation> { [AttributeField("out_type", \.outputType)] }
+  public static let schema = Schema(
+    "Shape", inputs: ["input": "T"], outputs: ["output": "out_type"], types: ["T": .any, "out_type": .index])
+  public static let attributeTable: AttributeTable<ShapeOperation> = [AttributeField("out_type", \.outputType)]
 
   public func infer(_ operands: [Operand], _ context: InferenceContext) throws(Diagnostic) -> [Inference] {
     guard let extents = operands[0].shape.dimensions else { return [Inference(outputType, [nil])] }
@@ -29,10 +27,9 @@ public struct SizeOperation: Operation {
   public var outputType = ElementType.int32
   public init() {}
   public init(_ outputType: ElementType) { self.outputType = outputType }
-  public static var schema: Schema {
-    Schema("Size", inputs: ["input": "T"], outputs: ["output": "out_type"], types: ["T": .any, "out_type": .index])
-  }
-  public static var attributeTable: AttributeTable<SizeOperation> { [AttributeField("out_type", \.outputType)] }
+  public static let schema = Schema(
+    "Size", inputs: ["input": "T"], outputs: ["output": "out_type"], types: ["T": .any, "out_type": .index])
+  public static let attributeTable: AttributeTable<SizeOperation> = [AttributeField("out_type", \.outputType)]
 
   public func infer(_ operands: [Operand], _ context: InferenceContext) throws(Diagnostic) -> [Inference] {
     [Inference(outputType, .scalar, known: operands[0].shape.elementCount.map { KnownValue(scalar: $0) })]
@@ -46,9 +43,7 @@ public struct SizeOperation: Operation {
 /// The number of dimensions of an array.
 public struct RankOperation: Operation {
   public init() {}
-  public static var schema: Schema {
-    Schema("Rank", inputs: ["input": "T"], outputs: ["output": "int32"], types: ["T": .any])
-  }
+  public static let schema = Schema("Rank", inputs: ["input": "T"], outputs: ["output": "int32"], types: ["T": .any])
   public func infer(_ operands: [Operand], _ context: InferenceContext) throws(Diagnostic) -> [Inference] {
     [Inference(.int32, .scalar, known: operands[0].shape.rank.map { KnownValue(scalar: Dimension($0)) })]
   }

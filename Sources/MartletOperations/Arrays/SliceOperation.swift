@@ -6,11 +6,9 @@ import MartletTensors
 /// The block of an array that starts at `begin` and has the extents `size`; an extent of −1 reaches to the end.
 public struct SliceOperation: Operation {
   public init() {}
-  public static var schema: Schema {
-    Schema(
-      "Slice", inputs: ["input": "T", "begin": "Index", "size": "Index"], outputs: ["output": "T"],
-      types: ["T": .any, "Index": .index])
-  }
+  public static let schema = Schema(
+    "Slice", inputs: ["input": "T", "begin": "Index", "size": "Index"], outputs: ["output": "T"],
+    types: ["T": .any, "Index": .index])
 
   public func infer(_ operands: [Operand], _ context: InferenceContext) throws(Diagnostic) -> [Inference] {
     let type = operands[0].elementType ?? .float32

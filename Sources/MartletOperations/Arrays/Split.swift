@@ -8,11 +8,9 @@ public struct Split: Operation {
   public var count = 1
   public init() {}
   public init(count: Int) { self.count = count }
-  public static var schema: Schema {
-    Schema(
-      "Split", inputs: ["split_dim": "int32", "value": "T"], outputs: ["output": "num_split*T"], types: ["T": .any])
-  }
-  public static var attributeTable: AttributeTable<Split> { [AttributeField("num_split", \.count)] }
+  public static let schema = Schema(
+    "Split", inputs: ["split_dim": "int32", "value": "T"], outputs: ["output": "num_split*T"], types: ["T": .any])
+  public static let attributeTable: AttributeTable<Split> = [AttributeField("num_split", \.count)]
 
   public func infer(_ operands: [Operand], _ context: InferenceContext) throws(Diagnostic) -> [Inference] {
     let value = operands[1]
@@ -55,12 +53,10 @@ public struct SplitV: Operation {
   public var count = 1
   public init() {}
   public init(count: Int) { self.count = count }
-  public static var schema: Schema {
-    Schema(
-      "SplitV", inputs: ["value": "T", "size_splits": "Tlen", "split_dim": "int32"],
-      outputs: ["output": "num_split*T"], types: ["T": .any, "Tlen": .index])
-  }
-  public static var attributeTable: AttributeTable<SplitV> { [AttributeField("num_split", \.count)] }
+  public static let schema = Schema(
+    "SplitV", inputs: ["value": "T", "size_splits": "Tlen", "split_dim": "int32"],
+    outputs: ["output": "num_split*T"], types: ["T": .any, "Tlen": .index])
+  public static let attributeTable: AttributeTable<SplitV> = [AttributeField("num_split", \.count)]
 
   public func infer(_ operands: [Operand], _ context: InferenceContext) throws(Diagnostic) -> [Inference] {
     let value = operands[0]

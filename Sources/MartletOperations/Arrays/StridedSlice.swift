@@ -9,18 +9,14 @@ public struct StridedSlice: Operation {
   var masks = SliceMasks()
   public init() {}
   init(_ masks: SliceMasks) { self.masks = masks }
-  public static var schema: Schema {
-    Schema(
-      "StridedSlice", inputs: ["input": "T", "begin": "Index", "end": "Index", "strides": "Index"],
-      outputs: ["output": "T"], types: ["T": .any, "Index": .index])
-  }
-  public static var attributeTable: AttributeTable<StridedSlice> {
-    [
-      AttributeField("begin_mask", \.masks.begin), AttributeField("end_mask", \.masks.end),
-      AttributeField("ellipsis_mask", \.masks.ellipsis), AttributeField("new_axis_mask", \.masks.newAxis),
-      AttributeField("shrink_axis_mask", \.masks.shrinkAxis),
-    ]
-  }
+  public static let schema = Schema(
+    "StridedSlice", inputs: ["input": "T", "begin": "Index", "end": "Index", "strides": "Index"],
+    outputs: ["output": "T"], types: ["T": .any, "Index": .index])
+  public static let attributeTable: AttributeTable<StridedSlice> = [
+    AttributeField("begin_mask", \.masks.begin), AttributeField("end_mask", \.masks.end),
+    AttributeField("ellipsis_mask", \.masks.ellipsis), AttributeField("new_axis_mask", \.masks.newAxis),
+    AttributeField("shrink_axis_mask", \.masks.shrinkAxis),
+  ]
 
   public func infer(_ operands: [Operand], _ context: InferenceContext) throws(Diagnostic) -> [Inference] {
     let type = operands[0].elementType ?? .float32
@@ -69,19 +65,15 @@ public struct StridedSliceGrad: Operation {
   var masks = SliceMasks()
   public init() {}
   init(_ masks: SliceMasks) { self.masks = masks }
-  public static var schema: Schema {
-    Schema(
-      "StridedSliceGrad",
-      inputs: ["shape": "Index", "begin": "Index", "end": "Index", "strides": "Index", "dy": "T"],
-      outputs: ["output": "T"], types: ["T": .any, "Index": .index])
-  }
-  public static var attributeTable: AttributeTable<StridedSliceGrad> {
-    [
-      AttributeField("begin_mask", \.masks.begin), AttributeField("end_mask", \.masks.end),
-      AttributeField("ellipsis_mask", \.masks.ellipsis), AttributeField("new_axis_mask", \.masks.newAxis),
-      AttributeField("shrink_axis_mask", \.masks.shrinkAxis),
-    ]
-  }
+  public static let schema = Schema(
+    "StridedSliceGrad",
+    inputs: ["shape": "Index", "begin": "Index", "end": "Index", "strides": "Index", "dy": "T"],
+    outputs: ["output": "T"], types: ["T": .any, "Index": .index])
+  public static let attributeTable: AttributeTable<StridedSliceGrad> = [
+    AttributeField("begin_mask", \.masks.begin), AttributeField("end_mask", \.masks.end),
+    AttributeField("ellipsis_mask", \.masks.ellipsis), AttributeField("new_axis_mask", \.masks.newAxis),
+    AttributeField("shrink_axis_mask", \.masks.shrinkAxis),
+  ]
 
   public func infer(_ operands: [Operand], _ context: InferenceContext) throws(Diagnostic) -> [Inference] {
     let shape = try operands[0].shapeValue("shape")

@@ -6,11 +6,9 @@ import MartletTensors
 /// An array repeated `multiples[i]` times along axis i.
 public struct Tile: Operation {
   public init() {}
-  public static var schema: Schema {
-    Schema(
-      "Tile", inputs: ["input": "T", "multiples": "Tmultiples"], outputs: ["output": "T"],
-      types: ["T": .any, "Tmultiples": .index])
-  }
+  public static let schema = Schema(
+    "Tile", inputs: ["input": "T", "multiples": "Tmultiples"], outputs: ["output": "T"],
+    types: ["T": .any, "Tmultiples": .index])
 
   public func infer(_ operands: [Operand], _ context: InferenceContext) throws(Diagnostic) -> [Inference] {
     let type = operands[0].elementType ?? .float32

@@ -6,10 +6,8 @@ import MartletTensors
 /// An array with its dimensions in another order: dimension i of the result is dimension `perm[i]` of the operand.
 public struct Transpose: Operation {
   public init() {}
-  public static var schema: Schema {
-    Schema(
-      "Transpose", inputs: ["x": "T", "perm": "Tperm"], outputs: ["y": "T"], types: ["T": .any, "Tperm": .index])
-  }
+  public static let schema = Schema(
+    "Transpose", inputs: ["x": "T", "perm": "Tperm"], outputs: ["y": "T"], types: ["T": .any, "Tperm": .index])
 
   public func infer(_ operands: [Operand], _ context: InferenceContext) throws(Diagnostic) -> [Inference] {
     let type = operands[0].elementType ?? .float32
@@ -72,9 +70,7 @@ func inverse(_ permutation: [Int]) -> [Int] {
 /// The inverse y of a permutation x: `y[x[i]] = i`.
 public struct InvertPermutation: Operation {
   public init() {}
-  public static var schema: Schema {
-    Schema("InvertPermutation", inputs: ["x": "T"], outputs: ["y": "T"], types: ["T": .index])
-  }
+  public static let schema = Schema("InvertPermutation", inputs: ["x": "T"], outputs: ["y": "T"], types: ["T": .index])
   public func infer(_ operands: [Operand], _ context: InferenceContext) throws(Diagnostic) -> [Inference] {
     let shape = try operands[0].shape(ofRank: 1, "x")
     var known: KnownValue?

@@ -7,11 +7,9 @@ import MartletTensors
 /// result; those with a negative number are left out, as are those beyond the last segment.
 public struct UnsortedSegmentSum: Operation {
   public init() {}
-  public static var schema: Schema {
-    Schema(
-      "UnsortedSegmentSum", inputs: ["data": "T", "segment_ids": "Tindices", "num_segments": "Tnumsegments"],
-      outputs: ["output": "T"], types: ["T": .numeric, "Tindices": .index, "Tnumsegments": .index])
-  }
+  public static let schema = Schema(
+    "UnsortedSegmentSum", inputs: ["data": "T", "segment_ids": "Tindices", "num_segments": "Tnumsegments"],
+    outputs: ["output": "T"], types: ["T": .numeric, "Tindices": .index, "Tnumsegments": .index])
 
   public func infer(_ operands: [Operand], _ context: InferenceContext) throws(Diagnostic) -> [Inference] {
     let type = operands[0].elementType ?? .float32

@@ -8,7 +8,7 @@ public struct If: BranchOperation {
   public var elseBranch = FunctionName("")
   public var outputShapes: [Shape] = []
   public init() {}
-  public static var schema: Schema { branchSchema("If", traits: []) }
+  public static let schema = branchSchema("If", traits: [])
 }
 
 /// One of two sub-graphs, chosen by a Boolean when the graph runs; neither has effects.
@@ -17,7 +17,7 @@ public struct StatelessIf: BranchOperation {
   public var elseBranch = FunctionName("")
   public var outputShapes: [Shape] = []
   public init() {}
-  public static var schema: Schema { branchSchema("StatelessIf", traits: [.pure]) }
+  public static let schema = branchSchema("StatelessIf", traits: [.pure])
 }
 
 private func branchSchema(_ name: String, traits: Schema.Traits) -> Schema {

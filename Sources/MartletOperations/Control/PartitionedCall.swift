@@ -9,7 +9,7 @@ public struct PartitionedCall: CallOperation {
   public var configProto = ""
   public var executorType = ""
   public init() {}
-  public static var schema: Schema { callSchema("PartitionedCall", traits: [.pure]) }
+  public static let schema = callSchema("PartitionedCall", traits: [.pure])
 }
 
 /// The results of a sub-graph that may have effects.
@@ -19,7 +19,7 @@ public struct StatefulPartitionedCall: CallOperation {
   public var configProto = ""
   public var executorType = ""
   public init() {}
-  public static var schema: Schema { callSchema("StatefulPartitionedCall", traits: []) }
+  public static let schema = callSchema("StatefulPartitionedCall", traits: [])
 }
 
 private func callSchema(_ name: String, traits: Schema.Traits) -> Schema {

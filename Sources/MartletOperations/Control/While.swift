@@ -9,7 +9,7 @@ public struct While: LoopOperation {
   public var outputShapes: [Shape] = []
   public var parallelIterations = 10
   public init() {}
-  public static var schema: Schema { loopSchema("While", traits: []) }
+  public static let schema = loopSchema("While", traits: [])
 }
 
 /// A sub-graph repeated while another gives true; neither has effects.
@@ -19,7 +19,7 @@ public struct StatelessWhile: LoopOperation {
   public var outputShapes: [Shape] = []
   public var parallelIterations = 10
   public init() {}
-  public static var schema: Schema { loopSchema("StatelessWhile", traits: [.pure]) }
+  public static let schema = loopSchema("StatelessWhile", traits: [.pure])
 }
 
 private func loopSchema(_ name: String, traits: Schema.Traits) -> Schema {

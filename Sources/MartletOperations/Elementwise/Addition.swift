@@ -6,7 +6,7 @@ import MartletTensors
 /// The sum `x + y`.
 public struct AddV2: Elementwise {
   public init() {}
-  public static var schema: Schema { Schema(binary: "AddV2", types: .numeric, commutative: true) }
+  public static let schema = Schema(binary: "AddV2", types: .numeric, commutative: true)
   public func scalar(_ b: inout ScalarBuilder, _ x: [Scalar]) -> Scalar { b.add(x[0], x[1]) }
   public func known(_ x: [Dimension]) -> Dimension? { x[0] + x[1] }
   public func gradient(_ g: inout GradientContext) -> [Cotangent] {
@@ -18,7 +18,7 @@ public struct AddV2: Elementwise {
 /// The difference `x - y`.
 public struct Sub: Elementwise {
   public init() {}
-  public static var schema: Schema { Schema(binary: "Sub", types: .numeric) }
+  public static let schema = Schema(binary: "Sub", types: .numeric)
   public func scalar(_ b: inout ScalarBuilder, _ x: [Scalar]) -> Scalar { b.subtract(x[0], x[1]) }
   public func known(_ x: [Dimension]) -> Dimension? { x[0] - x[1] }
   public func gradient(_ g: inout GradientContext) -> [Cotangent] {
@@ -30,9 +30,7 @@ public struct Sub: Elementwise {
 /// The sum of any number of values of one shape; it does not broadcast.
 public struct AddN: Operation {
   public init() {}
-  public static var schema: Schema {
-    Schema("AddN", inputs: ["inputs": "N*T"], outputs: ["sum": "T"], types: ["T": .numeric])
-  }
+  public static let schema = Schema("AddN", inputs: ["inputs": "N*T"], outputs: ["sum": "T"], types: ["T": .numeric])
 
   public func infer(_ operands: [Operand], _ context: InferenceContext) throws(Diagnostic) -> [Inference] {
     guard let first = operands.first else {

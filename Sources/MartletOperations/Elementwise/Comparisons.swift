@@ -16,7 +16,7 @@ private let truth = Differentiation.none("its result is a Boolean")
 /// Whether `x == y`; NaN equals nothing.
 public struct Equal: Elementwise {
   public init() {}
-  public static var schema: Schema { Schema(comparison: "Equal", types: .any, commutative: true) }
+  public static let schema = Schema(comparison: "Equal", types: .any, commutative: true)
   public func scalar(_ b: inout ScalarBuilder, _ x: [Scalar]) -> Scalar { b.equal(x[0], x[1]) }
   public var differentiation: Differentiation { truth }
 }
@@ -24,7 +24,7 @@ public struct Equal: Elementwise {
 /// Whether `x != y`; NaN differs from everything.
 public struct NotEqual: Elementwise {
   public init() {}
-  public static var schema: Schema { Schema(comparison: "NotEqual", types: .any, commutative: true) }
+  public static let schema = Schema(comparison: "NotEqual", types: .any, commutative: true)
   public func scalar(_ b: inout ScalarBuilder, _ x: [Scalar]) -> Scalar { b.notEqual(x[0], x[1]) }
   public var differentiation: Differentiation { truth }
 }
@@ -32,7 +32,7 @@ public struct NotEqual: Elementwise {
 /// Whether `x < y`; false if either is NaN.
 public struct Less: Elementwise {
   public init() {}
-  public static var schema: Schema { Schema(comparison: "Less", types: .numeric) }
+  public static let schema = Schema(comparison: "Less", types: .numeric)
   public func scalar(_ b: inout ScalarBuilder, _ x: [Scalar]) -> Scalar { b.less(x[0], x[1]) }
   public var differentiation: Differentiation { truth }
 }
@@ -40,7 +40,7 @@ public struct Less: Elementwise {
 /// Whether `x <= y`; false if either is NaN.
 public struct LessEqual: Elementwise {
   public init() {}
-  public static var schema: Schema { Schema(comparison: "LessEqual", types: .numeric) }
+  public static let schema = Schema(comparison: "LessEqual", types: .numeric)
   public func scalar(_ b: inout ScalarBuilder, _ x: [Scalar]) -> Scalar { b.lessEqual(x[0], x[1]) }
   public var differentiation: Differentiation { truth }
 }
@@ -48,7 +48,7 @@ public struct LessEqual: Elementwise {
 /// Whether `x > y`; false if either is NaN.
 public struct Greater: Elementwise {
   public init() {}
-  public static var schema: Schema { Schema(comparison: "Greater", types: .numeric) }
+  public static let schema = Schema(comparison: "Greater", types: .numeric)
   public func scalar(_ b: inout ScalarBuilder, _ x: [Scalar]) -> Scalar { b.greater(x[0], x[1]) }
   public var differentiation: Differentiation { truth }
 }
@@ -56,7 +56,7 @@ public struct Greater: Elementwise {
 /// Whether `x >= y`; false if either is NaN.
 public struct GreaterEqual: Elementwise {
   public init() {}
-  public static var schema: Schema { Schema(comparison: "GreaterEqual", types: .numeric) }
+  public static let schema = Schema(comparison: "GreaterEqual", types: .numeric)
   public func scalar(_ b: inout ScalarBuilder, _ x: [Scalar]) -> Scalar { b.greaterEqual(x[0], x[1]) }
   public var differentiation: Differentiation { truth }
 }

@@ -5,7 +5,7 @@ import MartletTensors
 /// The quotient `x / y` of floating-point values.
 public struct RealDiv: Elementwise {
   public init() {}
-  public static var schema: Schema { Schema(binary: "RealDiv", types: .floating) }
+  public static let schema = Schema(binary: "RealDiv", types: .floating)
   public func scalar(_ b: inout ScalarBuilder, _ x: [Scalar]) -> Scalar { b.divide(x[0], x[1]) }
   public func gradient(_ g: inout GradientContext) -> [Cotangent] {
     let (x, y, dy) = (g.operands[0], g.operands[1], g.dy)
@@ -16,7 +16,7 @@ public struct RealDiv: Elementwise {
 /// The quotient under the name that older graphs use; of integers it is truncated towards zero.
 public struct Div: Elementwise {
   public init() {}
-  public static var schema: Schema { Schema(binary: "Div", types: .numeric) }
+  public static let schema = Schema(binary: "Div", types: .numeric)
   public func scalar(_ b: inout ScalarBuilder, _ x: [Scalar]) -> Scalar { b.divide(x[0], x[1]) }
   public func gradient(_ g: inout GradientContext) -> [Cotangent] { RealDiv().gradient(&g) }
 }
@@ -24,7 +24,7 @@ public struct Div: Elementwise {
 /// The quotient rounded towards negative infinity. Division of integers by zero gives 0.
 public struct FloorDiv: Elementwise {
   public init() {}
-  public static var schema: Schema { Schema(binary: "FloorDiv", types: .numeric) }
+  public static let schema = Schema(binary: "FloorDiv", types: .numeric)
   public func scalar(_ b: inout ScalarBuilder, _ x: [Scalar]) -> Scalar { b.floorDivide(x[0], x[1]) }
   public func known(_ x: [Dimension]) -> Dimension? { x[1].known == 0 ? nil : x[0].floorDivided(by: x[1]) }
   public var differentiation: Differentiation { .none("it is constant between its steps") }
@@ -33,7 +33,7 @@ public struct FloorDiv: Elementwise {
 /// The remainder of ``FloorDiv``; it has the divisor's sign.
 public struct FloorMod: Elementwise {
   public init() {}
-  public static var schema: Schema { Schema(binary: "FloorMod", types: .numeric) }
+  public static let schema = Schema(binary: "FloorMod", types: .numeric)
   public func scalar(_ b: inout ScalarBuilder, _ x: [Scalar]) -> Scalar { b.floorModulo(x[0], x[1]) }
   public func known(_ x: [Dimension]) -> Dimension? { x[1].known == 0 ? nil : x[0].modulo(x[1]) }
   public func gradient(_ g: inout GradientContext) -> [Cotangent] {
@@ -45,7 +45,7 @@ public struct FloorMod: Elementwise {
 /// The quotient `x / y`, and 0 where `y` is 0, whatever `x` is.
 public struct DivNoNan: Elementwise {
   public init() {}
-  public static var schema: Schema { Schema(binary: "DivNoNan", types: .floating) }
+  public static let schema = Schema(binary: "DivNoNan", types: .floating)
   public func scalar(_ b: inout ScalarBuilder, _ x: [Scalar]) -> Scalar {
     let zero = b.constant(0, x[1].type)
     return b.select(b.equal(x[1], zero), zero, b.divide(x[0], x[1]))
@@ -59,7 +59,7 @@ public struct DivNoNan: Elementwise {
 /// The reciprocal `1 / x`.
 public struct Reciprocal: Elementwise {
   public init() {}
-  public static var schema: Schema { Schema(unary: "Reciprocal", types: .floating) }
+  public static let schema = Schema(unary: "Reciprocal", types: .floating)
   public func scalar(_ b: inout ScalarBuilder, _ x: [Scalar]) -> Scalar { b.reciprocal(x[0]) }
   public func gradient(_ g: inout GradientContext) -> [Cotangent] {
     [.dense(g.graph.addOne(ReciprocalGrad(), [g.results[0], g.dy]))]
@@ -69,7 +69,7 @@ public struct Reciprocal: Elementwise {
 /// `Reciprocal` under the name that older graphs use.
 public struct Inv: Elementwise {
   public init() {}
-  public static var schema: Schema { Schema(unary: "Inv", types: .floating) }
+  public static let schema = Schema(unary: "Inv", types: .floating)
   public func scalar(_ b: inout ScalarBuilder, _ x: [Scalar]) -> Scalar { b.reciprocal(x[0]) }
   public func gradient(_ g: inout GradientContext) -> [Cotangent] { Reciprocal().gradient(&g) }
 }
@@ -77,7 +77,7 @@ public struct Inv: Elementwise {
 /// The gradient of the reciprocal from its result `y`: `-dy · y²`.
 public struct ReciprocalGrad: Elementwise {
   public init() {}
-  public static var schema: Schema { Schema(fromResult: "ReciprocalGrad") }
+  public static let schema = Schema(fromResult: "ReciprocalGrad")
   public func scalar(_ b: inout ScalarBuilder, _ x: [Scalar]) -> Scalar {
     b.multiply(b.negate(x[1]), b.multiply(x[0], x[0]))
   }
@@ -90,7 +90,7 @@ public struct ReciprocalGrad: Elementwise {
 /// `ReciprocalGrad` under the name that older graphs use.
 public struct InvGrad: Elementwise {
   public init() {}
-  public static var schema: Schema { Schema(fromResult: "InvGrad") }
+  public static let schema = Schema(fromResult: "InvGrad")
   public func scalar(_ b: inout ScalarBuilder, _ x: [Scalar]) -> Scalar { ReciprocalGrad().scalar(&b, x) }
   public func gradient(_ g: inout GradientContext) -> [Cotangent] { ReciprocalGrad().gradient(&g) }
 }

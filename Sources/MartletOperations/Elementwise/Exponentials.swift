@@ -5,7 +5,7 @@ import MartletTensors
 /// The exponential function.
 public struct Exp: Elementwise {
   public init() {}
-  public static var schema: Schema { Schema(unary: "Exp", types: .floating) }
+  public static let schema = Schema(unary: "Exp", types: .floating)
   public func scalar(_ b: inout ScalarBuilder, _ x: [Scalar]) -> Scalar { b.exp(x[0]) }
   public func gradient(_ g: inout GradientContext) -> [Cotangent] { [.dense(g.dy * g.results[0])] }
 }
@@ -13,7 +13,7 @@ public struct Exp: Elementwise {
 /// `eˣ - 1`, exact near 0.
 public struct Expm1: Elementwise {
   public init() {}
-  public static var schema: Schema { Schema(unary: "Expm1", types: .floating) }
+  public static let schema = Schema(unary: "Expm1", types: .floating)
   public func scalar(_ b: inout ScalarBuilder, _ x: [Scalar]) -> Scalar { b.expm1(x[0]) }
   public func gradient(_ g: inout GradientContext) -> [Cotangent] { [.dense(g.dy * exp(g.operands[0]))] }
 }
@@ -21,7 +21,7 @@ public struct Expm1: Elementwise {
 /// The natural logarithm.
 public struct Log: Elementwise {
   public init() {}
-  public static var schema: Schema { Schema(unary: "Log", types: .floating) }
+  public static let schema = Schema(unary: "Log", types: .floating)
   public func scalar(_ b: inout ScalarBuilder, _ x: [Scalar]) -> Scalar { b.log(x[0]) }
   public func gradient(_ g: inout GradientContext) -> [Cotangent] { [.dense(g.dy * reciprocal(g.operands[0]))] }
 }
@@ -29,7 +29,7 @@ public struct Log: Elementwise {
 /// `log(1 + x)`, exact near 0.
 public struct Log1p: Elementwise {
   public init() {}
-  public static var schema: Schema { Schema(unary: "Log1p", types: .floating) }
+  public static let schema = Schema(unary: "Log1p", types: .floating)
   public func scalar(_ b: inout ScalarBuilder, _ x: [Scalar]) -> Scalar { b.log1p(x[0]) }
   public func gradient(_ g: inout GradientContext) -> [Cotangent] { [.dense(g.dy * reciprocal(g.operands[0] + 1))] }
 }

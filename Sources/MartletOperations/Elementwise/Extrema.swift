@@ -5,7 +5,7 @@ import MartletTensors
 /// The greater of `x` and `y`; NaN if either is. Where they are equal, `x` gets the gradient.
 public struct Maximum: Elementwise {
   public init() {}
-  public static var schema: Schema { Schema(binary: "Maximum", types: .numeric, commutative: true) }
+  public static let schema = Schema(binary: "Maximum", types: .numeric, commutative: true)
   public func scalar(_ b: inout ScalarBuilder, _ x: [Scalar]) -> Scalar { b.maximum(x[0], x[1]) }
   public func known(_ x: [Dimension]) -> Dimension? { x[0].max(x[1]) }
   public func gradient(_ g: inout GradientContext) -> [Cotangent] {
@@ -16,7 +16,7 @@ public struct Maximum: Elementwise {
 /// The smaller of `x` and `y`; NaN if either is. Where they are equal, `x` gets the gradient.
 public struct Minimum: Elementwise {
   public init() {}
-  public static var schema: Schema { Schema(binary: "Minimum", types: .numeric, commutative: true) }
+  public static let schema = Schema(binary: "Minimum", types: .numeric, commutative: true)
   public func scalar(_ b: inout ScalarBuilder, _ x: [Scalar]) -> Scalar { b.minimum(x[0], x[1]) }
   public func known(_ x: [Dimension]) -> Dimension? { x[0].min(x[1]) }
   public func gradient(_ g: inout GradientContext) -> [Cotangent] {
@@ -32,11 +32,9 @@ private func routed(_ g: inout GradientContext, toFirst isFirst: Output) -> [Cot
 /// `t` where it lies between the two bounds, else the bound it lies beyond. The bounds broadcast.
 public struct ClipByValue: Elementwise {
   public init() {}
-  public static var schema: Schema {
-    Schema(
-      "ClipByValue", inputs: ["t": "T", "clip_value_min": "T", "clip_value_max": "T"], outputs: ["output": "T"],
-      types: ["T": .numeric], traits: [.pure, .elementwise])
-  }
+  public static let schema = Schema(
+    "ClipByValue", inputs: ["t": "T", "clip_value_min": "T", "clip_value_max": "T"], outputs: ["output": "T"],
+    types: ["T": .numeric], traits: [.pure, .elementwise])
   public func scalar(_ b: inout ScalarBuilder, _ x: [Scalar]) -> Scalar { b.minimum(b.maximum(x[0], x[1]), x[2]) }
   public func gradient(_ g: inout GradientContext) -> [Cotangent] {
     let (t, low, high, dy) = (g.operands[0], g.operands[1], g.operands[2], g.dy)

@@ -14,7 +14,7 @@ private let truth = Differentiation.none("its result is a Boolean")
 /// Whether `x` is NaN.
 public struct IsNan: Elementwise {
   public init() {}
-  public static var schema: Schema { Schema(test: "IsNan") }
+  public static let schema = Schema(test: "IsNan")
   public func scalar(_ b: inout ScalarBuilder, _ x: [Scalar]) -> Scalar { b.isNaN(x[0]) }
   public var differentiation: Differentiation { truth }
 }
@@ -22,7 +22,7 @@ public struct IsNan: Elementwise {
 /// Whether `x` is infinite, of either sign.
 public struct IsInf: Elementwise {
   public init() {}
-  public static var schema: Schema { Schema(test: "IsInf") }
+  public static let schema = Schema(test: "IsInf")
   public func scalar(_ b: inout ScalarBuilder, _ x: [Scalar]) -> Scalar { b.isInfinite(x[0]) }
   public var differentiation: Differentiation { truth }
 }
@@ -30,7 +30,7 @@ public struct IsInf: Elementwise {
 /// Whether `x` is neither infinite nor NaN.
 public struct IsFinite: Elementwise {
   public init() {}
-  public static var schema: Schema { Schema(test: "IsFinite") }
+  public static let schema = Schema(test: "IsFinite")
   public func scalar(_ b: inout ScalarBuilder, _ x: [Scalar]) -> Scalar { b.isFinite(x[0]) }
   public var differentiation: Differentiation { truth }
 }

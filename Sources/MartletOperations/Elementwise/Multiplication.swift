@@ -5,7 +5,7 @@ import MartletTensors
 /// The product `x · y`.
 public struct Mul: Elementwise {
   public init() {}
-  public static var schema: Schema { Schema(binary: "Mul", types: .numeric, commutative: true) }
+  public static let schema = Schema(binary: "Mul", types: .numeric, commutative: true)
   public func scalar(_ b: inout ScalarBuilder, _ x: [Scalar]) -> Scalar { b.multiply(x[0], x[1]) }
   public func known(_ x: [Dimension]) -> Dimension? { x[0] * x[1] }
   public func gradient(_ g: inout GradientContext) -> [Cotangent] {
@@ -17,7 +17,7 @@ public struct Mul: Elementwise {
 /// The square `x · x`.
 public struct Square: Elementwise {
   public init() {}
-  public static var schema: Schema { Schema(unary: "Square", types: .numeric) }
+  public static let schema = Schema(unary: "Square", types: .numeric)
   public func scalar(_ b: inout ScalarBuilder, _ x: [Scalar]) -> Scalar { b.multiply(x[0], x[0]) }
   public func known(_ x: [Dimension]) -> Dimension? { x[0] * x[0] }
   public func gradient(_ g: inout GradientContext) -> [Cotangent] { [.dense(g.dy * (g.operands[0] * 2))] }
@@ -26,7 +26,7 @@ public struct Square: Elementwise {
 /// The square of the difference, `(x - y)²`.
 public struct SquaredDifference: Elementwise {
   public init() {}
-  public static var schema: Schema { Schema(binary: "SquaredDifference", types: .numeric, commutative: true) }
+  public static let schema = Schema(binary: "SquaredDifference", types: .numeric, commutative: true)
   public func scalar(_ b: inout ScalarBuilder, _ x: [Scalar]) -> Scalar {
     let difference = b.subtract(x[0], x[1])
     return b.multiply(difference, difference)

@@ -5,7 +5,7 @@ import MartletTensors
 /// The square root; NaN for negative numbers. Its gradient at 0 is infinite.
 public struct Sqrt: Elementwise {
   public init() {}
-  public static var schema: Schema { Schema(unary: "Sqrt", types: .floating) }
+  public static let schema = Schema(unary: "Sqrt", types: .floating)
   public func scalar(_ b: inout ScalarBuilder, _ x: [Scalar]) -> Scalar { b.sqrt(x[0]) }
   public func gradient(_ g: inout GradientContext) -> [Cotangent] {
     [.dense(g.graph.addOne(SqrtGrad(), [g.results[0], g.dy]))]
@@ -15,7 +15,7 @@ public struct Sqrt: Elementwise {
 /// The gradient of the square root from its result `y`: `dy / 2 / y`.
 public struct SqrtGrad: Elementwise {
   public init() {}
-  public static var schema: Schema { Schema(fromResult: "SqrtGrad") }
+  public static let schema = Schema(fromResult: "SqrtGrad")
   public func scalar(_ b: inout ScalarBuilder, _ x: [Scalar]) -> Scalar {
     b.divide(b.multiply(b.constant(0.5, x[1].type), x[1]), x[0])
   }
@@ -29,7 +29,7 @@ public struct SqrtGrad: Elementwise {
 /// The reciprocal of the square root.
 public struct Rsqrt: Elementwise {
   public init() {}
-  public static var schema: Schema { Schema(unary: "Rsqrt", types: .floating) }
+  public static let schema = Schema(unary: "Rsqrt", types: .floating)
   public func scalar(_ b: inout ScalarBuilder, _ x: [Scalar]) -> Scalar { b.rsqrt(x[0]) }
   public func gradient(_ g: inout GradientContext) -> [Cotangent] {
     [.dense(g.graph.addOne(RsqrtGrad(), [g.results[0], g.dy]))]
@@ -39,7 +39,7 @@ public struct Rsqrt: Elementwise {
 /// The gradient of the reciprocal square root from its result `y`: `-dy / 2 · y³`.
 public struct RsqrtGrad: Elementwise {
   public init() {}
-  public static var schema: Schema { Schema(fromResult: "RsqrtGrad") }
+  public static let schema = Schema(fromResult: "RsqrtGrad")
   public func scalar(_ b: inout ScalarBuilder, _ x: [Scalar]) -> Scalar {
     let half = b.constant(-0.5, x[1].type)
     return b.multiply(b.multiply(half, x[1]), b.multiply(b.multiply(x[0], x[0]), x[0]))
@@ -56,7 +56,7 @@ public struct RsqrtGrad: Elementwise {
 /// so NaN at 0⁰, as TensorFlow has them.
 public struct Pow: Elementwise {
   public init() {}
-  public static var schema: Schema { Schema(binary: "Pow", types: .signed) }
+  public static let schema = Schema(binary: "Pow", types: .signed)
   public func scalar(_ b: inout ScalarBuilder, _ x: [Scalar]) -> Scalar { b.power(x[0], x[1]) }
   public func gradient(_ g: inout GradientContext) -> [Cotangent] {
     let (x, y, z, dy) = (g.operands[0], g.operands[1], g.results[0], g.dy)

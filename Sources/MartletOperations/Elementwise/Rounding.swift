@@ -7,7 +7,7 @@ private let steps = Differentiation.none("it is constant between its steps")
 /// The greatest integer that is not greater than `x`.
 public struct Floor: Elementwise {
   public init() {}
-  public static var schema: Schema { Schema(unary: "Floor", types: .floating) }
+  public static let schema = Schema(unary: "Floor", types: .floating)
   public func scalar(_ b: inout ScalarBuilder, _ x: [Scalar]) -> Scalar { b.floor(x[0]) }
   public var differentiation: Differentiation { steps }
 }
@@ -15,7 +15,7 @@ public struct Floor: Elementwise {
 /// The smallest integer that is not smaller than `x`.
 public struct Ceil: Elementwise {
   public init() {}
-  public static var schema: Schema { Schema(unary: "Ceil", types: .floating) }
+  public static let schema = Schema(unary: "Ceil", types: .floating)
   public func scalar(_ b: inout ScalarBuilder, _ x: [Scalar]) -> Scalar { b.ceil(x[0]) }
   public var differentiation: Differentiation { steps }
 }
@@ -23,7 +23,7 @@ public struct Ceil: Elementwise {
 /// The nearest integer; of two equally near, the even one.
 public struct Round: Elementwise {
   public init() {}
-  public static var schema: Schema { Schema(unary: "Round", types: .signed) }
+  public static let schema = Schema(unary: "Round", types: .signed)
   public func scalar(_ b: inout ScalarBuilder, _ x: [Scalar]) -> Scalar { b.round(x[0]) }
   public var differentiation: Differentiation { steps }
 }
@@ -31,7 +31,7 @@ public struct Round: Elementwise {
 /// As ``Round``, of floating-point values.
 public struct Rint: Elementwise {
   public init() {}
-  public static var schema: Schema { Schema(unary: "Rint", types: .floating) }
+  public static let schema = Schema(unary: "Rint", types: .floating)
   public func scalar(_ b: inout ScalarBuilder, _ x: [Scalar]) -> Scalar { b.round(x[0]) }
   public var differentiation: Differentiation { steps }
 }

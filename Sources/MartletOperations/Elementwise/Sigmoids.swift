@@ -5,7 +5,7 @@ import MartletTensors
 /// The hyperbolic tangent.
 public struct Tanh: Elementwise {
   public init() {}
-  public static var schema: Schema { Schema(unary: "Tanh", types: .floating) }
+  public static let schema = Schema(unary: "Tanh", types: .floating)
   public func scalar(_ b: inout ScalarBuilder, _ x: [Scalar]) -> Scalar { b.tanh(x[0]) }
   public func gradient(_ g: inout GradientContext) -> [Cotangent] {
     [.dense(g.graph.addOne(TanhGrad(), [g.results[0], g.dy]))]
@@ -15,7 +15,7 @@ public struct Tanh: Elementwise {
 /// The gradient of the hyperbolic tangent from its result `y`: `dy · (1 - y²)`.
 public struct TanhGrad: Elementwise {
   public init() {}
-  public static var schema: Schema { Schema(fromResult: "TanhGrad") }
+  public static let schema = Schema(fromResult: "TanhGrad")
   public func scalar(_ b: inout ScalarBuilder, _ x: [Scalar]) -> Scalar {
     b.multiply(x[1], b.subtract(b.constant(1, x[0].type), b.multiply(x[0], x[0])))
   }
@@ -28,7 +28,7 @@ public struct TanhGrad: Elementwise {
 /// The logistic function `1 / (1 + e⁻ˣ)`.
 public struct Sigmoid: Elementwise {
   public init() {}
-  public static var schema: Schema { Schema(unary: "Sigmoid", types: .floating) }
+  public static let schema = Schema(unary: "Sigmoid", types: .floating)
   public func scalar(_ b: inout ScalarBuilder, _ x: [Scalar]) -> Scalar { b.sigmoid(x[0]) }
   public func gradient(_ g: inout GradientContext) -> [Cotangent] {
     [.dense(g.graph.addOne(SigmoidGrad(), [g.results[0], g.dy]))]
@@ -38,7 +38,7 @@ public struct Sigmoid: Elementwise {
 /// The gradient of the logistic function from its result `y`: `dy · y · (1 - y)`.
 public struct SigmoidGrad: Elementwise {
   public init() {}
-  public static var schema: Schema { Schema(fromResult: "SigmoidGrad") }
+  public static let schema = Schema(fromResult: "SigmoidGrad")
   public func scalar(_ b: inout ScalarBuilder, _ x: [Scalar]) -> Scalar {
     b.multiply(b.multiply(x[1], x[0]), b.subtract(b.constant(1, x[0].type), x[0]))
   }
@@ -51,7 +51,7 @@ public struct SigmoidGrad: Elementwise {
 /// The Gauss error function.
 public struct Erf: Elementwise {
   public init() {}
-  public static var schema: Schema { Schema(unary: "Erf", types: .floating) }
+  public static let schema = Schema(unary: "Erf", types: .floating)
   public func scalar(_ b: inout ScalarBuilder, _ x: [Scalar]) -> Scalar { b.erf(x[0]) }
   public func gradient(_ g: inout GradientContext) -> [Cotangent] {
     // 2 / √π
@@ -62,9 +62,7 @@ public struct Erf: Elementwise {
 /// `log(1 + eˣ)`, without overflow.
 public struct Softplus: Elementwise {
   public init() {}
-  public static var schema: Schema {
-    Schema(unary: "Softplus", types: .floating, input: "features", output: "activations")
-  }
+  public static let schema = Schema(unary: "Softplus", types: .floating, input: "features", output: "activations")
   public func scalar(_ b: inout ScalarBuilder, _ x: [Scalar]) -> Scalar {
     let zero = b.constant(0, x[0].type)
     let tail = b.log1p(b.exp(b.negate(b.absolute(x[0]))))
@@ -78,7 +76,7 @@ public struct Softplus: Elementwise {
 /// The gradient of `Softplus` from its operand: `dy / (1 + e⁻ˣ)`.
 public struct SoftplusGrad: Elementwise {
   public init() {}
-  public static var schema: Schema { Schema(fromFeatures: "SoftplusGrad") }
+  public static let schema = Schema(fromFeatures: "SoftplusGrad")
   public func scalar(_ b: inout ScalarBuilder, _ x: [Scalar]) -> Scalar { b.multiply(x[0], b.sigmoid(x[1])) }
   public func gradient(_ g: inout GradientContext) -> [Cotangent] {
     let (dy, x, up) = (g.operands[0], g.operands[1], g.dy)
@@ -94,9 +92,7 @@ public struct SoftplusGrad: Elementwise {
 /// `x / (1 + |x|)`.
 public struct Softsign: Elementwise {
   public init() {}
-  public static var schema: Schema {
-    Schema(unary: "Softsign", types: .floating, input: "features", output: "activations")
-  }
+  public static let schema = Schema(unary: "Softsign", types: .floating, input: "features", output: "activations")
   public func scalar(_ b: inout ScalarBuilder, _ x: [Scalar]) -> Scalar {
     b.divide(x[0], b.add(b.constant(1, x[0].type), b.absolute(x[0])))
   }
@@ -108,7 +104,7 @@ public struct Softsign: Elementwise {
 /// The gradient of `Softsign` from its operand: `dy / (1 + |x|)²`.
 public struct SoftsignGrad: Elementwise {
   public init() {}
-  public static var schema: Schema { Schema(fromFeatures: "SoftsignGrad") }
+  public static let schema = Schema(fromFeatures: "SoftsignGrad")
   public func scalar(_ b: inout ScalarBuilder, _ x: [Scalar]) -> Scalar {
     let root = b.add(b.constant(1, x[1].type), b.absolute(x[1]))
     return b.divide(x[0], b.multiply(root, root))

@@ -5,7 +5,7 @@ import MartletTensors
 /// The sine of an angle in radians.
 public struct Sin: Elementwise {
   public init() {}
-  public static var schema: Schema { Schema(unary: "Sin", types: .floating) }
+  public static let schema = Schema(unary: "Sin", types: .floating)
   public func scalar(_ b: inout ScalarBuilder, _ x: [Scalar]) -> Scalar { b.sin(x[0]) }
   public func gradient(_ g: inout GradientContext) -> [Cotangent] { [.dense(g.dy * cos(g.operands[0]))] }
 }
@@ -13,7 +13,7 @@ public struct Sin: Elementwise {
 /// The cosine of an angle in radians.
 public struct Cos: Elementwise {
   public init() {}
-  public static var schema: Schema { Schema(unary: "Cos", types: .floating) }
+  public static let schema = Schema(unary: "Cos", types: .floating)
   public func scalar(_ b: inout ScalarBuilder, _ x: [Scalar]) -> Scalar { b.cos(x[0]) }
   public func gradient(_ g: inout GradientContext) -> [Cotangent] { [.dense(-g.dy * sin(g.operands[0]))] }
 }
@@ -21,7 +21,7 @@ public struct Cos: Elementwise {
 /// The tangent of an angle in radians.
 public struct Tan: Elementwise {
   public init() {}
-  public static var schema: Schema { Schema(unary: "Tan", types: .floating) }
+  public static let schema = Schema(unary: "Tan", types: .floating)
   public func scalar(_ b: inout ScalarBuilder, _ x: [Scalar]) -> Scalar { b.tan(x[0]) }
   public func gradient(_ g: inout GradientContext) -> [Cotangent] {
     [.dense(g.dy * square(reciprocal(cos(g.operands[0]))))]

@@ -10,12 +10,11 @@ public struct MatMul: Operation {
   public init() {}
   public init(transposeA: Bool, transposeB: Bool) { (self.transposeA, self.transposeB) = (transposeA, transposeB) }
 
-  public static var schema: Schema {
-    Schema("MatMul", inputs: ["a": "T", "b": "T"], outputs: ["product": "T"], types: ["T": .numeric])
-  }
-  public static var attributeTable: AttributeTable<MatMul> {
-    [AttributeField("transpose_a", \.transposeA), AttributeField("transpose_b", \.transposeB)]
-  }
+  public static let schema = Schema(
+    "MatMul", inputs: ["a": "T", "b": "T"], outputs: ["product": "T"], types: ["T": .numeric])
+  public static let attributeTable: AttributeTable<MatMul> = [
+    AttributeField("transpose_a", \.transposeA), AttributeField("transpose_b", \.transposeB),
+  ]
 
   public func infer(_ operands: [Operand], _ context: InferenceContext) throws(Diagnostic) -> [Inference] {
     let a = try operands[0].shape(ofRank: 2, "a")
@@ -52,12 +51,11 @@ public struct BatchMatMulV2: Operation {
   public init() {}
   public init(adjX: Bool, adjY: Bool) { (self.adjX, self.adjY) = (adjX, adjY) }
 
-  public static var schema: Schema {
-    Schema("BatchMatMulV2", inputs: ["x": "T", "y": "T"], outputs: ["output": "T"], types: ["T": .numeric])
-  }
-  public static var attributeTable: AttributeTable<BatchMatMulV2> {
-    [AttributeField("adj_x", \.adjX), AttributeField("adj_y", \.adjY)]
-  }
+  public static let schema = Schema(
+    "BatchMatMulV2", inputs: ["x": "T", "y": "T"], outputs: ["output": "T"], types: ["T": .numeric])
+  public static let attributeTable: AttributeTable<BatchMatMulV2> = [
+    AttributeField("adj_x", \.adjX), AttributeField("adj_y", \.adjY),
+  ]
 
   public func infer(_ operands: [Operand], _ context: InferenceContext) throws(Diagnostic) -> [Inference] {
     let type = operands[0].elementType ?? .float32

@@ -5,7 +5,7 @@ import MartletTensors
 /// `max(x, 0)`. Its gradient at 0 is 0.
 public struct Relu: Elementwise {
   public init() {}
-  public static var schema: Schema { Schema(activation: "Relu", types: .numeric) }
+  public static let schema = Schema(activation: "Relu", types: .numeric)
   public func scalar(_ b: inout ScalarBuilder, _ x: [Scalar]) -> Scalar { b.maximum(x[0], b.constant(0, x[0].type)) }
   public func gradient(_ g: inout GradientContext) -> [Cotangent] {
     [.dense(g.graph.addOne(ReluGrad(), [g.dy, g.results[0]]))]
@@ -15,7 +15,7 @@ public struct Relu: Elementwise {
 /// The gradient of `Relu` from its operand or result: `dy` where that is greater than 0, else 0.
 public struct ReluGrad: Elementwise {
   public init() {}
-  public static var schema: Schema { Schema(fromFeatures: "ReluGrad") }
+  public static let schema = Schema(fromFeatures: "ReluGrad")
   public func scalar(_ b: inout ScalarBuilder, _ x: [Scalar]) -> Scalar {
     let zero = b.constant(0, x[0].type)
     return b.select(b.greater(x[1], zero), x[0], zero)
@@ -29,7 +29,7 @@ public struct ReluGrad: Elementwise {
 /// `min(max(x, 0), 6)`. Its gradient at 0 and 6 is 0.
 public struct Relu6: Elementwise {
   public init() {}
-  public static var schema: Schema { Schema(activation: "Relu6", types: .numeric) }
+  public static let schema = Schema(activation: "Relu6", types: .numeric)
   public func scalar(_ b: inout ScalarBuilder, _ x: [Scalar]) -> Scalar {
     b.minimum(b.maximum(x[0], b.constant(0, x[0].type)), b.constant(6, x[0].type))
   }
@@ -41,7 +41,7 @@ public struct Relu6: Elementwise {
 /// The gradient of `Relu6` from its operand or result: `dy` where that lies between 0 and 6, else 0.
 public struct Relu6Grad: Elementwise {
   public init() {}
-  public static var schema: Schema { Schema(fromFeatures: "Relu6Grad") }
+  public static let schema = Schema(fromFeatures: "Relu6Grad")
   public func scalar(_ b: inout ScalarBuilder, _ x: [Scalar]) -> Scalar {
     let zero = b.constant(0, x[0].type)
     let isInside = b.and(b.greater(x[1], zero), b.less(x[1], b.constant(6, x[1].type)))
@@ -58,8 +58,8 @@ public struct LeakyRelu: Elementwise {
   public var alpha: Float = 0.2
   public init() {}
   public init(alpha: Float) { self.alpha = alpha }
-  public static var schema: Schema { Schema(activation: "LeakyRelu", types: .floating) }
-  public static var attributeTable: AttributeTable<LeakyRelu> { [AttributeField("alpha", \.alpha)] }
+  public static let schema = Schema(activation: "LeakyRelu", types: .floating)
+  public static let attributeTable: AttributeTable<LeakyRelu> = [AttributeField("alpha", \.alpha)]
   public func scalar(_ b: inout ScalarBuilder, _ x: [Scalar]) -> Scalar {
     let type = x[0].type
     let scaled = b.multiply(b.constant(Double(alpha), type), x[0])
@@ -75,8 +75,8 @@ public struct LeakyReluGrad: Elementwise {
   public var alpha: Float = 0.2
   public init() {}
   public init(alpha: Float) { self.alpha = alpha }
-  public static var schema: Schema { Schema(fromFeatures: "LeakyReluGrad") }
-  public static var attributeTable: AttributeTable<LeakyReluGrad> { [AttributeField("alpha", \.alpha)] }
+  public static let schema = Schema(fromFeatures: "LeakyReluGrad")
+  public static let attributeTable: AttributeTable<LeakyReluGrad> = [AttributeField("alpha", \.alpha)]
   public func scalar(_ b: inout ScalarBuilder, _ x: [Scalar]) -> Scalar {
     let type = x[0].type
     let scaled = b.multiply(b.constant(Double(alpha), type), x[0])
@@ -91,7 +91,7 @@ public struct LeakyReluGrad: Elementwise {
 /// `x` where it is not negative, else `eˣ - 1`.
 public struct Elu: Elementwise {
   public init() {}
-  public static var schema: Schema { Schema(activation: "Elu", types: .floating) }
+  public static let schema = Schema(activation: "Elu", types: .floating)
   public func scalar(_ b: inout ScalarBuilder, _ x: [Scalar]) -> Scalar {
     b.select(b.less(x[0], b.constant(0, x[0].type)), b.expm1(x[0]), x[0])
   }
@@ -103,7 +103,7 @@ public struct Elu: Elementwise {
 /// The gradient of `Elu` from its result: `dy · (y + 1)` where that is negative, else `dy`.
 public struct EluGrad: Elementwise {
   public init() {}
-  public static var schema: Schema { Schema(fromOutputs: "EluGrad") }
+  public static let schema = Schema(fromOutputs: "EluGrad")
   public func scalar(_ b: inout ScalarBuilder, _ x: [Scalar]) -> Scalar {
     let type = x[0].type
     let slope = b.add(x[1], b.constant(1, type))
@@ -123,7 +123,7 @@ public struct Selu: Elementwise {
   static let scaleAlpha = 1.758_099_340_847_376_859_940_217_520_812
 
   public init() {}
-  public static var schema: Schema { Schema(activation: "Selu", types: .floating) }
+  public static let schema = Schema(activation: "Selu", types: .floating)
   public func scalar(_ b: inout ScalarBuilder, _ x: [Scalar]) -> Scalar {
     let type = x[0].type
     let negative = b.multiply(b.constant(Self.scaleAlpha, type), b.expm1(x[0]))
@@ -138,7 +138,7 @@ public struct Selu: Elementwise {
 /// The gradient of `Selu` from its result: `dy · (y + scale · alpha)` where that is negative, else `scale · dy`.
 public struct SeluGrad: Elementwise {
   public init() {}
-  public static var schema: Schema { Schema(fromOutputs: "SeluGrad") }
+  public static let schema = Schema(fromOutputs: "SeluGrad")
   public func scalar(_ b: inout ScalarBuilder, _ x: [Scalar]) -> Scalar {
     let type = x[0].type
     let negative = b.multiply(x[0], b.add(x[1], b.constant(Selu.scaleAlpha, type)))

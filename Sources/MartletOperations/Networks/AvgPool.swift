@@ -9,10 +9,9 @@ public struct AvgPool: PoolingOperation {
   public var window = Window()
   public init() {}
 
-  public static var schema: Schema {
-    Schema("AvgPool", inputs: ["value": "T"], outputs: ["output": "T"], types: ["T": .floating])
-  }
-  public static var attributeTable: AttributeTable<AvgPool> { commonAttributes }
+  public static let schema = Schema(
+    "AvgPool", inputs: ["value": "T"], outputs: ["output": "T"], types: ["T": .floating])
+  public static let attributeTable: AttributeTable<AvgPool> = commonAttributes
 
   public func infer(_ operands: [Operand], _ context: InferenceContext) throws(Diagnostic) -> [Inference] {
     let image = try operands[0].shape(ofRank: 4, "value")
@@ -49,12 +48,10 @@ public struct AvgPoolGrad: PoolingOperation {
   public var window = Window()
   public init() {}
 
-  public static var schema: Schema {
-    Schema(
-      "AvgPoolGrad", inputs: ["orig_input_shape": "int32", "grad": "T"], outputs: ["output": "T"],
-      types: ["T": .floating])
-  }
-  public static var attributeTable: AttributeTable<AvgPoolGrad> { commonAttributes }
+  public static let schema = Schema(
+    "AvgPoolGrad", inputs: ["orig_input_shape": "int32", "grad": "T"], outputs: ["output": "T"],
+    types: ["T": .floating])
+  public static let attributeTable: AttributeTable<AvgPoolGrad> = commonAttributes
 
   public func infer(_ operands: [Operand], _ context: InferenceContext) throws(Diagnostic) -> [Inference] {
     let sizes = try operands[0].shapeValue("orig_input_shape")

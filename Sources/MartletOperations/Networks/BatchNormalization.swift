@@ -16,21 +16,17 @@ public struct FusedBatchNormV3: Operation {
   public var isTraining = true
   public init() {}
 
-  public static var schema: Schema {
-    Schema(
-      "FusedBatchNormV3",
-      inputs: ["x": "T", "scale": "U", "offset": "U", "mean": "U", "variance": "U"],
-      outputs: [
-        "y": "T", "batch_mean": "U", "batch_variance": "U", "reserve_space_1": "U", "reserve_space_2": "U",
-        "reserve_space_3": "U",
-      ], types: ["T": .floating, "U": .floating])
-  }
-  public static var attributeTable: AttributeTable<FusedBatchNormV3> {
-    [
-      AttributeField("epsilon", \.epsilon), AttributeField("exponential_avg_factor", \.exponentialAverageFactor),
-      AttributeField("data_format", \.dataFormat), AttributeField("is_training", \.isTraining),
-    ]
-  }
+  public static let schema = Schema(
+    "FusedBatchNormV3",
+    inputs: ["x": "T", "scale": "U", "offset": "U", "mean": "U", "variance": "U"],
+    outputs: [
+      "y": "T", "batch_mean": "U", "batch_variance": "U", "reserve_space_1": "U", "reserve_space_2": "U",
+      "reserve_space_3": "U",
+    ], types: ["T": .floating, "U": .floating])
+  public static let attributeTable: AttributeTable<FusedBatchNormV3> = [
+    AttributeField("epsilon", \.epsilon), AttributeField("exponential_avg_factor", \.exponentialAverageFactor),
+    AttributeField("data_format", \.dataFormat), AttributeField("is_training", \.isTraining),
+  ]
   /// Whether the moments that go out depend on those that come in.
   private var isMixing: Bool { isTraining && exponentialAverageFactor != 1 }
 
@@ -150,24 +146,20 @@ public struct FusedBatchNormGradV3: Operation {
   public var isTraining = true
   public init() {}
 
-  public static var schema: Schema {
-    Schema(
-      "FusedBatchNormGradV3",
-      inputs: [
-        "y_backprop": "T", "x": "T", "scale": "U", "reserve_space_1": "U", "reserve_space_2": "U",
-        "reserve_space_3": "U",
-      ],
-      outputs: [
-        "x_backprop": "T", "scale_backprop": "U", "offset_backprop": "U", "reserve_space_4": "U",
-        "reserve_space_5": "U",
-      ], types: ["T": .floating, "U": .floating])
-  }
-  public static var attributeTable: AttributeTable<FusedBatchNormGradV3> {
-    [
-      AttributeField("epsilon", \.epsilon), AttributeField("data_format", \.dataFormat),
-      AttributeField("is_training", \.isTraining),
-    ]
-  }
+  public static let schema = Schema(
+    "FusedBatchNormGradV3",
+    inputs: [
+      "y_backprop": "T", "x": "T", "scale": "U", "reserve_space_1": "U", "reserve_space_2": "U",
+      "reserve_space_3": "U",
+    ],
+    outputs: [
+      "x_backprop": "T", "scale_backprop": "U", "offset_backprop": "U", "reserve_space_4": "U",
+      "reserve_space_5": "U",
+    ], types: ["T": .floating, "U": .floating])
+  public static let attributeTable: AttributeTable<FusedBatchNormGradV3> = [
+    AttributeField("epsilon", \.epsilon), AttributeField("data_format", \.dataFormat),
+    AttributeField("is_training", \.isTraining),
+  ]
 
   public func infer(_ operands: [Operand], _ context: InferenceContext) throws(Diagnostic) -> [Inference] {
     let format = try DataFormat(named: dataFormat)

@@ -9,10 +9,9 @@ public struct BiasAdd: Operation {
   public init() {}
   public init(dataFormat: DataFormat) { self.dataFormat = dataFormat.rawValue }
 
-  public static var schema: Schema {
-    Schema("BiasAdd", inputs: ["value": "T", "bias": "T"], outputs: ["output": "T"], types: ["T": .numeric])
-  }
-  public static var attributeTable: AttributeTable<BiasAdd> { [AttributeField("data_format", \.dataFormat)] }
+  public static let schema = Schema(
+    "BiasAdd", inputs: ["value": "T", "bias": "T"], outputs: ["output": "T"], types: ["T": .numeric])
+  public static let attributeTable: AttributeTable<BiasAdd> = [AttributeField("data_format", \.dataFormat)]
 
   public func infer(_ operands: [Operand], _ context: InferenceContext) throws(Diagnostic) -> [Inference] {
     let format = try DataFormat(named: dataFormat)
@@ -52,10 +51,9 @@ public struct BiasAddGrad: Operation {
   public var dataFormat = "NHWC"
   public init() {}
 
-  public static var schema: Schema {
-    Schema("BiasAddGrad", inputs: ["out_backprop": "T"], outputs: ["output": "T"], types: ["T": .numeric])
-  }
-  public static var attributeTable: AttributeTable<BiasAddGrad> { [AttributeField("data_format", \.dataFormat)] }
+  public static let schema = Schema(
+    "BiasAddGrad", inputs: ["out_backprop": "T"], outputs: ["output": "T"], types: ["T": .numeric])
+  public static let attributeTable: AttributeTable<BiasAddGrad> = [AttributeField("data_format", \.dataFormat)]
 
   public func infer(_ operands: [Operand], _ context: InferenceContext) throws(Diagnostic) -> [Inference] {
     let format = try DataFormat(named: dataFormat)

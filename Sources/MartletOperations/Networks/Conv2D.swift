@@ -7,9 +7,8 @@ public struct Conv2D: ConvolutionOperation {
   public var window = Window()
   public init() {}
   public init(_ window: Window) { self.window = window }
-  public static var schema: Schema {
-    Schema("Conv2D", inputs: ["input": "T", "filter": "T"], outputs: ["output": "T"], types: ["T": .signed])
-  }
+  public static let schema = Schema(
+    "Conv2D", inputs: ["input": "T", "filter": "T"], outputs: ["output": "T"], types: ["T": .signed])
   static var role: Convolution.Role { .forward }
   static var isDepthwise: Bool { false }
 }
@@ -19,11 +18,9 @@ public struct Conv2DBackpropInput: ConvolutionOperation {
   public var window = Window()
   public init() {}
   public init(_ window: Window) { self.window = window }
-  public static var schema: Schema {
-    Schema(
-      "Conv2DBackpropInput", inputs: ["input_sizes": "int32", "filter": "T", "out_backprop": "T"],
-      outputs: ["output": "T"], types: ["T": .signed])
-  }
+  public static let schema = Schema(
+    "Conv2DBackpropInput", inputs: ["input_sizes": "int32", "filter": "T", "out_backprop": "T"],
+    outputs: ["output": "T"], types: ["T": .signed])
   static var role: Convolution.Role { .backwardData }
   static var isDepthwise: Bool { false }
 }
@@ -33,11 +30,9 @@ public struct Conv2DBackpropFilter: ConvolutionOperation {
   public var window = Window()
   public init() {}
   public init(_ window: Window) { self.window = window }
-  public static var schema: Schema {
-    Schema(
-      "Conv2DBackpropFilter", inputs: ["input": "T", "filter_sizes": "int32", "out_backprop": "T"],
-      outputs: ["output": "T"], types: ["T": .signed])
-  }
+  public static let schema = Schema(
+    "Conv2DBackpropFilter", inputs: ["input": "T", "filter_sizes": "int32", "out_backprop": "T"],
+    outputs: ["output": "T"], types: ["T": .signed])
   static var role: Convolution.Role { .backwardFilter }
   static var isDepthwise: Bool { false }
 }

@@ -7,11 +7,9 @@ import MartletTensors
 /// the gradient of each with respect to its row of features, `softmax(features) - labels`.
 public struct SoftmaxCrossEntropyWithLogits: Operation {
   public init() {}
-  public static var schema: Schema {
-    Schema(
-      "SoftmaxCrossEntropyWithLogits", inputs: ["features": "T", "labels": "T"],
-      outputs: ["loss": "T", "backprop": "T"], types: ["T": .floating])
-  }
+  public static let schema = Schema(
+    "SoftmaxCrossEntropyWithLogits", inputs: ["features": "T", "labels": "T"],
+    outputs: ["loss": "T", "backprop": "T"], types: ["T": .floating])
 
   public func infer(_ operands: [Operand], _ context: InferenceContext) throws(Diagnostic) -> [Inference] {
     let type = operands[0].elementType ?? .float32
@@ -80,11 +78,9 @@ public struct SoftmaxCrossEntropyWithLogits: Operation {
 /// A run with a label outside `0 ..< classes` throws.
 public struct SparseSoftmaxCrossEntropyWithLogits: Operation {
   public init() {}
-  public static var schema: Schema {
-    Schema(
-      "SparseSoftmaxCrossEntropyWithLogits", inputs: ["features": "T", "labels": "Tlabels"],
-      outputs: ["loss": "T", "backprop": "T"], types: ["T": .floating, "Tlabels": .index])
-  }
+  public static let schema = Schema(
+    "SparseSoftmaxCrossEntropyWithLogits", inputs: ["features": "T", "labels": "Tlabels"],
+    outputs: ["loss": "T", "backprop": "T"], types: ["T": .floating, "Tlabels": .index])
 
   public func infer(_ operands: [Operand], _ context: InferenceContext) throws(Diagnostic) -> [Inference] {
     let type = operands[0].elementType ?? .float32

@@ -7,10 +7,8 @@ public struct DepthwiseConv2dNative: ConvolutionOperation {
   public var window = Window()
   public init() {}
   public init(_ window: Window) { self.window = window }
-  public static var schema: Schema {
-    Schema(
-      "DepthwiseConv2dNative", inputs: ["input": "T", "filter": "T"], outputs: ["output": "T"], types: ["T": .signed])
-  }
+  public static let schema = Schema(
+    "DepthwiseConv2dNative", inputs: ["input": "T", "filter": "T"], outputs: ["output": "T"], types: ["T": .signed])
   static var role: Convolution.Role { .forward }
   static var isDepthwise: Bool { true }
 }
@@ -20,11 +18,9 @@ public struct DepthwiseConv2dNativeBackpropInput: ConvolutionOperation {
   public var window = Window()
   public init() {}
   public init(_ window: Window) { self.window = window }
-  public static var schema: Schema {
-    Schema(
-      "DepthwiseConv2dNativeBackpropInput", inputs: ["input_sizes": "int32", "filter": "T", "out_backprop": "T"],
-      outputs: ["output": "T"], types: ["T": .signed])
-  }
+  public static let schema = Schema(
+    "DepthwiseConv2dNativeBackpropInput", inputs: ["input_sizes": "int32", "filter": "T", "out_backprop": "T"],
+    outputs: ["output": "T"], types: ["T": .signed])
   static var role: Convolution.Role { .backwardData }
   static var isDepthwise: Bool { true }
 }
@@ -34,11 +30,9 @@ public struct DepthwiseConv2dNativeBackpropFilter: ConvolutionOperation {
   public var window = Window()
   public init() {}
   public init(_ window: Window) { self.window = window }
-  public static var schema: Schema {
-    Schema(
-      "DepthwiseConv2dNativeBackpropFilter", inputs: ["input": "T", "filter_sizes": "int32", "out_backprop": "T"],
-      outputs: ["output": "T"], types: ["T": .signed])
-  }
+  public static let schema = Schema(
+    "DepthwiseConv2dNativeBackpropFilter", inputs: ["input": "T", "filter_sizes": "int32", "out_backprop": "T"],
+    outputs: ["output": "T"], types: ["T": .signed])
   static var role: Convolution.Role { .backwardFilter }
   static var isDepthwise: Bool { true }
 }

@@ -11,10 +11,8 @@ public struct MaxPool: PoolingOperation {
   public var window = Window()
   public init() {}
 
-  public static var schema: Schema {
-    Schema("MaxPool", inputs: ["input": "T"], outputs: ["output": "T"], types: ["T": .numeric])
-  }
-  public static var attributeTable: AttributeTable<MaxPool> { maximumAttributes }
+  public static let schema = Schema("MaxPool", inputs: ["input": "T"], outputs: ["output": "T"], types: ["T": .numeric])
+  public static let attributeTable: AttributeTable<MaxPool> = maximumAttributes
 
   public func infer(_ operands: [Operand], _ context: InferenceContext) throws(Diagnostic) -> [Inference] {
     let image = try operands[0].shape(ofRank: 4, "input")
@@ -42,12 +40,10 @@ public struct MaxPoolGrad: PoolingOperation {
   public var window = Window()
   public init() {}
 
-  public static var schema: Schema {
-    Schema(
-      "MaxPoolGrad", inputs: ["orig_input": "T", "orig_output": "T", "grad": "T"], outputs: ["output": "T"],
-      types: ["T": .numeric])
-  }
-  public static var attributeTable: AttributeTable<MaxPoolGrad> { maximumAttributes }
+  public static let schema = Schema(
+    "MaxPoolGrad", inputs: ["orig_input": "T", "orig_output": "T", "grad": "T"], outputs: ["output": "T"],
+    types: ["T": .numeric])
+  public static let attributeTable: AttributeTable<MaxPoolGrad> = maximumAttributes
 
   public func infer(_ operands: [Operand], _ context: InferenceContext) throws(Diagnostic) -> [Inference] {
     let image = try operands[0].shape(ofRank: 4, "orig_input")
@@ -92,12 +88,10 @@ public struct MaxPoolGradGrad: PoolingOperation {
   public var window = Window()
   public init() {}
 
-  public static var schema: Schema {
-    Schema(
-      "MaxPoolGradGrad", inputs: ["orig_input": "T", "orig_output": "T", "grad": "T"], outputs: ["output": "T"],
-      types: ["T": .numeric])
-  }
-  public static var attributeTable: AttributeTable<MaxPoolGradGrad> { commonAttributes }
+  public static let schema = Schema(
+    "MaxPoolGradGrad", inputs: ["orig_input": "T", "orig_output": "T", "grad": "T"], outputs: ["output": "T"],
+    types: ["T": .numeric])
+  public static let attributeTable: AttributeTable<MaxPoolGradGrad> = commonAttributes
 
   public func infer(_ operands: [Operand], _ context: InferenceContext) throws(Diagnostic) -> [Inference] {
     let image = try operands[0].shape(ofRank: 4, "orig_input")

@@ -6,7 +6,7 @@ import MartletTensors
 /// `eˣ / Σ eˣ` along the last dimension.
 public struct Softmax: RowwiseActivation {
   public init() {}
-  public static var schema: Schema { Schema(rowwise: "Softmax", output: "softmax") }
+  public static let schema = Schema(rowwise: "Softmax", output: "softmax")
 
   public func gradient(_ g: inout GradientContext) -> [Cotangent] {
     let (y, dy) = (g.results[0], g.dy)
@@ -24,7 +24,7 @@ public struct Softmax: RowwiseActivation {
 /// The logarithm of the softmax, `x - log Σ eˣ`, along the last dimension.
 public struct LogSoftmax: RowwiseActivation {
   public init() {}
-  public static var schema: Schema { Schema(rowwise: "LogSoftmax", output: "logsoftmax") }
+  public static let schema = Schema(rowwise: "LogSoftmax", output: "logsoftmax")
 
   public func gradient(_ g: inout GradientContext) -> [Cotangent] {
     let (y, dy) = (g.results[0], g.dy)

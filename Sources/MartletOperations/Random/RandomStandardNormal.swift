@@ -15,15 +15,13 @@ public struct RandomStandardNormal: RandomOperation {
   public init(_ type: ElementType, seed: Int, seed2: Int) {
     (self.type, self.seed, self.seed2) = (type, seed, seed2)
   }
-  public static var schema: Schema {
-    Schema(
-      "RandomStandardNormal", inputs: ["shape": "T"], outputs: ["output": "dtype"],
-      types: ["T": .index, "dtype": .floating],
-      traits: [.random])
-  }
-  public static var attributeTable: AttributeTable<RandomStandardNormal> {
-    [AttributeField("dtype", \.type), AttributeField("seed", \.seed), AttributeField("seed2", \.seed2)]
-  }
+  public static let schema = Schema(
+    "RandomStandardNormal", inputs: ["shape": "T"], outputs: ["output": "dtype"],
+    types: ["T": .index, "dtype": .floating],
+    traits: [.random])
+  public static let attributeTable: AttributeTable<RandomStandardNormal> = [
+    AttributeField("dtype", \.type), AttributeField("seed", \.seed), AttributeField("seed2", \.seed2),
+  ]
   public func infer(_ operands: [Operand], _ context: InferenceContext) throws(Diagnostic) -> [Inference] {
     guard type.isFloatingPoint else {
       throw Diagnostic("attribute 'dtype' must be a floating-point type", found: "\(type)")

@@ -12,14 +12,12 @@ public struct RandomUniform: RandomOperation {
   public init(_ type: ElementType, seed: Int, seed2: Int) {
     (self.type, self.seed, self.seed2) = (type, seed, seed2)
   }
-  public static var schema: Schema {
-    Schema(
-      "RandomUniform", inputs: ["shape": "T"], outputs: ["output": "dtype"], types: ["T": .index, "dtype": .floating],
-      traits: [.random])
-  }
-  public static var attributeTable: AttributeTable<RandomUniform> {
-    [AttributeField("dtype", \.type), AttributeField("seed", \.seed), AttributeField("seed2", \.seed2)]
-  }
+  public static let schema = Schema(
+    "RandomUniform", inputs: ["shape": "T"], outputs: ["output": "dtype"], types: ["T": .index, "dtype": .floating],
+    traits: [.random])
+  public static let attributeTable: AttributeTable<RandomUniform> = [
+    AttributeField("dtype", \.type), AttributeField("seed", \.seed), AttributeField("seed2", \.seed2),
+  ]
   public func infer(_ operands: [Operand], _ context: InferenceContext) throws(Diagnostic) -> [Inference] {
     guard type.isFloatingPoint else {
       throw Diagnostic("attribute 'dtype' must be a floating-point type", found: "\(type)")

@@ -12,14 +12,12 @@ public struct RandomUniformInt: Operation {
   public var seed2 = 0
   public init() {}
   public init(seed: Int, seed2: Int) { (self.seed, self.seed2) = (seed, seed2) }
-  public static var schema: Schema {
-    Schema(
-      "RandomUniformInt", inputs: ["shape": "T", "minval": "Tout", "maxval": "Tout"], outputs: ["output": "Tout"],
-      types: ["T": .index, "Tout": .index], traits: [.random])
-  }
-  public static var attributeTable: AttributeTable<RandomUniformInt> {
-    [AttributeField("seed", \.seed), AttributeField("seed2", \.seed2)]
-  }
+  public static let schema = Schema(
+    "RandomUniformInt", inputs: ["shape": "T", "minval": "Tout", "maxval": "Tout"], outputs: ["output": "Tout"],
+    types: ["T": .index, "Tout": .index], traits: [.random])
+  public static let attributeTable: AttributeTable<RandomUniformInt> = [
+    AttributeField("seed", \.seed), AttributeField("seed2", \.seed2),
+  ]
   public func infer(_ operands: [Operand], _ context: InferenceContext) throws(Diagnostic) -> [Inference] {
     _ = try operands[1].shape(ofRank: 0, "minval")
     _ = try operands[2].shape(ofRank: 0, "maxval")

@@ -8,8 +8,8 @@ public struct ArgMax: ArgReduction {
   public var outputType = ElementType.int64
   public init() {}
   public init(outputType: ElementType) { self.outputType = outputType }
-  public static var schema: Schema { Schema(argReduction: "ArgMax") }
-  public static var attributeTable: AttributeTable<ArgMax> { [AttributeField("output_type", \.outputType)] }
+  public static let schema = Schema(argReduction: "ArgMax")
+  public static let attributeTable: AttributeTable<ArgMax> = [AttributeField("output_type", \.outputType)]
   static var isMaximum: Bool { true }
 }
 
@@ -18,8 +18,8 @@ public struct ArgMin: ArgReduction {
   public var outputType = ElementType.int64
   public init() {}
   public init(outputType: ElementType) { self.outputType = outputType }
-  public static var schema: Schema { Schema(argReduction: "ArgMin") }
-  public static var attributeTable: AttributeTable<ArgMin> { [AttributeField("output_type", \.outputType)] }
+  public static let schema = Schema(argReduction: "ArgMin")
+  public static let attributeTable: AttributeTable<ArgMin> = [AttributeField("output_type", \.outputType)]
   static var isMaximum: Bool { false }
 }
 

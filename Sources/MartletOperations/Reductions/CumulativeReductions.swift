@@ -11,10 +11,10 @@ public struct Cumsum: CumulativeReduction {
   public var reverse = false
   public init() {}
   public init(exclusive: Bool, reverse: Bool) { (self.exclusive, self.reverse) = (exclusive, reverse) }
-  public static var schema: Schema { Schema(cumulative: "Cumsum") }
-  public static var attributeTable: AttributeTable<Cumsum> {
-    [AttributeField("exclusive", \.exclusive), AttributeField("reverse", \.reverse)]
-  }
+  public static let schema = Schema(cumulative: "Cumsum")
+  public static let attributeTable: AttributeTable<Cumsum> = [
+    AttributeField("exclusive", \.exclusive), AttributeField("reverse", \.reverse),
+  ]
   static var initial: Double { 0 }
   func combine(_ b: inout ScalarBuilder, _ state: Scalar, _ x: Scalar) -> Scalar { b.add(state, x) }
 
@@ -32,10 +32,10 @@ public struct Cumprod: CumulativeReduction {
   public var reverse = false
   public init() {}
   public init(exclusive: Bool, reverse: Bool) { (self.exclusive, self.reverse) = (exclusive, reverse) }
-  public static var schema: Schema { Schema(cumulative: "Cumprod") }
-  public static var attributeTable: AttributeTable<Cumprod> {
-    [AttributeField("exclusive", \.exclusive), AttributeField("reverse", \.reverse)]
-  }
+  public static let schema = Schema(cumulative: "Cumprod")
+  public static let attributeTable: AttributeTable<Cumprod> = [
+    AttributeField("exclusive", \.exclusive), AttributeField("reverse", \.reverse),
+  ]
   static var initial: Double { 1 }
   func combine(_ b: inout ScalarBuilder, _ state: Scalar, _ x: Scalar) -> Scalar { b.multiply(state, x) }
 

@@ -10,8 +10,8 @@ public struct Max: AxisReduction {
   public var keepDims = false
   public init() {}
   public init(keepDims: Bool) { self.keepDims = keepDims }
-  public static var schema: Schema { Schema(reduction: "Max", types: .numeric) }
-  public static var attributeTable: AttributeTable<Max> { [AttributeField("keep_dims", \.keepDims)] }
+  public static let schema = Schema(reduction: "Max", types: .numeric)
+  public static let attributeTable: AttributeTable<Max> = [AttributeField("keep_dims", \.keepDims)]
   static var combiner: StageBuilder.Combiner { .maximum }
   func known(_ elements: [Dimension]) -> Dimension? {
     elements.first.map { elements.dropFirst().reduce($0) { $0.max($1) } }
@@ -28,8 +28,8 @@ public struct Min: AxisReduction {
   public var keepDims = false
   public init() {}
   public init(keepDims: Bool) { self.keepDims = keepDims }
-  public static var schema: Schema { Schema(reduction: "Min", types: .numeric) }
-  public static var attributeTable: AttributeTable<Min> { [AttributeField("keep_dims", \.keepDims)] }
+  public static let schema = Schema(reduction: "Min", types: .numeric)
+  public static let attributeTable: AttributeTable<Min> = [AttributeField("keep_dims", \.keepDims)]
   static var combiner: StageBuilder.Combiner { .minimum }
   func known(_ elements: [Dimension]) -> Dimension? {
     elements.first.map { elements.dropFirst().reduce($0) { $0.min($1) } }

@@ -8,8 +8,8 @@ public struct Prod: AxisReduction {
   public var keepDims = false
   public init() {}
   public init(keepDims: Bool) { self.keepDims = keepDims }
-  public static var schema: Schema { Schema(reduction: "Prod", types: .numeric) }
-  public static var attributeTable: AttributeTable<Prod> { [AttributeField("keep_dims", \.keepDims)] }
+  public static let schema = Schema(reduction: "Prod", types: .numeric)
+  public static let attributeTable: AttributeTable<Prod> = [AttributeField("keep_dims", \.keepDims)]
   static var combiner: StageBuilder.Combiner { .product }
   func known(_ elements: [Dimension]) -> Dimension? { elements.reduce(1, *) }
 
@@ -37,8 +37,8 @@ public struct All: AxisReduction {
   public var keepDims = false
   public init() {}
   public init(keepDims: Bool) { self.keepDims = keepDims }
-  public static var schema: Schema { Schema(logicalReduction: "All") }
-  public static var attributeTable: AttributeTable<All> { [AttributeField("keep_dims", \.keepDims)] }
+  public static let schema = Schema(logicalReduction: "All")
+  public static let attributeTable: AttributeTable<All> = [AttributeField("keep_dims", \.keepDims)]
   static var combiner: StageBuilder.Combiner { .all }
   public var differentiation: Differentiation { .none("its result is a Boolean") }
 }
@@ -48,8 +48,8 @@ public struct AnyReduction: AxisReduction {
   public var keepDims = false
   public init() {}
   public init(keepDims: Bool) { self.keepDims = keepDims }
-  public static var schema: Schema { Schema(logicalReduction: "Any") }
-  public static var attributeTable: AttributeTable<AnyReduction> { [AttributeField("keep_dims", \.keepDims)] }
+  public static let schema = Schema(logicalReduction: "Any")
+  public static let attributeTable: AttributeTable<AnyReduction> = [AttributeField("keep_dims", \.keepDims)]
   static var combiner: StageBuilder.Combiner { .any }
   public var differentiation: Differentiation { .none("its result is a Boolean") }
 }

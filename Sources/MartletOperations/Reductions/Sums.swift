@@ -8,8 +8,8 @@ public struct Sum: AxisReduction {
   public var keepDims = false
   public init() {}
   public init(keepDims: Bool) { self.keepDims = keepDims }
-  public static var schema: Schema { Schema(reduction: "Sum", types: .numeric) }
-  public static var attributeTable: AttributeTable<Sum> { [AttributeField("keep_dims", \.keepDims)] }
+  public static let schema = Schema(reduction: "Sum", types: .numeric)
+  public static let attributeTable: AttributeTable<Sum> = [AttributeField("keep_dims", \.keepDims)]
   static var combiner: StageBuilder.Combiner { .sum }
   func known(_ elements: [Dimension]) -> Dimension? { elements.reduce(0, +) }
 
@@ -23,8 +23,8 @@ public struct Mean: AxisReduction {
   public var keepDims = false
   public init() {}
   public init(keepDims: Bool) { self.keepDims = keepDims }
-  public static var schema: Schema { Schema(reduction: "Mean", types: .numeric) }
-  public static var attributeTable: AttributeTable<Mean> { [AttributeField("keep_dims", \.keepDims)] }
+  public static let schema = Schema(reduction: "Mean", types: .numeric)
+  public static let attributeTable: AttributeTable<Mean> = [AttributeField("keep_dims", \.keepDims)]
   static var combiner: StageBuilder.Combiner { .sum }
   func finish(_ b: inout ScalarBuilder, _ total: Scalar, count: Int) -> Scalar {
     b.divide(total, b.integer(count, total.type))
@@ -46,9 +46,7 @@ public struct Mean: AxisReduction {
 /// Half the sum of the squares of all elements.
 public struct L2Loss: Operation {
   public init() {}
-  public static var schema: Schema {
-    Schema("L2Loss", inputs: ["t": "T"], outputs: ["output": "T"], types: ["T": .floating])
-  }
+  public static let schema = Schema("L2Loss", inputs: ["t": "T"], outputs: ["output": "T"], types: ["T": .floating])
   public func infer(_ operands: [Operand], _ context: InferenceContext) throws(Diagnostic) -> [Inference] {
     [Inference(operands[0].elementType ?? .float32, .scalar)]
   }

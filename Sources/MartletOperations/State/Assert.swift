@@ -8,10 +8,8 @@ public struct Assert: ExportedOperation {
   public var summarize = 3
   public init() {}
   public init(summarize: Int) { self.summarize = summarize }
-  public static var schema: Schema {
-    Schema("Assert", inputs: ["condition": "bool", "data": "[T]"], outputs: [:], traits: [])
-  }
-  public static var attributeTable: AttributeTable<Assert> { [AttributeField("summarize", \.summarize)] }
+  public static let schema = Schema("Assert", inputs: ["condition": "bool", "data": "[T]"], outputs: [:], traits: [])
+  public static let attributeTable: AttributeTable<Assert> = [AttributeField("summarize", \.summarize)]
 
   public func infer(_ operands: [Operand], _ context: InferenceContext) throws(Diagnostic) -> [Inference] {
     _ = try operands[0].shape(ofRank: 0, "condition")

@@ -15,15 +15,11 @@ public struct VarHandleOp: Operation {
     (self.elementType, self.shape, self.sharedName) = (elementType, shape, sharedName)
   }
 
-  public static var schema: Schema {
-    Schema("VarHandleOp", inputs: [:], outputs: ["resource": "resource"], traits: [])
-  }
-  public static var attributeTable: AttributeTable<VarHandleOp> {
-    [
-      AttributeField("container", \.container), AttributeField("shared_name", \.sharedName),
-      AttributeField("dtype", \.elementType), AttributeField("shape", \.shape),
-    ]
-  }
+  public static let schema = Schema("VarHandleOp", inputs: [:], outputs: ["resource": "resource"], traits: [])
+  public static let attributeTable: AttributeTable<VarHandleOp> = [
+    AttributeField("container", \.container), AttributeField("shared_name", \.sharedName),
+    AttributeField("dtype", \.elementType), AttributeField("shape", \.shape),
+  ]
 
   public func infer(_ operands: [Operand], _ context: InferenceContext) throws(Diagnostic) -> [Inference] {
     [Inference(.resource(TensorType(elementType, shape)))]
@@ -36,11 +32,9 @@ public struct VarHandleOp: Operation {
 /// The value of a variable at this point of a run.
 public struct ReadVariableOp: Operation {
   public init() {}
-  public static var schema: Schema {
-    Schema(
-      "ReadVariableOp", inputs: ["resource": "resource"], outputs: ["value": "dtype"], types: ["dtype": .any],
-      traits: [])
-  }
+  public static let schema = Schema(
+    "ReadVariableOp", inputs: ["resource": "resource"], outputs: ["value": "dtype"], types: ["dtype": .any],
+    traits: [])
   public func infer(_ operands: [Operand], _ context: InferenceContext) throws(Diagnostic) -> [Inference] {
     [Inference(.tensor(try operands[0].variable()))]
   }
@@ -53,10 +47,8 @@ public struct ReadVariableOp: Operation {
 /// Whether a variable has been given a value.
 public struct VarIsInitializedOp: Operation {
   public init() {}
-  public static var schema: Schema {
-    Schema(
-      "VarIsInitializedOp", inputs: ["resource": "resource"], outputs: ["is_initialized": "bool"], traits: [])
-  }
+  public static let schema = Schema(
+    "VarIsInitializedOp", inputs: ["resource": "resource"], outputs: ["is_initialized": "bool"], traits: [])
   public func infer(_ operands: [Operand], _ context: InferenceContext) throws(Diagnostic) -> [Inference] {
     _ = try operands[0].variable()
     return [Inference(.bool, .scalar)]
@@ -70,14 +62,12 @@ public struct AssignVariableOp: Operation {
   /// Whether the array must have the variable's shape; Martlet requires it in any case.
   public var validateShape = false
   public init() {}
-  public static var schema: Schema {
-    Schema(
-      "AssignVariableOp", inputs: ["resource": "resource", "value": "dtype"], outputs: [:], types: ["dtype": .any],
-      traits: [])
-  }
-  public static var attributeTable: AttributeTable<AssignVariableOp> {
-    [AttributeField("validate_shape", \.validateShape)]
-  }
+  public static let schema = Schema(
+    "AssignVariableOp", inputs: ["resource": "resource", "value": "dtype"], outputs: [:], types: ["dtype": .any],
+    traits: [])
+  public static let attributeTable: AttributeTable<AssignVariableOp> = [
+    AttributeField("validate_shape", \.validateShape)
+  ]
   public func infer(_ operands: [Operand], _ context: InferenceContext) throws(Diagnostic) -> [Inference] {
     try checkAssignment(operands)
     return []
@@ -90,11 +80,9 @@ public struct AssignVariableOp: Operation {
 /// Adds an array to a variable.
 public struct AssignAddVariableOp: Operation {
   public init() {}
-  public static var schema: Schema {
-    Schema(
-      "AssignAddVariableOp", inputs: ["resource": "resource", "value": "dtype"], outputs: [:],
-      types: ["dtype": .numeric], traits: [])
-  }
+  public static let schema = Schema(
+    "AssignAddVariableOp", inputs: ["resource": "resource", "value": "dtype"], outputs: [:],
+    types: ["dtype": .numeric], traits: [])
   public func infer(_ operands: [Operand], _ context: InferenceContext) throws(Diagnostic) -> [Inference] {
     try checkAssignment(operands)
     return []
@@ -107,11 +95,9 @@ public struct AssignAddVariableOp: Operation {
 /// Subtracts an array from a variable.
 public struct AssignSubVariableOp: Operation {
   public init() {}
-  public static var schema: Schema {
-    Schema(
-      "AssignSubVariableOp", inputs: ["resource": "resource", "value": "dtype"], outputs: [:],
-      types: ["dtype": .numeric], traits: [])
-  }
+  public static let schema = Schema(
+    "AssignSubVariableOp", inputs: ["resource": "resource", "value": "dtype"], outputs: [:],
+    types: ["dtype": .numeric], traits: [])
   public func infer(_ operands: [Operand], _ context: InferenceContext) throws(Diagnostic) -> [Inference] {
     try checkAssignment(operands)
     return []

@@ -1,4 +1,5 @@
 import Martlet
+import MartletPasses
 import MartletTestSupport
 import Testing
 
@@ -88,6 +89,32 @@ import Testing
     #expect(try Session(again).run(output, feeds: feeds).scalars(as: Float.self) == [60, 92, 124])
   }
 
+  /// A program whose branches have become pure is written with TensorFlow's operations.
+  @Test func programsAreWritten() throws {
+    let graph = Graph()
+    let v = graph.variableHandle(.float32, shape: [], name: "v")
+    let x = graph.addOne(Argument(index: 0, type: .tensor(.float32, [])), name: "x")
+    let y = cond(x .> 0) {
+      readVariable(v) * x
+    } else: {
+      x
+    }
+    let z = whileLoop([y]) {
+      $0[0] .< 10
+    } body: {
+      [$0[0] + readVariable(v)]
+    }
+    let main = GraphFunction(name: "main", body: graph.storage, arguments: [x.id], results: [z[0].id])
+    let program = try PromoteState().run(Program(main: main, library: graph.library))
+    let record = try program.graphDef()
+    #expect(Set(record.nodes.map(\.op)).contains("Placeholder"))
+    let again = try Graph(record)
+    let (first, second) = (try #require(again.output(named: "x")), try #require(again.output(named: "v")))
+    let feeds = [first: Tensor(Float(2)), second: Tensor(Float(3))]
+    let output = try #require(again.output(named: program.main.body.name(of: program.main.results[0])))
+    #expect(try Session(again).run(output, feeds: feeds).item(as: Float.self) == 12)
+  }
+
   @Test func mistakesAreNotWritten() throws {
     let graph = Graph()
     _ = graph.placeholder(.float32, shape: [2]) + graph.placeholder(.float32, shape: [3])
@@ -96,9 +123,9 @@ import Testing
 
   @Test func whatTensorFlowLacksIsNamed() throws {
     let graph = Graph()
-    graph.add(Argument(index: 0, type: .tensor(.float32, [2])), name: "feed")
+    graph.add(FusedKernel(), name: "kernel")
     let error = #expect(throws: Diagnostic.self) { try graph.graphDef() }
-    #expect(try #require(error).description.contains("_Arg 'feed'"))
+    #expect(try #require(error).description.contains("_Kernel 'kernel'"))
   }
 
   /// Graph → GraphDef → graph → GraphDef, for an application of each operation, its gradient and its functions.

@@ -5,7 +5,7 @@ import Martlet
 /// An elementwise operation says what it does to one element. The shape rule, machine code, fusion with its neighbours and
 /// folding of constants follow from that.
 struct Mish: Elementwise {
-  static var schema: Schema { Schema(unary: "Mish", types: .floating) }
+  static let schema = Schema(unary: "Mish", types: .floating)
 
   func scalar(_ b: inout ScalarBuilder, _ x: [Scalar]) -> Scalar {
     // log(1 + eˣ) = max(x, 0) + log(1 + e^-|x|), which cannot overflow.

@@ -4,9 +4,8 @@ import Martlet
 ///
 /// An operation that is not elementwise says itself what its result's shape is, and how it is computed.
 struct OuterProduct: Operation {
-  static var schema: Schema {
-    Schema("OuterProduct", inputs: ["x": "T", "y": "T"], outputs: ["product": "T"], types: ["T": .floating])
-  }
+  static let schema = Schema(
+    "OuterProduct", inputs: ["x": "T", "y": "T"], outputs: ["product": "T"], types: ["T": .floating])
 
   /// The shape rule. Extents may be unknown; a mistake is reported with the line of the program that made it.
   func infer(_ operands: [Operand], _ context: InferenceContext) throws(Diagnostic) -> [Inference] {
