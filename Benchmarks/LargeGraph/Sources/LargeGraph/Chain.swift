@@ -10,14 +10,14 @@ struct Chain {
     let path = FileManager.default.temporaryDirectory.appending(path: "chain-\(getpid()).pb").path
     defer { unlink(path) }
     print("\(count) nodes        seconds   ns/node   bytes/node")
-    var graph: Graph? = try measure("build") { build() }
+    var graph: Graph? = measure("build") { build() }
     try measure("save") { try graph?.save(path) }
     let size = try FileManager.default.attributesOfItem(atPath: path)[.size] as? Int ?? 0
     print("the file has \(size) bytes, \(size / count) a node")
-    try measure("release") { graph = nil }
+    measure("release") { graph = nil }
     graph = try measure("load") { try Graph(loading: path) }
     guard graph?.nodeCount == count + 2 else { throw Diagnostic("nodes were lost") }
-    try measure("release") { graph = nil }
+    measure("release") { graph = nil }
   }
 
   private func build() -> Graph {
