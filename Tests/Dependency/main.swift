@@ -1,3 +1,7 @@
 import Martlet
 
-print([11.0, 22.0, 33.0])
+let graph = Graph()
+let x = graph.placeholder(.float32, shape: [3], name: "x")
+let y = x * 10 + x
+let session = try Session(graph)
+print(try session.run(y, feeds: [x: Tensor([1, 2, 3] as [Float])]).scalars(as: Float.self))
