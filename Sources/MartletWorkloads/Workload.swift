@@ -1,3 +1,5 @@
+import Martlet
+
 /// A benchmark: data that is drawn from a fixed seed, a graph over it, and what one run of that graph is.
 ///
 /// Each workload has a counterpart of the same name, with the same data, in the programs for other frameworks below
@@ -16,17 +18,20 @@ public struct Workload: Sendable {
     public var threads: Int?
     /// How long a workload is measured.
     public var seconds: Double
+    /// Whether to take the times of the steps, too.
+    public var isProfiling: Bool
 
-    public init(threads: Int? = nil, seconds: Double = 5) {
+    public init(threads: Int? = nil, seconds: Double = 5, isProfiling: Bool = false) {
       self.threads = threads
       self.seconds = seconds
+      self.isProfiling = isProfiling
     }
   }
 
   /// A workload that is ready to run.
   struct Execution {
     /// What is measured.
-    let run: () throws -> Void
+    let run: (RunOptions) throws -> Void
     /// Gives the number by which programs for the same workload are compared, after one `run` and before others.
     let check: () throws -> Double
   }

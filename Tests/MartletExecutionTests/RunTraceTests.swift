@@ -38,4 +38,28 @@ import Testing
     #expect(trace.events.count == 3)
     #expect(zip(trace.events, trace.events.dropFirst()).allSatisfy { $0.end <= $1.begin })
   }
+
+  /// Steps inside of a loop count once in the total, the loop's own time has them in it.
+  @Test func theProfileTakesStepsOfOneOperationTogether() throws {
+    let graph = Graph()
+    let x = graph.placeholder(.float32, shape: [3], name: "x")
+    let loop = whileLoop([graph.constant(0 as Int32), x]) {
+      $0[0] .< graph.constant(3 as Int32)
+    } body: { state in
+      [state[0] + graph.constant(1 as Int32), state[1] * 2]
+    }
+    let session = try Session(graph)
+    let trace = RunTrace()
+    for _ in 0..<2 {
+      try session.run([loop[1]], feeds: [x: Tensor([1, 2, 3] as [Float])], options: RunOptions(trace: trace))
+    }
+    let (events, profile) = (trace.events, trace.profile)
+    #expect(profile.entries.reduce(0) { $0 + $1.count } == events.count)
+    #expect(profile.entries.reduce(0) { $0 + $1.time } == events.reduce(0) { $0 + $1.end - $1.begin })
+    let loops = try #require(profile.entries.first { $0.category == "loop" })
+    #expect(loops.count == 2)
+    #expect(profile.totalTime == events.filter { $0.category != "loop" }.reduce(0) { $0 + $1.end - $1.begin })
+    #expect(zip(profile.entries, profile.entries.dropFirst()).allSatisfy { $0.time >= $1.time })
+    #expect(profile.description.split(separator: "\n").count == profile.entries.count + 1)
+  }
 }

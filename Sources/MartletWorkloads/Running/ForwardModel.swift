@@ -31,7 +31,7 @@ struct ForwardModel {
     let call = try session.makeCallable(fetches: [output], feeds: placeholders)
     let feeds = feeds
     return Workload.Execution(
-      run: { try call.run(feeds) },
+      run: { options in try call.run(feeds, options: options) },
       check: { try meanMagnitude(call.run(feeds)[0]) })
   }
 }

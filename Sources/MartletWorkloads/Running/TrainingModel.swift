@@ -37,13 +37,15 @@ struct TrainingModel {
     try session.run(graph.initializer)
     let call = try session.makeCallable(fetches: [loss], targets: [step] + updates, feeds: [examples, labels])
     let feed = BatchFeed(batches)
-    let run: () throws -> Float = { try call.run(feed.next())[0].item(as: Float.self) }
+    let run: (RunOptions) throws -> Float = { options in
+      try call.run(feed.next(), options: options)[0].item(as: Float.self)
+    }
     return Workload.Execution(
-      run: { _ = try run() },
+      run: { options in _ = try run(options) },
       check: {
         // One step was taken before the check.
-        for _ in 2..<checkedStep { _ = try run() }
-        return try Double(run())
+        for _ in 2..<checkedStep { _ = try run(RunOptions()) }
+        return try Double(run(RunOptions()))
       })
   }
 }

@@ -1,4 +1,5 @@
 import Foundation
+import Martlet
 
 /// What a workload's measurement gave.
 public struct WorkloadResult: Sendable {
@@ -9,6 +10,8 @@ public struct WorkloadResult: Sendable {
   public let compileSeconds: Double
   /// The mean magnitude of the result, or the loss at a certain step.
   public let checksum: Double
+  /// Where the time goes, if it was asked for.
+  public let profile: RunProfile?
 
   /// One line of JSON: seconds with four significant digits, the checksum with seven.
   public var json: String {
@@ -34,12 +37,20 @@ extension Workload {
     let clock = ContinuousClock()
     let start = clock.now
     let execution = try build(options)
-    try execution.run()
+    try execution.run(RunOptions())
     let compileSeconds = (clock.now - start) / .seconds(1)
     let checksum = try execution.check()
+    let measurement = try Measurement(seconds: options.seconds) { try execution.run(RunOptions()) }
     return WorkloadResult(
       workload: name, threads: options.threads ?? ProcessInfo.processInfo.activeProcessorCount,
-      measurement: try Measurement(seconds: options.seconds, execution.run), compileSeconds: compileSeconds,
-      checksum: checksum)
+      measurement: measurement, compileSeconds: compileSeconds, checksum: checksum,
+      profile: options.isProfiling ? try Self.profile(execution) : nil)
+  }
+
+  /// The steps of some runs. Taking their times slows the runs down, so they are none of those measured.
+  private static func profile(_ execution: Execution) throws -> RunProfile {
+    let trace = RunTrace()
+    for _ in 0..<10 { try execution.run(RunOptions(trace: trace)) }
+    return trace.profile
   }
 }

@@ -18,6 +18,8 @@ struct BenchCommand: ParsableCommand {
   var threads: Int?
   @Option(help: ArgumentHelp("How long each workload is measured.", valueName: "S"))
   var seconds = 5.0
+  @Flag(help: "Prints where the time of ten more runs goes, to standard error.")
+  var profile = false
   @Flag(help: "Prints one JSON object a workload.")
   var json = false
 
@@ -38,7 +40,7 @@ struct BenchCommand: ParsableCommand {
       var isFirst = true
       for workload in workloads.flatMap(Self.matching) {
         if isTerminal { showProgress("\(workload.name) …") }
-        let result = try workload.measure(Workload.Options(threads: threads, seconds: seconds))
+        let result = try workload.measure(Workload.Options(threads: threads, seconds: seconds, isProfiling: profile))
         if isTerminal { showProgress("") }
         if json {
           print(result.json)
@@ -48,6 +50,7 @@ struct BenchCommand: ParsableCommand {
           }
           print(row(result))
         }
+        if let profile = result.profile { FileHandle.standardError.write(Data("\(profile)\n".utf8)) }
         fflush(nil)
         isFirst = false
       }

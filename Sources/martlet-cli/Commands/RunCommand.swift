@@ -30,6 +30,8 @@ struct RunCommand: ParsableCommand {
     help: ArgumentHelp("Writes the times of the last run's steps, for chrome://tracing or Perfetto.", valueName: "FILE")
   )
   var trace: String?
+  @Flag(help: "Prints where the time of the last run went, to standard error.")
+  var profile = false
   @Flag(help: "Prints one JSON object.")
   var json = false
 
@@ -65,7 +67,7 @@ struct RunCommand: ParsableCommand {
   ) throws -> RunReport {
     let step = try session.makeCallable(fetches: fetches, targets: targets, feeds: arrays.map(\.value))
     let tensors = arrays.map(\.tensor)
-    let trace = trace.map { _ in RunTrace() }
+    let trace = trace == nil && !profile ? nil : RunTrace()
     var report = RunReport()
     for i in 0..<`repeat` {
       let options = RunOptions(trace: i == `repeat` - 1 ? trace : nil)
@@ -75,6 +77,7 @@ struct RunCommand: ParsableCommand {
     }
     report.compilation = session.statistics.compilations.last
     if let path = self.trace, let trace { try writeText(trace.chromeJSON, to: path) }
+    if profile, let trace { FileHandle.standardError.write(Data("\(trace.profile)\n".utf8)) }
     return report
   }
 
