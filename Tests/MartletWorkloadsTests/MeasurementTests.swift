@@ -30,7 +30,7 @@ import Testing
   @Test func lineOfJSON() throws {
     let result = WorkloadResult(
       workload: "matmul_256", threads: 2, measurement: Measurement(times: [0.25, 0.125, 0.5]), compileSeconds: 1.23456,
-      checksum: 12.771_784)
+      checksum: 12.771_784, profile: nil)
     #expect(!result.json.contains("\n"))
     let object = try #require(try JSONSerialization.jsonObject(with: Data(result.json.utf8)) as? [String: Any])
     #expect(
