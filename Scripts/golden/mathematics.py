@@ -120,4 +120,19 @@ case("MatMul", np.zeros((2, 0)), np.zeros((0, 3)))
 case("BatchMatMulV2", floats(2, 1, 2, 3), floats(3, 3, 1))
 case("BatchMatMulV2", floats(2, 3), floats(2, 3, 2))
 
+# New cases stand at the end, so that those above keep their random numbers.
+for name in ("Asinh", "Acosh", "Atanh"):
+    case(name, special, gradient=False)
+case("Asinh", f64([0, 1e-9, -1e-3, 0.5, -1, 30, -1e8, 1e100, -1.7e308]))
+case("Asinh", np.float32([0, 1e-5, -0.01, 0.5, -1, 30, -1e10, 3e38]), gradient=False)
+case("Acosh", f64([1, 1 + 1e-9, 1.5, 2, 30, 1e8, 1.7e308]))
+case("Acosh", np.float32([1, 1.0001, 1.5, 30, 1e10, 3e38]), gradient=False)
+case("Atanh", f64([0, 1e-9, -1e-3, 0.5, -0.75, 0.999999, -0.999999]))
+case("Atanh", np.float32([0, 1e-5, -0.01, 0.5, -0.75, 0.9999, -0.9999]), gradient=False)
+for name in ("Xlogy", "Xlog1py", "Xdivy"):
+    case(name, f64([0, -0.0, 0, 0, 0, 2, nan, 0]), f64([0, -1, inf, nan, 3, -1, 1, -inf]), gradient=False)
+    case(name, f64([0, 2, -3, 0.5, 0]), f64([2, 0.5, 1, 7, 0.25]))
+    case(name, x[:, :1], positive(3))
+    case(name, positive(3), positive(2, 1))
+
 write()

@@ -1,3 +1,4 @@
+import Foundation
 import Martlet
 import Testing
 
@@ -184,6 +185,29 @@ import Testing
     let zeros = graph.constant([0.0, -0.0] as [Float])
     let other = graph.constant([-0.0, 0.0] as [Float])
     #expect(try session.run([zeros, other]).map { floats($0).map(\.bitPattern) } == [[0, 1 << 31], [1 << 31, 0]])
+  }
+
+  /// Over all magnitudes, where squares overflow or vanish too.
+  @Test(arguments: devices) func inverseHyperbolicsAreAccurate(_ device: SessionOptions.Device) throws {
+    let graph = Graph()
+    let x = graph.placeholder(.float32, shape: [nil], name: "x")
+    let session = try session(graph, device)
+    let magnitudes = (-126...127).flatMap { exponent in
+      [1, 1.37, 1.99].map { Float(sign: .plus, exponent: exponent, significand: $0) }
+    }
+    func check(_ output: Output, _ values: [Float], _ exact: (Double) -> Double) throws {
+      for (value, found) in zip(values, floats(try session.run(output, feeds: [x: Tensor(values)]))) {
+        let expected = exact(Double(value))
+        #expect(
+          Swift.abs(Double(found) - expected) <= 5e-7 * Swift.abs(expected), "\(output.name)(\(value)) is \(found)")
+        #expect(found.sign == value.sign, "\(output.name)(\(value))")
+      }
+    }
+    let signed = magnitudes + magnitudes.map { -$0 } + [0, -0.0]
+    try check(asinh(x, name: "asinh"), signed, Foundation.asinh)
+    try check(acosh(x, name: "acosh"), magnitudes.filter { $0 >= 1 }, Foundation.acosh)
+    let nearOne = (1...24).flatMap { k in [1, -1].map { $0 * (1 - Float(sign: .plus, exponent: -k, significand: 1)) } }
+    try check(atanh(x, name: "atanh"), signed.filter { Swift.abs($0) < 1 } + nearOne, Foundation.atanh)
   }
 
   @Test(arguments: devices) func extremesTakeTheFirstAndKeepNaN(_ device: SessionOptions.Device) throws {

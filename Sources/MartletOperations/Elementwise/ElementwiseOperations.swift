@@ -9,6 +9,8 @@ let elementwiseOperations: [any Operation.Type] = [
   Sqrt.self, SqrtGrad.self, Rsqrt.self, RsqrtGrad.self, Pow.self,
   Exp.self, Expm1.self, Log.self, Log1p.self,
   Sin.self, Cos.self, Tan.self,
+  Asinh.self, Acosh.self, Atanh.self,
+  Xlogy.self, Xlog1py.self, Xdivy.self,
   Tanh.self, TanhGrad.self, Sigmoid.self, SigmoidGrad.self, Erf.self,
   Softplus.self, SoftplusGrad.self, Softsign.self, SoftsignGrad.self,
   Maximum.self, Minimum.self, ClipByValue.self,
