@@ -79,6 +79,27 @@ import Testing
       """,
       "  return %x"
     ),
+    // A value is the greater and the smaller of it and itself, NaN and −0 too.
+    (
+      """
+        %a = Maximum(%x, %x) : float32[2]
+        %b = Minimum(%a, %a) : float32[2]
+        return %b
+      """,
+      "  return %x"
+    ),
+    // A square has no sign.
+    (
+      """
+        %s = Square(%x) : float32[2]
+        %y = Abs(%s) : float32[2]
+        return %y
+      """,
+      """
+        %s = Square(%x) : float32[2]
+        return %s
+      """
+    ),
   ])
   func ruleFires(before: String, after: String) throws {
     let head = "function @main(%x: float32[2], %z: float32[2]) {\n"
@@ -119,9 +140,21 @@ import Testing
       %y = RealDiv(%x, %c) : float32[2]
       return %y
     """,
+    // Two values of one type are not one value.
+    """
+      %y = Maximum(%x, %z) : float32[2]
+      return %y
+    """,
+    // The square of 50,000 wraps to a negative number.
+    """
+      %i = Const() {value: int32[] <50000>} : int32[]
+      %s = Square(%i) : int32[]
+      %y = Abs(%s) : int32[]
+      return %y
+    """,
   ])
   func ruleMustNotFire(body: String) throws {
-    let text = "function @main(%x: float32[2]) {\n\(body)\n}\n"
+    let text = "function @main(%x: float32[2], %z: float32[2]) {\n\(body)\n}\n"
     #expect(try GoldenPass.run(Rewriting(.algebra), on: text) == text)
   }
 }

@@ -39,6 +39,12 @@ extension RuleSet {
       Rule("remove-repeated-relu", .operation("Relu", .operation("Relu", .value("x"), as: "inner"))) {
         m throws(Diagnostic) in [m.operands[0]]
       },
+      Rule("maximum-of-itself", .operation("Maximum", .value("x"), .value("x"))) { m throws(Diagnostic) in [m["x"]] },
+      Rule("minimum-of-itself", .operation("Minimum", .value("x"), .value("x"))) { m throws(Diagnostic) in [m["x"]] },
+      // A float's square has no sign; an integer's may wrap to a negative number.
+      Rule("remove-absolute-of-square", .operation("Abs", .operation("Square", .value("x")))) { m throws(Diagnostic) in
+        m["x"].elementType.isFloatingPoint ? [m.operands[0]] : nil
+      },
       Rule("select-equal-branches", .operation("SelectV2", .value("c"), .value("x"), .value("x"))) {
         m throws(Diagnostic) in m.keeping("x")
       },
