@@ -22,7 +22,8 @@ import Testing
     // The value read is the variable's own; the walk through the graph knows that.
     if operation.stateRole == .read { return }
     let samples = ContractSamples.standard.samples(of: type)
-    #expect(!samples.isEmpty, "\(name) has neither samples nor a reason not to be differentiated")
+    #expect(
+      !samples.isEmpty, "\(name) has neither samples, in MartletTestSupport, nor a reason not to be differentiated")
     for sample in samples {
       try GradientCheck().check(at: sample.point, sample.build)
     }

@@ -68,7 +68,9 @@ public struct GradientCheck {
         guard error <= tolerance * Swift.max(1, Swift.abs(difference)) else {
           throw Mismatch(
             description: "the derivative of order \(order) by element \(j) of argument \(i) is \(elements[j]), the "
-              + "difference quotient \(difference), at \(point.map(\.description))")
+              + "difference quotient \(difference), at \(point.map(\.description))"
+              + (difference.isFinite ? "" : ", where the function is not defined; ContractSamples.swift chooses points")
+          )
         }
       }
     }
