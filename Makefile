@@ -2,11 +2,11 @@
 
 SWIFT := Scripts/swift
 
-.PHONY: help setup build demo test bench format lint clean
+.PHONY: help setup build demo test bench bench-peers format lint clean
 help:
 	@echo "make demo     trains a small network on Fashion-MNIST, draws and saves it"
 	@echo "make test     every check and every test; MARTLET_INTEROP=1 adds those that need TensorFlow"
-	@echo "make bench    the benchmarks"
+	@echo "make bench    the benchmarks; make bench-peers runs them beside other frameworks, and writes Docs/Benchmarks.md"
 	@echo "make build    the library and the command line tool, optimised"
 	@echo "make setup    installs what is needed (the others do it too)"
 	@echo "make format   puts all Swift files into the project's style; make lint only checks"
@@ -27,7 +27,10 @@ test: setup
 	Scripts/test-dependency
 
 bench: setup
-	$(SWIFT) run -c release martlet bench matmul_1024 mlp_train lenet_train overhead_chain
+	$(SWIFT) run -c release martlet bench all
+
+bench-peers: setup
+	Benchmarks/compare
 
 format:
 	$(SWIFT) format -i --parallel --recursive Sources Tests Examples Package.swift
@@ -36,4 +39,4 @@ lint:
 	Scripts/check
 
 clean:
-	rm -rf .build .build-dependency Examples/*/.build
+	rm -rf .build .build-dependency Benchmarks/.build Examples/*/.build

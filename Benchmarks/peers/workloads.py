@@ -1,50 +1,12 @@
-"""What the programs for other frameworks share: sizes, data, weights, timing and the JSON line.
-
-Import it first: it sets the thread count before the framework is imported. Everything is float32, drawn with NumPy from
-fixed seeds, so that every program, and Martlet's `bench`, computes the same numbers and `checksum` agrees.
-"""
-import argparse
-import json
+"""The workloads' data. Everything is float32, drawn with NumPy from fixed seeds, so that every program, and Martlet's `bench`,
+computes the same numbers and `checksum` agrees. The sizes are those of `sizes.py`."""
 import math
-import os
-import sys
-import time
-
-# Before NumPy, whose OpenBLAS starts its threads when it is imported.
-_threads = [a.split("=")[-1] if "=" in a else b
-            for a, b in zip(sys.argv, sys.argv[1:] + [""]) if a.startswith("--threads")]
-for _name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
-    os.environ[_name] = _threads[-1] if _threads else str(os.cpu_count())
 
 import numpy as np
 
-args = None
+from sizes import *
 
-# ---------------------------------------------------------------- sizes
-CHAIN = 1000
-WIDE = 1000
-VEC = 16
-ELEMENTS = 16 * 1024 * 1024
-A, B = 0.7, 0.1
-ROWS, COLS = 8192, 1024
-LN_EPS = 1e-5
-MATMUL = [256, 512, 1024, 2048, 4096]
-MLP = dict(layers=[784, 512, 256, 10], batch=128, lr=0.05)
-LENET = dict(batch=128, lr=1e-3, b1=0.9, b2=0.999, eps=1e-8)
-RESNET_BLOCKS = [3, 4, 6, 3]
-RESNET = dict(image=224, classes=1000, bn_eps=1e-5, lr=0.01, momentum=0.9, bn_momentum=0.9)
-BERT = dict(layers=12, hidden=768, heads=12, ff=3072, vocab=30522, positions=512, types=2,
-            seq=128, ln_eps=1e-12)
-LSTM = dict(hidden=512, seq=64, batch=32, inputs=256, classes=128, lr=0.1)
-BATCHES = 8  # distinct synthetic batches fed in turn
 
-NAMES = (["overhead_chain", "overhead_wide", "fused_elementwise", "softmax_rows", "layernorm"]
-         + ["matmul_%d" % n for n in MATMUL]
-         + ["mlp_train", "lenet_train", "lstm_train",
-            "resnet50_infer_b1", "resnet50_infer_b8", "resnet50_train_b8",
-            "bert_base_infer_b1", "bert_base_infer_b8", "lenet_infer_b128"])
-
-# ---------------------------------------------------------------- data
 def f32(a):
     return np.ascontiguousarray(a, dtype=np.float32)
 
@@ -116,22 +78,6 @@ def lstm_data():
     return p, d
 
 
-def resnet_layers():
-    """(name, kernel, cin, cout, stride) of every convolution of ResNet-50 v1.5, in order."""
-    out = [("conv1", 7, 3, 64, 2)]
-    cin = 64
-    for s, n in enumerate(RESNET_BLOCKS):
-        mid = 64 << s
-        for b in range(n):
-            st = 2 if (s > 0 and b == 0) else 1
-            k = "s%db%d" % (s, b)
-            if b == 0:
-                out.append((k + "_proj", 1, cin, mid * 4, st))
-            out += [(k + "_1", 1, cin, mid, 1), (k + "_2", 3, mid, mid, st), (k + "_3", 1, mid, mid * 4, 1)]
-            cin = mid * 4
-    return out
-
-
 def resnet_params():
     """Weights HWIO; batch norm g(amma), b(eta), m(ean), v(ariance); last a 2048x1000 dense."""
     g = rng(9)
@@ -183,89 +129,3 @@ def bert_input(batch):
 
 def checksum(a):
     return float(np.mean(np.abs(np.asarray(a, dtype=np.float64))))
-
-
-class Feed:
-    """Synthetic batches in turn, so that every step is fed from host memory."""
-
-    def __init__(self, batches):
-        self.batches, self.i = batches, 0
-
-    def __call__(self):
-        b = self.batches[self.i % len(self.batches)]
-        self.i += 1
-        return b
-
-
-def training_check(step, total=10):
-    """The loss of step number `total`; the harness has done the first one."""
-    def check():
-        for _ in range(total - 1):
-            loss = step()
-        return float(loss)
-    return check
-
-
-# ---------------------------------------------------------------- harness
-def parse():
-    global args
-    parser = argparse.ArgumentParser(
-        description="Runs workloads, by name or by the name's beginning; one line of JSON each.",
-        epilog="workloads: " + " ".join(NAMES))
-    parser.add_argument("workloads", nargs="*", help="default: all")
-    parser.add_argument("--threads", type=int, default=os.cpu_count())
-    parser.add_argument("--seconds", type=float, default=5, help="time to measure each for")
-    args = parser.parse_args()
-    processors = sorted(os.sched_getaffinity(0))
-    if args.threads < len(processors):
-        os.sched_setaffinity(0, processors[-args.threads:])
-    return args
-
-
-_clock = 0.0
-
-
-def start_clock():
-    """A workload calls this once its data is there: what follows counts as compilation."""
-    global _clock
-    _clock = time.perf_counter()
-
-
-def measure(run, seconds):
-    """The times of at least 7 and at most 20,000 runs, after a second of warming up or a quarter of the time."""
-    warm = time.perf_counter() + min(1.0, seconds / 4)
-    count = 0
-    while count < 2 or time.perf_counter() < warm:
-        run()
-        count += 1
-    times = []
-    end = time.perf_counter() + seconds
-    while len(times) < 20000 and (len(times) < 7 or time.perf_counter() < end):
-        start = time.perf_counter()
-        run()
-        times.append(time.perf_counter() - start)
-    return np.array(times)
-
-
-def significant(x, digits):
-    return float("%.*g" % (digits, x))
-
-
-def main(peer, version, registry):
-    """registry: name -> function that builds the workload and returns (run, check)."""
-    wanted = args.workloads or list(registry)
-    names = [n for n in NAMES if n in registry and any(n == w or n.startswith(w + "_") for w in wanted)]
-    for name in names:
-        start_clock()
-        run, check = registry[name]()
-        run()
-        compile_s = time.perf_counter() - _clock
-        value = check()
-        times = measure(run, args.seconds)
-        print(json.dumps(dict(
-            peer=peer, version=version, workload=name, threads=args.threads,
-            median_s=significant(np.median(times), 4), min_s=significant(times.min(), 4),
-            p90_s=significant(np.percentile(times, 90), 4), runs=len(times), compile_s=significant(compile_s, 4),
-            checksum=significant(value, 7))), flush=True)
-        del run, check
-    return 0

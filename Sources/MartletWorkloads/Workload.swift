@@ -20,6 +20,8 @@ public struct Workload: Sendable {
     public var seconds: Double
     /// Whether to take the times of the steps, too.
     public var isProfiling: Bool
+    /// Whether operations are joined into kernels.
+    var isFusing = true
 
     public init(threads: Int? = nil, seconds: Double = 5, isProfiling: Bool = false) {
       self.threads = threads
@@ -40,14 +42,27 @@ public struct Workload: Sendable {
 extension Workload {
   /// All workloads.
   public static let all: [Workload] =
-    [overheadChain, overheadWide, fusedElementwise, softmaxRows, layerNorm]
+    [overheadChain, overheadChain.unfused, overheadWide, overheadWide.unfused]
+    + [fusedElementwise, softmaxRows, layerNorm]
     + [256, 512, 1024, 2048, 4096].map(matrixProduct)
     + [multilayerPerceptron, leNetTraining, lstmTraining]
     + [resNet50Inference(batch: 1), resNet50Inference(batch: 8), resNet50Training]
     + [bertInference(batch: 1), bertInference(batch: 8), leNetInference]
 
-  /// The workloads that a word stands for: the one of that name, or all whose names begin with it and an underscore.
+  /// The same graph with each operation a kernel of its own.
+  private var unfused: Workload {
+    Workload(name: name + "_unfused") {
+      let build = prepare()
+      return { options in
+        var options = options
+        options.isFusing = false
+        return try build(options)
+      }
+    }
+  }
+
+  /// The workloads that a word stands for: the one of that name, or else all whose names begin with it and an underscore.
   public static func matching(_ word: String) -> [Workload] {
-    all.filter { $0.name == word || $0.name.hasPrefix(word + "_") }
+    all.first { $0.name == word }.map { [$0] } ?? all.filter { $0.name.hasPrefix(word + "_") }
   }
 }

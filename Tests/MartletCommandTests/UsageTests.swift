@@ -83,7 +83,7 @@ import Testing
     let object = try result.json()
     #expect(
       Set(object.keys) == [
-        "workload", "threads", "median_s", "min_s", "p90_s", "runs", "compile_s", "checksum",
+        "workload", "threads", "median_s", "min_s", "p90_s", "runs", "compile_s", "peak_bytes", "checksum",
       ])
     #expect(object["workload"] as? String == "overhead_chain")
     #expect(object["threads"] as? Int == 1)

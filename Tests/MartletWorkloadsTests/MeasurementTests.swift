@@ -30,12 +30,12 @@ import Testing
   @Test func lineOfJSON() throws {
     let result = WorkloadResult(
       workload: "matmul_256", threads: 2, measurement: Measurement(times: [0.25, 0.125, 0.5]), compileSeconds: 1.23456,
-      checksum: 12.771_784, profile: nil)
+      peakBytes: 4096, checksum: 12.771_784, profile: nil)
     #expect(!result.json.contains("\n"))
     let object = try #require(try JSONSerialization.jsonObject(with: Data(result.json.utf8)) as? [String: Any])
     #expect(
       Set(object.keys) == [
-        "workload", "threads", "median_s", "min_s", "p90_s", "runs", "compile_s", "checksum",
+        "workload", "threads", "median_s", "min_s", "p90_s", "runs", "compile_s", "peak_bytes", "checksum",
       ])
     #expect(object["workload"] as? String == "matmul_256")
     #expect(object["median_s"] as? Double == 0.25)
@@ -43,11 +43,14 @@ import Testing
     #expect(object["p90_s"] as? Double == 0.45)
     #expect(object["runs"] as? Int == 3)
     #expect(object["compile_s"] as? Double == 1.235)
+    #expect(object["peak_bytes"] as? Int == 4096)
     #expect(object["checksum"] as? Double == 12.77178)
   }
 
   @Test func namesBeginWithAWord() {
     #expect(Workload.matching("matmul_1024").map(\.name) == ["matmul_1024"])
+    // Also the beginning of "overhead_chain_unfused".
+    #expect(Workload.matching("overhead_chain").map(\.name) == ["overhead_chain"])
     #expect(
       Workload.matching("matmul").map(\.name) == [
         "matmul_256", "matmul_512", "matmul_1024", "matmul_2048", "matmul_4096",

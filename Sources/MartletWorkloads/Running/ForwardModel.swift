@@ -37,8 +37,10 @@ struct ForwardModel {
 }
 
 extension Workload.Options {
-  /// A session with the number of threads that is asked for.
-  func session(_ graph: Graph) throws -> Session { try Session(graph, options: SessionOptions(threads: threads)) }
+  /// A session that runs as the options say.
+  func session(_ graph: Graph) throws -> Session {
+    try Session(graph, options: SessionOptions(threads: threads, isFusing: isFusing))
+  }
 }
 
 /// The mean of the absolute values, summed in double precision.

@@ -8,6 +8,8 @@ public struct WorkloadResult: Sendable {
   public let measurement: Measurement
   /// Seconds from the data being there to the end of the first run: graph, compilation, variables, that run.
   public let compileSeconds: Double
+  /// The most memory that the process has occupied, with the data and all workloads before this one; nil if unknown.
+  public let peakBytes: Int?
   /// The mean magnitude of the result, or the loss at a certain step.
   public let checksum: Double
   /// Where the time goes, if it was asked for.
@@ -22,7 +24,8 @@ public struct WorkloadResult: Sendable {
       "\"workload\": \"\(workload)\"", "\"threads\": \(threads)",
       "\"median_s\": \(number(measurement.median, digits: 4))", "\"min_s\": \(number(measurement.min, digits: 4))",
       "\"p90_s\": \(number(measurement.quantile(0.9), digits: 4))", "\"runs\": \(measurement.times.count)",
-      "\"compile_s\": \(number(compileSeconds, digits: 4))", "\"checksum\": \(number(checksum, digits: 7))",
+      "\"compile_s\": \(number(compileSeconds, digits: 4))",
+      "\"peak_bytes\": \(peakBytes.map(String.init) ?? "null")", "\"checksum\": \(number(checksum, digits: 7))",
     ]
     return "{\(fields.joined(separator: ", "))}"
   }
@@ -43,7 +46,7 @@ extension Workload {
     let measurement = try Measurement(seconds: options.seconds) { try execution.run(RunOptions()) }
     return WorkloadResult(
       workload: name, threads: options.threads ?? ProcessInfo.processInfo.activeProcessorCount,
-      measurement: measurement, compileSeconds: compileSeconds, checksum: checksum,
+      measurement: measurement, compileSeconds: compileSeconds, peakBytes: peakResidentBytes(), checksum: checksum,
       profile: options.isProfiling ? try Self.profile(execution) : nil)
   }
 
@@ -53,4 +56,14 @@ extension Workload {
     for _ in 0..<10 { try execution.run(RunOptions(trace: trace)) }
     return trace.profile
   }
+}
+
+/// The high-water mark of the process's resident memory, which Linux counts; unlike `getrusage`'s, without that of the process
+/// which started it.
+private func peakResidentBytes() -> Int? {
+  guard let status = try? String(contentsOfFile: "/proc/self/status", encoding: .utf8),
+    let line = status.split(separator: "\n").first(where: { $0.hasPrefix("VmHWM:") }),
+    let kibibytes = line.split(whereSeparator: \.isWhitespace).dropFirst().first.flatMap({ Int($0) })
+  else { return nil }
+  return kibibytes * 1024
 }

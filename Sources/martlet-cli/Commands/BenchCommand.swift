@@ -9,7 +9,8 @@ struct BenchCommand: ParsableCommand {
     discussion: """
       WORKLOAD is one of: \(Workload.all.map(\.name).joined(separator: ", ")); or the beginning of several names up to \
       an underscore, or all. With --json one object a workload is printed, a line each: {"workload", "threads", \
-      "median_s", "min_s", "p90_s", "runs", "compile_s", "checksum"}.
+      "median_s", "min_s", "p90_s", "runs", "compile_s", "peak_bytes", "checksum"}. compile_s is the time from the data \
+      being there to the end of the first run; peak_bytes the most memory that the process has occupied so far.
       """)
 
   @ArgumentParser.Argument(help: ArgumentHelp("What to measure.", valueName: "WORKLOAD"))
@@ -46,7 +47,9 @@ struct BenchCommand: ParsableCommand {
           print(result.json)
         } else {
           if isFirst {
-            print("workload            threads      median     fastest         p90    runs    compiled     checksum")
+            print(
+              "workload                threads      median     fastest         p90"
+                + "    runs    compiled     checksum")
           }
           print(row(result))
         }
@@ -60,7 +63,7 @@ struct BenchCommand: ParsableCommand {
   private func row(_ result: WorkloadResult) -> String {
     let times = [result.measurement.median, result.measurement.min, result.measurement.quantile(0.9)]
     let columns = times.map { leftPadded(RunReport.duration($0), to: 12) }.joined()
-    return padded(result.workload, to: 20) + leftPadded("\(result.threads)", to: 7) + columns
+    return padded(result.workload, to: 24) + leftPadded("\(result.threads)", to: 7) + columns
       + leftPadded("\(result.measurement.times.count)", to: 8)
       + leftPadded(RunReport.duration(result.compileSeconds), to: 12)
       + leftPadded(String(format: "%.6g", result.checksum), to: 13)
