@@ -160,8 +160,8 @@ def text(comparison, args):
     return "\n".join([
         "# Benchmarks", "",
         "Written by `Benchmarks/compare`, which runs Martlet and the programs in `Benchmarks/peers` in turn: the same",
-        "mathematics in float32 on the same data, fed at every step, with the same result computed. The remarks and targets are",
-        "those of `Benchmarks/rows.toml`; every number is measured.", "",
+        "mathematics in float32 on the same data, fed at every step, with the same result computed. All times, rates and sizes are",
+        "measured; targets and remarks are those of `Benchmarks/rows.toml`.", "",
         "- Date: %s" % datetime.date.today().isoformat(),
         "- Machine: %s, %d threads, %s" % (processor(), args.threads, system()),
         *programs_used(comparison),
