@@ -64,7 +64,7 @@ public final class CPUBackend: Backend {
     }
     let made: (any LibraryExecution)? =
       switch contract {
-      case .matrixProduct(let product): MatrixProductExecution(product)
+      case .matrixProduct(let product): DNNProductExecution(product) ?? MatrixProductExecution(product)
       case .convolution(let convolution): ConvolutionExecution(convolution)
       case .pooling(let pooling): PoolingExecution(pooling)
       }

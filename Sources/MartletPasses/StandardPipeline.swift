@@ -26,7 +26,12 @@ extension Pipeline {
         }
       }
       Phase(.placed) { PlaceOnDevices() }
-      Phase(.fused) { FormKernels(fusing: fusing) }
+      Phase(.fused) {
+        EvaluateConstants()
+        AttachEpilogues(fusing: fusing)
+        EvaluateConstants()
+        FormKernels(fusing: fusing)
+      }
     }
   }
 }

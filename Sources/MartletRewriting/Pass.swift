@@ -1,5 +1,6 @@
 import MartletDiagnostics
 import MartletGraph
+import MartletTensors
 
 /// One step of the pipeline: from a program to an equivalent one.
 public protocol Pass: Sendable {
@@ -12,13 +13,17 @@ public protocol Pass: Sendable {
 public struct PassContext: Sendable {
   /// The device that the program is compiled for.
   public var target: any Target
+  /// Runs a program without arguments on the target and returns its results; nil where nothing can be run.
+  public var evaluate: (@Sendable (Program) throws -> [Tensor])?
   /// How often each rule has fired, in the order of first firing.
   public private(set) var firings: [(rule: String, count: Int)] = []
   private var firingIndex: [String: Int] = [:]
   /// Whether the pass that runs has changed the program.
   public var isChanged = false
 
-  public init(target: any Target) { self.target = target }
+  public init(target: any Target, evaluate: (@Sendable (Program) throws -> [Tensor])? = nil) {
+    (self.target, self.evaluate) = (target, evaluate)
+  }
 
   /// Counts a rule's firing.
   public mutating func count(_ rule: String) {

@@ -1,5 +1,6 @@
 import MartletDiagnostics
 import MartletGraph
+import MartletTensors
 
 /// The passes of one step of the path, which together reach a form.
 public struct Phase: Sendable {
@@ -18,13 +19,16 @@ public struct Pipeline: Sendable {
 
   /// Runs the phases up to and including the one that reaches `form`.
   ///
-  /// - Parameter instruments: look on before and after each pass; see `Instrument`.
+  /// - Parameters:
+  ///   - instruments: look on before and after each pass; see `Instrument`.
+  ///   - evaluate: runs a program without arguments on the target, for what depends on constants alone.
   /// - Throws: what a pass throws, with the pass named in a note, and what an instrument throws.
   public func run(
-    _ program: Program, target: any Target, until form: Form = .fused, instruments: [any Instrument] = []
+    _ program: Program, target: any Target, until form: Form = .fused, instruments: [any Instrument] = [],
+    evaluate: (@Sendable (Program) throws -> [Tensor])? = nil
   ) throws -> Program {
     var program = program
-    var context = PassContext(target: target)
+    var context = PassContext(target: target, evaluate: evaluate)
     for instrument in instruments { try instrument.begin(program) }
     for phase in phases where phase.form <= form {
       for pass in phase.passes {

@@ -74,7 +74,7 @@ struct BlockBuilder {
     var context = LoweringContext(
       operands: ids.map { body.operand($0) }, results: results.map(\.type), name: body.name(of: node))
     let lowering = try body.operation(of: node).lowering(&context)
-    let label = (body.operation(of: node) as? FusedKernel)?.label ?? body.schema(of: node).name
+    let label = body.label(of: node)
     let origin = planner.origin(PlanOrigin(operation: label, name: body.name(of: node), site: body.site(of: node)))
 
     switch lowering {

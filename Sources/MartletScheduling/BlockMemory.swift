@@ -111,7 +111,9 @@ struct BlockMemory {
       return [then, otherwise].compactMap { branch in
         branch.arguments.firstIndex(of: branch.body.resolve(branch.results[output])).map { node.operands[$0 + 1] }
       }
-    case .library, .host, .loop: return []
+    case .library(let contract):
+      return planner.plan.contracts[contract].inPlaceOperand.map { [node.operands[$0]] } ?? []
+    case .host, .loop: return []
     }
   }
 

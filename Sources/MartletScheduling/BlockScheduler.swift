@@ -99,7 +99,10 @@ struct BlockScheduler {
       guard let output = node.results.firstIndex(of: result) else { return false }
       let candidates = planner.inPlaceCandidates[kernel][output]
       return node.operands.indices.allSatisfy { node.operands[$0] != old || candidates.contains($0) }
-    case .library, .host, .loop: return false
+    case .library(let contract):
+      let candidate = planner.plan.contracts[contract].inPlaceOperand
+      return node.operands.indices.allSatisfy { node.operands[$0] != old || $0 == candidate }
+    case .host, .loop: return false
     }
   }
 

@@ -165,7 +165,8 @@ public struct PlanVerifier {
       return kernel.program.inPlaceCandidates(output: output, schedule: kernel.schedule).contains(position)
     case .copy, .conditional: return true
     case .loop(let loop): return loop.states.contains { $0.written == instruction.operands[position] }
-    case .library, .host: return false
+    case .library(let contract): return plan.contracts[contract].inPlaceOperand == position
+    case .host: return false
     }
   }
 }

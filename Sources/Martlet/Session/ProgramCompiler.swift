@@ -5,6 +5,7 @@ import MartletGraph
 import MartletPasses
 import MartletRewriting
 import MartletScheduling
+import MartletTensors
 
 /// The way from a program to a plan.
 struct ProgramCompiler: Sendable {
@@ -22,7 +23,15 @@ struct ProgramCompiler: Sendable {
   /// The program after the passes of the pipeline up to a form.
   func optimize(_ program: Program, until form: Form = .fused) throws -> Program {
     try Pipeline.standard(fusing: options.isFusing, rules: options.rules).run(
-      program, target: backend, until: form, instruments: options.instruments)
+      program, target: backend, until: form, instruments: options.instruments,
+      evaluate: { [backend] program in try Self.evaluate(program, on: backend) })
+  }
+
+  /// The results of a program without arguments.
+  private static func evaluate(_ program: Program, on backend: any Backend) throws -> [Tensor] {
+    var context = PassContext(target: backend)
+    let fused = try FormKernels().run(program, &context)
+    return try BoundPlan(try Planner.plan(fused, for: backend), backend: backend).run([], variables: [], number: 0)
   }
 
   /// The plan of a program; debug builds check its use of memory where that takes little time.

@@ -13,6 +13,9 @@ final class ConvolutionExecution: LibraryExecution {
   /// The operands that are read, each with its place among the slots.
   private let inputs: [Port]
   private let output: Port
+  private let biasSlot: Int?
+  /// What the result is added to, in the result's place; it is moved there where it is not yet.
+  private let residual: Residual?
   private let scratchSlot: Int
   private let scratchOffset: Int
 
@@ -27,9 +30,17 @@ final class ConvolutionExecution: LibraryExecution {
     var packed: TensorStorage?
   }
 
+  private struct Residual {
+    var slot: Int
+    var byteCount: Int
+    /// From the slot's layout to the primitive's.
+    var reorder: DNNPrimitive?
+  }
+
   /// Nil where oneDNN does not do it.
   init?(_ convolution: Convolution) {
     guard convolution.elementType == .float32, convolution.groups == 1 || convolution.isDepthwise else { return nil }
+    let epilogue = convolution.epilogue
     let image = martlet_dnn_tensor(
       images: convolution.batch, convolution.inputChannels, convolution.inputHeight, convolution.inputWidth,
       isChannelsFirst: convolution.isChannelsFirst)
@@ -55,7 +66,7 @@ final class ConvolutionExecution: LibraryExecution {
     let (read, written, slots):
       ([((martlet_dnn_role, martlet_dnn_tensor), Int)], (martlet_dnn_role, martlet_dnn_tensor), Int) =
         switch convolution.role {
-        case .forward: ([(source, 0), (weights, 1)], destination, 2)
+        case .forward: ([(source, 0), (weights, 1)], destination, 2 + epilogue.operandCount)
         case .backwardData: ([(weights, 1), (destination, 2)], source, 3)
         case .backwardFilter: ([(source, 0), (destination, 2)], weights, 3)
         }
@@ -67,6 +78,17 @@ final class ConvolutionExecution: LibraryExecution {
     guard let output = port(written.0, slots, written.1, isOutput: true) else { return nil }
     self.inputs = inputs
     self.output = output
+    biasSlot = epilogue.hasBias ? 2 : nil
+    if epilogue.hasResidual {
+      var residual = Residual(slot: slots - 1, byteCount: primitive.bytes(martlet_dnn_destination_role))
+      if output.reorder != nil {
+        residual.reorder = primitive.reorder(martlet_dnn_destination_role, result, isBack: false)
+        guard residual.reorder != nil else { return nil }
+      }
+      self.residual = residual
+    } else {
+      residual = nil
+    }
     scratchOffset = layout.add(primitive.bytes(martlet_dnn_scratch_role))
     scratchSlot = slots + 1
     scratchBytes = layout.byteCount
@@ -103,11 +125,15 @@ final class ConvolutionExecution: LibraryExecution {
     description.weights = filter.inAnyLayout
     description.source = image
     description.destination = result
+    description.setEpilogue(c.epilogue, channels: c.outputChannels)
     let plain = DNNPrimitive(description)
     if let plain, !plain.implementation.hasPrefix("ref") { return plain }
     description.source = image.inAnyLayout
     description.destination = result.inAnyLayout
-    return DNNPrimitive(description) ?? plain
+    let other = DNNPrimitive(description)
+    // Better an epilogue of our own than one by oneDNN's reference code.
+    if !c.epilogue.isEmpty, (other ?? plain)?.implementation.hasPrefix("ref") ?? true { return nil }
+    return other ?? plain
   }
 
   private init(_ other: ConvolutionExecution, inputs: [Port]) {
@@ -115,6 +141,8 @@ final class ConvolutionExecution: LibraryExecution {
     primitive = other.primitive
     self.inputs = inputs
     output = other.output
+    biasSlot = other.biasSlot
+    residual = other.residual
     scratchSlot = other.scratchSlot
     scratchOffset = other.scratchOffset
   }
@@ -124,31 +152,10 @@ final class ConvolutionExecution: LibraryExecution {
     var inputs = inputs
     for (i, input) in inputs.enumerated() {
       guard let constant = constants[input.slot], let reorder = input.reorder else { continue }
-      let packed = TensorStorage(byteCount: primitive.bytes(input.role))
-      var task = Packing(reorder: Unmanaged.passUnretained(reorder), from: constant.storage.bytes, to: packed.bytes)
-      martlet_team_run(
-        { context in
-          guard let task = context?.assumingMemoryBound(to: Packing.self) else { return }
-          task.pointee.isDone = withUnsafeTemporaryAllocation(
-            of: UnsafeMutableRawPointer?.self, capacity: Int(martlet_dnn_role_count.rawValue)
-          ) { memory in
-            memory.initialize(repeating: nil)
-            memory[Int(martlet_dnn_source_role.rawValue)] = task.pointee.from
-            memory[Int(martlet_dnn_destination_role.rawValue)] = task.pointee.to
-            return memory.baseAddress.map { task.pointee.reorder.takeUnretainedValue().run($0) } ?? false
-          }
-        }, &task)
-      guard task.isDone else { return nil }
+      guard let packed = primitive.packed(constant, input.role, by: reorder) else { return nil }
       inputs[i].packed = packed
     }
     return inputs.contains { $0.packed != nil } ? ConvolutionExecution(self, inputs: inputs) : nil
-  }
-
-  private struct Packing {
-    var reorder: Unmanaged<DNNPrimitive>
-    var from: UnsafeMutableRawPointer
-    var to: UnsafeMutableRawPointer
-    var isDone = false
   }
 
   var call: BoundCall {
@@ -159,34 +166,36 @@ final class ConvolutionExecution: LibraryExecution {
   private func run(_ slots: UnsafePointer<UnsafeMutablePointer<UInt8>?>) -> Bool {
     let scratch = scratchBytes > 0 ? UnsafeMutableRawPointer(slots[scratchSlot]) : nil
     return withUnsafeTemporaryAllocation(
-      of: UnsafeMutableRawPointer?.self, capacity: 2 * Int(martlet_dnn_role_count.rawValue)
+      of: UnsafeMutableRawPointer?.self, capacity: Int(martlet_dnn_role_count.rawValue)
     ) { table in
       table.initialize(repeating: nil)
       guard let memory = table.baseAddress else { return false }
-      let other = memory + Int(martlet_dnn_role_count.rawValue)
-      func reorder(_ primitive: DNNPrimitive, _ from: UnsafeMutableRawPointer?, _ to: UnsafeMutableRawPointer?) -> Bool
-      {
-        other[Int(martlet_dnn_source_role.rawValue)] = from
-        other[Int(martlet_dnn_destination_role.rawValue)] = to
-        return primitive.run(other)
-      }
       for input in inputs {
         var address = UnsafeMutableRawPointer(slots[input.slot])
         if let packed = input.packed {
           address = packed.bytes
         } else if let primitive = input.reorder {
           let inner = scratch.map { $0 + input.offset }
-          guard reorder(primitive, address, inner) else { return false }
+          guard primitive.move(address, inner) else { return false }
           address = inner
         }
         memory[Int(input.role.rawValue)] = address
       }
       let result = UnsafeMutableRawPointer(slots[output.slot])
       let inner = output.reorder == nil ? result : scratch.map { $0 + output.offset }
+      if let biasSlot { memory[Int(martlet_dnn_bias_role.rawValue)] = UnsafeMutableRawPointer(slots[biasSlot]) }
+      if let residual {
+        let address = UnsafeMutableRawPointer(slots[residual.slot])
+        if let primitive = residual.reorder {
+          guard primitive.move(address, inner) else { return false }
+        } else if let address, let inner, address != inner {
+          inner.copyMemory(from: address, byteCount: residual.byteCount)
+        }
+      }
       memory[Int(output.role.rawValue)] = inner
       memory[Int(martlet_dnn_scratch_role.rawValue)] = scratch.map { $0 + scratchOffset }
       guard primitive.run(memory) else { return false }
-      return output.reorder.map { reorder($0, inner, result) } ?? true
+      return output.reorder?.move(inner, result) ?? true
     }
   }
 }

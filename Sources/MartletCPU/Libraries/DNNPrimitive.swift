@@ -1,4 +1,6 @@
 import CMartletRuntime
+import MartletGraph
+import MartletTensors
 
 /// A primitive of oneDNN.
 final class DNNPrimitive: @unchecked Sendable {
@@ -38,6 +40,36 @@ final class DNNPrimitive: @unchecked Sendable {
     description.source = isBack ? inner : tensor
     description.destination = isBack ? tensor : inner
     return DNNPrimitive(description)
+  }
+
+  /// A constant in the layout that this primitive has at `role`, by a reorder to it; nil if that fails.
+  func packed(_ constant: Tensor, _ role: martlet_dnn_role, by reorder: DNNPrimitive) -> TensorStorage? {
+    let packed = TensorStorage(byteCount: bytes(role))
+    var task = Packing(reorder: Unmanaged.passUnretained(reorder), from: constant.storage.bytes, to: packed.bytes)
+    martlet_team_run(
+      { context in context?.assumingMemoryBound(to: Packing.self).pointee.run() }, &task)
+    return task.isDone ? packed : nil
+  }
+
+  private struct Packing {
+    var reorder: Unmanaged<DNNPrimitive>
+    var from: UnsafeMutableRawPointer
+    var to: UnsafeMutableRawPointer
+    var isDone = false
+
+    mutating func run() { isDone = reorder.takeUnretainedValue().move(from, to) }
+  }
+
+  /// Runs a reorder.
+  func move(_ from: UnsafeMutableRawPointer?, _ to: UnsafeMutableRawPointer?) -> Bool {
+    withUnsafeTemporaryAllocation(
+      of: UnsafeMutableRawPointer?.self, capacity: Int(martlet_dnn_role_count.rawValue)
+    ) { memory in
+      memory.initialize(repeating: nil)
+      memory[Int(martlet_dnn_source_role.rawValue)] = from
+      memory[Int(martlet_dnn_destination_role.rawValue)] = to
+      return memory.baseAddress.map { run($0) } ?? false
+    }
   }
 
   /// Runs it; memory is given by role.
@@ -91,6 +123,39 @@ extension martlet_dnn_description {
     self.dilations = (Int64(dilations.0), Int64(dilations.1), 0)
     padding_before = (Int64(before.0), Int64(before.1), 0)
     padding_after = (Int64(after.0), Int64(after.1), 0)
+  }
+}
+
+extension martlet_dnn_description {
+  /// Sets what is done to the result; a residual is what the destination holds.
+  mutating func setEpilogue(_ epilogue: Epilogue, channels: Int, biasRank: Int = 1) {
+    if epilogue.hasBias {
+      let ones = Array(repeating: 1, count: biasRank - 1)
+      bias = martlet_dnn_tensor(ones + [channels], strides: ones.map { _ in channels } + [1])
+    }
+    if epilogue.hasResidual { add(martlet_dnn_epilogue(kind: martlet_dnn_add_destination, alpha: 1, beta: 0)) }
+    if let activation = epilogue.activation { add(activation.primitive) }
+  }
+
+  private mutating func add(_ epilogue: martlet_dnn_epilogue) {
+    withUnsafeMutableBytes(of: &epilogues) { list in
+      let place = Int(epilogue_count) * MemoryLayout<martlet_dnn_epilogue>.stride
+      list.storeBytes(of: epilogue, toByteOffset: place, as: martlet_dnn_epilogue.self)
+    }
+    epilogue_count += 1
+  }
+}
+
+extension Epilogue.Activation {
+  fileprivate var primitive: martlet_dnn_epilogue {
+    switch self {
+    case .relu(let slope): martlet_dnn_epilogue(kind: martlet_dnn_relu, alpha: slope, beta: 0)
+    case .clip(let low, let high): martlet_dnn_epilogue(kind: martlet_dnn_clip, alpha: low, beta: high)
+    case .elu(let alpha): martlet_dnn_epilogue(kind: martlet_dnn_elu, alpha: alpha, beta: 0)
+    case .tanh: martlet_dnn_epilogue(kind: martlet_dnn_tanh, alpha: 0, beta: 0)
+    case .sigmoid: martlet_dnn_epilogue(kind: martlet_dnn_sigmoid, alpha: 0, beta: 0)
+    case .gelu: martlet_dnn_epilogue(kind: martlet_dnn_gelu_erf, alpha: 0, beta: 0)
+    }
   }
 }
 

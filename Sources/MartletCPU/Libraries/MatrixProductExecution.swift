@@ -28,7 +28,7 @@ final class MatrixProductExecution: LibraryExecution {
 
   /// Nil where no library does it.
   init?(_ product: MatrixProduct) {
-    guard product.elementType == .float32 || product.elementType == .float64,
+    guard product.elementType == .float32 || product.elementType == .float64, product.epilogue.isEmpty,
       max(product.m, product.n, product.k) <= Int(Int32.max), martlet_blas_library().pointee.available != 0
     else { return nil }
     self.product = product

@@ -3,7 +3,7 @@ import MartletTensors
 /// A computation that a back end may hand to a library, with everything that the library needs to know but the
 /// addresses. Operands are dense and row-major in the order given for each.
 public enum LibraryContract: Hashable, Sendable {
-  /// Operands a, b; result c[batch…, m, n].
+  /// Operands a, b, then those of the epilogue; result c[batch…, m, n].
   case matrixProduct(MatrixProduct)
   /// Operands and result by role; see `Convolution.Role`.
   case convolution(Convolution)
@@ -21,6 +21,10 @@ public struct MatrixProduct: Hashable, Sendable {
   public var transposeA: Bool
   public var transposeB: Bool
   public var batch: Int
+  /// Whether b is the same in every run.
+  public var isRightConstant = false
+  /// What is done to the result; only without a batch.
+  public var epilogue = Epilogue()
 
   public init(
     elementType: ElementType, m: Int, n: Int, k: Int, transposeA: Bool, transposeB: Bool, batch: Int = 1
@@ -38,7 +42,7 @@ public struct MatrixProduct: Hashable, Sendable {
 /// A two-dimensional convolution of images in NHWC (or NCHW) with filters in HWIO, as TensorFlow defines it.
 public struct Convolution: Hashable, Sendable {
   public enum Role: Hashable, Sendable {
-    /// Operands: image, filter. Result: image.
+    /// Operands: image, filter, then those of the epilogue. Result: image.
     case forward
     /// Operands: sizes (ignored), filter, gradient of the result. Result: gradient of the image.
     case backwardData
@@ -71,6 +75,8 @@ public struct Convolution: Hashable, Sendable {
   public var paddingBottom: Int
   public var paddingLeft: Int
   public var paddingRight: Int
+  /// What is done to the result of `forward`.
+  public var epilogue = Epilogue()
 
   public init(
     role: Role, elementType: ElementType, isChannelsFirst: Bool, batch: Int,

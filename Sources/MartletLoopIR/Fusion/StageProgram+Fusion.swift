@@ -8,8 +8,11 @@ extension StageProgram {
   ///    not depend on further axes is hoisted out of their loops.
   /// 2. A map that only takes each element of a reduction further becomes the reduction's finish.
   /// 3. Stages without users go.
-  public func fused() -> StageProgram {
-    var inliner = StageInliner(self)
+  ///
+  /// - Parameter repeating: whether every map goes into its users, however often its elements are then computed: for
+  ///   looking at what is computed rather than for running it.
+  public func fused(repeating: Bool = false) -> StageProgram {
+    var inliner = StageInliner(self, isRepeating: repeating)
     // Maps that went into their users hold all that went into them: nothing may walk them again.
     let inlined = inliner.run().withoutDeadStages()
     guard inlined.stages.contains(where: { if case .reduce = $0.kind { true } else { false } }) else { return inlined }
@@ -72,9 +75,11 @@ private struct StageInliner {
   /// The loads of each stage in the old arena, with the stages that they are in.
   private var uses: [[(stage: Int, load: ScalarID)]]
   private var isOutput: [Bool]
+  private let isRepeating: Bool
 
-  init(_ program: StageProgram) {
+  init(_ program: StageProgram, isRepeating: Bool) {
     self.program = program
+    self.isRepeating = isRepeating
     accesses = StageAccesses(program)
     costs = Array(repeating: 0, count: program.stages.count)
     uses = Array(repeating: [], count: program.stages.count)
@@ -122,7 +127,7 @@ private struct StageInliner {
   private func isInlined(_ number: Int) -> Bool {
     let stage = program.stages[number]
     guard case .map = stage.kind, !isOutput[number], builder.arena.count < Self.maximumRows else { return false }
-    if costs[number] <= Self.trifle || stage.result.elementCount == 1 { return true }
+    if isRepeating || costs[number] <= Self.trifle || stage.result.elementCount == 1 { return true }
     var evaluations = 0.0
     for use in uses[number] { evaluations += self.evaluations(of: use.load, in: program.stages[use.stage]) }
     return evaluations <= 1.01 * Double(stage.result.elementCount)

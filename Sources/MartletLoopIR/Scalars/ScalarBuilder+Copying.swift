@@ -10,7 +10,7 @@ extension ScalarBuilder {
   ///   - replacing: Rows of the source that something else stands for.
   ///   - load: What stands for a load: it gets the source's row, and the new indices and condition.
   /// - Returns: The copies of `roots`.
-  mutating func copy(
+  public mutating func copy(
     _ roots: [ScalarID], from source: ScalarArena, axes: [Scalar], states: [Scalar] = [], others: [Scalar] = [],
     replacing: [ScalarID: Scalar] = [:], load: (inout ScalarBuilder, ScalarRow, [Scalar], Scalar?) -> Scalar
   ) -> [Scalar] {
@@ -36,7 +36,7 @@ extension ScalarBuilder {
   }
 
   /// A sum of multiples and a constant, in its simplest form; the usual shape of an offset into a buffer.
-  mutating func sum(_ terms: [(scalar: Scalar, factor: Int)], plus constant: Int = 0) -> Scalar {
+  public mutating func sum(_ terms: [(scalar: Scalar, factor: Int)], plus constant: Int = 0) -> Scalar {
     // Forms are combined rather than products added, so that data among the indices does not hide what cancels.
     var form = AffineForm(constant: Int64(constant))
     for (scalar, factor) in terms { form.add(AffineForm(scalar.id, in: arena), times: Int64(factor)) }

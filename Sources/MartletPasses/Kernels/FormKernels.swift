@@ -141,7 +141,7 @@ private struct KernelFormer {
   }
 
   private func label(_ group: [NodeID]) -> String {
-    let names = group.map { body.schema(of: $0).name }
+    let names = group.map { body.label(of: $0) }
     var parts: [(name: String, count: Int)] = []
     for name in names {
       if parts.last?.name == name {

@@ -22,13 +22,13 @@ struct KernelComposer {
     parts.append(StageProgram.Part(program: program, inputs: wires))
   }
 
-  /// The kernel, with producers in the place of what loads them.
-  func program(outputs: [ValueID]) -> StageProgram {
+  /// The kernel, with producers in the place of what loads them; see `StageProgram.fused(repeating:)`.
+  func program(outputs: [ValueID], repeating: Bool = false) -> StageProgram {
     let wires = outputs.map { output in
       guard let source = sources[output] else { preconditionFailure("\(body.name(of: output)) is not in the kernel") }
       return source
     }
-    return StageProgram.composed(parts, inputs: inputTypes, outputs: wires).fused()
+    return StageProgram.composed(parts, inputs: inputTypes, outputs: wires).fused(repeating: repeating)
   }
 
   private mutating func wire(_ value: ValueID, _ type: BufferType) -> StageProgram.Wire {

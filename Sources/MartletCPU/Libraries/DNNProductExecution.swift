@@ -1,0 +1,101 @@
+import CMartletRuntime
+import MartletExecution
+import MartletGraph
+import MartletTensors
+
+/// Products with a constant matrix by oneDNN, which lays it out as it likes and does an epilogue on the way.
+final class DNNProductExecution: LibraryExecution {
+  let isWide = true
+  let scratchBytes: Int
+  private let product: MatrixProduct
+  private let primitive: DNNPrimitive
+  /// From the matrix's layout to the primitive's, where they differ.
+  private let reorder: DNNPrimitive?
+  private let packed: TensorStorage?
+  private let matrixOffset: Int
+  private let scratchOffset: Int
+
+  /// With fewer multiplications the team is not worth waking.
+  private static let narrowLimit = 1 << 18
+
+  /// Nil where another library, or generated code behind it, does better.
+  init?(_ product: MatrixProduct) {
+    guard product.elementType == .float32, product.isRightConstant, product.batch == 1, !product.transposeA,
+      Double(product.m) * Double(product.n) * Double(product.k) >= Double(Self.narrowLimit)
+    else { return nil }
+    let (m, n, k) = (product.m, product.n, product.k)
+    let matrix = martlet_dnn_tensor([k, n], strides: product.transposeB ? [1, k] : [n, 1])
+    var description = martlet_dnn_description()
+    description.kind = martlet_dnn_product
+    description.source = martlet_dnn_tensor([m, k], strides: [k, 1])
+    description.weights = matrix.inAnyLayout
+    description.destination = martlet_dnn_tensor([m, n], strides: [n, 1])
+    description.setEpilogue(product.epilogue, channels: n, biasRank: 2)
+    guard let primitive = DNNPrimitive(description), !primitive.implementation.hasPrefix("ref") else { return nil }
+    var layout = ScratchLayout()
+    if primitive.isLaidOut(martlet_dnn_weights_role, as: matrix) {
+      reorder = nil
+      matrixOffset = 0
+    } else {
+      guard let reorder = primitive.reorder(martlet_dnn_weights_role, matrix, isBack: false) else { return nil }
+      self.reorder = reorder
+      matrixOffset = layout.add(primitive.bytes(martlet_dnn_weights_role))
+    }
+    scratchOffset = layout.add(primitive.bytes(martlet_dnn_scratch_role))
+    scratchBytes = layout.byteCount
+    self.product = product
+    self.primitive = primitive
+    packed = nil
+  }
+
+  private init(_ other: DNNProductExecution, packed: TensorStorage) {
+    scratchBytes = other.scratchBytes
+    product = other.product
+    primitive = other.primitive
+    reorder = other.reorder
+    self.packed = packed
+    matrixOffset = other.matrixOffset
+    scratchOffset = other.scratchOffset
+  }
+
+  func specialized(for constants: [Int: Tensor]) -> (any LibraryExecution)? {
+    guard let reorder, let matrix = constants[1],
+      let packed = primitive.packed(matrix, martlet_dnn_weights_role, by: reorder)
+    else { return nil }
+    return DNNProductExecution(self, packed: packed)
+  }
+
+  var call: BoundCall {
+    BoundCall(
+      { _, slots, data in BoundCall.object(DNNProductExecution.self, at: data).run(slots) ? 0 : 1 }, object: self)
+  }
+
+  private func run(_ slots: UnsafePointer<UnsafeMutablePointer<UInt8>?>) -> Bool {
+    let epilogue = product.epilogue
+    let result = 2 + epilogue.operandCount
+    func address(_ slot: Int) -> UnsafeMutableRawPointer? { slots[slot].map { UnsafeMutableRawPointer($0) } }
+    let scratch = scratchBytes > 0 ? address(result + 1) : nil
+    var matrix = address(1)
+    if let packed {
+      matrix = packed.bytes
+    } else if let reorder {
+      let inner = scratch.map { $0 + matrixOffset }
+      guard reorder.move(matrix, inner) else { return false }
+      matrix = inner
+    }
+    if epilogue.hasResidual, let residual = address(result - 1), let target = address(result), residual != target {
+      target.copyMemory(from: residual, byteCount: product.m * product.n * 4)
+    }
+    return withUnsafeTemporaryAllocation(
+      of: UnsafeMutableRawPointer?.self, capacity: Int(martlet_dnn_role_count.rawValue)
+    ) { memory in
+      memory.initialize(repeating: nil)
+      memory[Int(martlet_dnn_source_role.rawValue)] = address(0)
+      memory[Int(martlet_dnn_weights_role.rawValue)] = matrix
+      if epilogue.hasBias { memory[Int(martlet_dnn_bias_role.rawValue)] = address(2) }
+      memory[Int(martlet_dnn_destination_role.rawValue)] = address(result)
+      memory[Int(martlet_dnn_scratch_role.rawValue)] = scratch.map { $0 + scratchOffset }
+      return memory.baseAddress.map { primitive.run($0) } ?? false
+    }
+  }
+}

@@ -1,0 +1,68 @@
+/// What a library call does to its result, element by element, before it stores it:
+/// `activation(result + bias + residual)`, without the parts that are not there.
+///
+/// Its operands stand after the call's own: first the bias, then the residual.
+public struct Epilogue: Hashable, Sendable {
+  /// Whether an operand with one element for each channel (of products: column) is added.
+  public var hasBias: Bool
+  /// Whether an operand with as many elements as the result, in the same order, is added. The result may be written
+  /// over it.
+  public var hasResidual: Bool
+  public var activation: Activation?
+
+  public init(hasBias: Bool = false, hasResidual: Bool = false, activation: Activation? = nil) {
+    (self.hasBias, self.hasResidual, self.activation) = (hasBias, hasResidual, activation)
+  }
+
+  public enum Activation: Hashable, Sendable {
+    /// x where x > 0, else slope · x. A library may give any number for NaN.
+    case relu(slope: Float)
+    /// x held between two bounds. A library may give either for NaN.
+    case clip(Float, Float)
+    /// x where x > 0, else alpha · (eˣ − 1).
+    case elu(alpha: Float)
+    case tanh
+    /// The logistic function.
+    case sigmoid
+    /// x · Φ(x), Φ the distribution function of the normal distribution.
+    case gelu
+  }
+
+  public var isEmpty: Bool { self == Epilogue() }
+  public var operandCount: Int { (hasBias ? 1 : 0) + (hasResidual ? 1 : 0) }
+}
+
+extension LibraryContract {
+  /// What is done to the result, for calls to which that can be said.
+  public var epilogue: Epilogue? {
+    switch self {
+    case .matrixProduct(let product): product.epilogue
+    case .convolution(let convolution): convolution.role == .forward ? convolution.epilogue : nil
+    case .pooling: nil
+    }
+  }
+
+  /// The same with another epilogue.
+  public func with(_ epilogue: Epilogue) -> LibraryContract {
+    switch self {
+    case .matrixProduct(var product):
+      product.epilogue = epilogue
+      return .matrixProduct(product)
+    case .convolution(var convolution):
+      convolution.epilogue = epilogue
+      return .convolution(convolution)
+    case .pooling: return self
+    }
+  }
+
+  /// The operand that the result may be written over, if nothing else reads it.
+  public var inPlaceOperand: Int? {
+    guard let epilogue, epilogue.hasResidual else { return nil }
+    return 2 + (epilogue.hasBias ? 1 : 0)
+  }
+
+  /// The axis of a result of some rank along which a bias lies.
+  public func channelAxis(ofRank rank: Int) -> Int {
+    if case .convolution(let convolution) = self, convolution.isChannelsFirst { 1 } else { rank - 1 }
+  }
+}

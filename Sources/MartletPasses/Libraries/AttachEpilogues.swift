@@ -1,0 +1,186 @@
+import MartletDiagnostics
+import MartletGraph
+import MartletLoopIR
+import MartletOperations
+import MartletRewriting
+import MartletTensors
+
+/// Has library calls do what follows them: adding a bias or a residual, an activation, and with constant filters the
+/// scale of a batch normalization.
+///
+/// What comes out: `LibraryCall` nodes. A scale goes into the constant operand, whose product with it is left to
+/// `EvaluateConstants`.
+public struct AttachEpilogues: Pass {
+  public let name = "AttachEpilogues"
+  /// Without fusion each operation stays a step of its own.
+  public var isFusing: Bool
+
+  public init(fusing: Bool = true) { isFusing = fusing }
+
+  public func run(_ program: Program, _ context: inout PassContext) throws -> Program {
+    guard isFusing else { return program }
+    let target = context.target
+    var labels: [String] = []
+    var number = 0
+    let result = try program.mapFunctions { function, library throws(Diagnostic) in
+      var finder = EpilogueFinder(function, target: target)
+      let calls = try finder.calls()
+      guard !calls.isEmpty else { return function }
+      var rebuilder = GraphRebuilder(function, library: library)
+      return try rebuilder.run { rebuilder, node, operands throws(Diagnostic) in
+        guard let call = calls[node] else { return nil }
+        number += 1
+        labels.append(call.contract.epilogue?.ruleName ?? "")
+        var writer = EpilogueWriter(call, node: node, number: number, rebuilder: rebuilder)
+        let output = try writer.write()
+        let body = rebuilder.source.body
+        guard body.resultCount(of: node) > 1 else { return [output] }
+        // Nobody reads the other results.
+        var results = rebuilder.graph.insert(
+          body.operation(of: node), operands, name: body.name(of: node) + "/rest", controls: [],
+          site: body.site(of: node), scope: body.scope(of: node)
+        ).outputs
+        results[body.resultNumber(of: call.result)] = output
+        return results
+      }
+    }
+    for label in labels { context.count(label) }
+    return result
+  }
+}
+
+extension Epilogue {
+  /// For statistics: "attach-bias-residual-relu".
+  fileprivate var ruleName: String {
+    let name: String? =
+      switch activation {
+      case nil: nil
+      case .relu: "relu"
+      case .clip: "clip"
+      case .elu: "elu"
+      case .tanh: "tanh"
+      case .sigmoid: "sigmoid"
+      case .gelu: "gelu"
+      }
+    let parts = [hasBias ? "bias" : nil, hasResidual ? "residual" : nil, name].compactMap { $0 }
+    return parts.isEmpty ? "attach-nothing" : "attach-" + parts.joined(separator: "-")
+  }
+}
+
+/// Writes a library call with its epilogue into the graph that is being rebuilt.
+private struct EpilogueWriter {
+  private let call: EpilogueFinder.Call
+  private let node: NodeID
+  private let number: Int
+  private let rebuilder: GraphRebuilder
+  private var partCount = 0
+
+  init(_ call: EpilogueFinder.Call, node: NodeID, number: Int, rebuilder: GraphRebuilder) {
+    (self.call, self.node, self.number, self.rebuilder) = (call, node, number, rebuilder)
+  }
+
+  mutating func write() throws(Diagnostic) -> Output {
+    let body = rebuilder.source.body
+    var operands = body.operands(of: call.base).map { rebuilder.map($0) }
+    if let scale = call.match.scale { operands[1] = scaled(operands[1], by: vector(scale)) }
+    var base = StageProgram.Part(program: call.reference, inputs: operands.indices.map { .input($0) })
+    base.inputs = Array(base.inputs.prefix(call.reference.inputs.count))
+    var wires: [StageProgram.Wire] = [.part(0, output: 0)]
+    func add(_ operand: Output) {
+      wires.append(.input(operands.count))
+      operands.append(operand)
+    }
+    let bias = call.match.bias.map { vector($0) }
+    if let bias { add(bias) }
+    if let residual = call.match.residual { add(rebuilder.map(call.inputs[residual])) }
+    let baseType = call.reference.type(of: call.reference.outputs[0])
+    let epilogue = call.match.program(
+      base: baseType, bias: bias.map { type(of: $0) },
+      channelAxis: call.contract.channelAxis(ofRank: call.match.extents.count))
+    let parts = [base, StageProgram.Part(program: epilogue, inputs: wires)]
+    let reference = StageProgram.composed(
+      parts, inputs: operands.map { type(of: $0) }, outputs: [.part(1, output: 0)]
+    ).fused()
+    let label = call.members.map { body.schema(of: $0).name }.joined(separator: "+")
+    return insert(
+      LibraryCall(number: number, label: label, contract: call.contract, reference: reference), operands,
+      body.name(of: node))
+  }
+
+  private func type(of output: Output) -> BufferType {
+    BufferType(output.elementType, output.shape.known ?? [])
+  }
+
+  private func insert(_ operation: any Operation, _ operands: [Output], _ name: String) -> Output {
+    let body = rebuilder.source.body
+    return rebuilder.graph.insert(
+      operation, operands, name: name, controls: [], site: body.site(of: node), scope: body.scope(of: node)
+    ).outputs[0]
+  }
+
+  private mutating func kernel(
+    _ program: StageProgram, _ operands: [Output], _ label: String, _ name: String
+  ) -> Output {
+    partCount += 1
+    // Apart from the numbers that `FormKernels` gives.
+    let kernel = FusedKernel(number: -4 * number - partCount, label: label, program: program)
+    return insert(kernel, operands, rebuilder.source.body.name(of: node) + "/" + name)
+  }
+
+  private mutating func vector(_ vector: EpilogueMatch.Vector) -> Output {
+    switch vector {
+    case .input(let i): return rebuilder.map(call.inputs[i])
+    case .computed(let program, let inputs):
+      let operands = inputs.map { rebuilder.map(call.inputs[$0]) }
+      if let constant = folded(program, operands) { return constant }
+      return kernel(program, operands, "Channels", "channels_\(partCount + 1)")
+    }
+  }
+
+  /// What a short vector of constants comes to.
+  private func folded(_ program: StageProgram, _ operands: [Output]) -> Output? {
+    let tensors = operands.compactMap { $0.operand.constant?.tensor }
+    guard tensors.count == operands.count,
+      program.type(of: program.outputs[0]).elementCount <= FoldConstants.maximumCount,
+      let result = try? program.interpret(inputs: tensors).first
+    else { return nil }
+    return insert(Const(result), [], rebuilder.source.body.name(of: node) + "/channels_\(result.elementCount)")
+  }
+
+  /// The constant operand with each channel of the result scaled.
+  private mutating func scaled(_ operand: Output, by scale: Output) -> Output {
+    let (types, axis) = ([type(of: operand), type(of: scale)], call.contract.scaledAxis(of: type(of: operand).extents))
+    let along = types[1].extents.firstIndex { $0 != 1 }
+    var b = StageBuilder(inputs: types)
+    let result = b.map("Scale", types[0].elementType, types[0].extents) { b, axes in
+      let channel = axis.channel(&b, axes)
+      let zero = b.integer(0)
+      let indices = types[1].extents.indices.map { $0 == along ? channel : zero }
+      return b.multiply(
+        b.load(.input(0), types[0].elementType, at: axes), b.load(.input(1), types[0].elementType, at: indices))
+    }
+    return kernel(b.finish([result]), [operand, scale], "Scale", "scaled")
+  }
+}
+
+/// Where the channels of a call's result are in its constant operand.
+private struct ScaledAxis {
+  var axis: Int
+  /// The extent of an axis after it that belongs to the channels as well.
+  var inner: Int?
+
+  func channel(_ b: inout ScalarBuilder, _ axes: [Scalar]) -> Scalar {
+    guard let inner else { return axes[axis] }
+    return b.add(b.multiply(axes[axis], b.integer(inner)), axes[axis + 1])
+  }
+}
+
+extension LibraryContract {
+  fileprivate func scaledAxis(of extents: [Int]) -> ScaledAxis {
+    switch self {
+    case .convolution(let convolution) where convolution.isDepthwise: ScaledAxis(axis: 2, inner: extents[3])
+    case .convolution, .pooling: ScaledAxis(axis: 3)
+    case .matrixProduct(let product): ScaledAxis(axis: product.transposeB ? 0 : 1)
+    }
+  }
+}

@@ -1,0 +1,214 @@
+import MartletDiagnostics
+import MartletGraph
+import MartletLoopIR
+import MartletTensors
+
+/// Finds for the library calls of a function the operations behind them that they could do as well.
+///
+/// For each call a region grows from user to user: nodes that compute with its result and with what does not depend on
+/// it. Wherever one value alone leaves the region, the region's stages are fused and matched; of all matches the target
+/// gets the largest one that it claims.
+struct EpilogueFinder {
+  /// A call with its epilogue.
+  struct Call {
+    /// The node of the library call.
+    var base: NodeID
+    /// The value that the call computes now.
+    var result: ValueID
+    /// The operations it stands for, in order.
+    var members: [NodeID]
+    var contract: LibraryContract
+    var reference: StageProgram
+    var match: EpilogueMatch
+    /// The values behind the inputs of the match's programs.
+    var inputs: [ValueID]
+    var inputTypes: [BufferType]
+  }
+
+  /// The bound on the nodes of a region, and on those that are asked whether they depend on it.
+  private static let regionLimit = 24
+  private static let walkLimit = 256
+
+  private let function: GraphFunction
+  private let body: GraphStorage
+  private let target: any Target
+  private var users: [[NodeID]]
+  private var positions: [Int]
+  private let order: [NodeID]
+  private let results: Set<ValueID>
+  private var isTaken: [Bool]
+  private var roles: [NodeID: KernelGrouping.Role] = [:]
+
+  init(_ function: GraphFunction, target: any Target) {
+    self.function = function
+    self.target = target
+    body = function.body
+    order = function.body.topologicalOrder(results: function.results, targets: function.targets)
+    results = Set(function.results.map { function.body.resolve($0) })
+    users = Array(repeating: [], count: function.body.nodeCount)
+    positions = Array(repeating: -1, count: function.body.nodeCount)
+    isTaken = Array(repeating: false, count: function.body.nodeCount)
+    for (i, node) in order.enumerated() {
+      positions[Int(node.index)] = i
+      for operand in body.operands(of: node) {
+        let producer = Int(body.producer(of: operand).index)
+        if users[producer].last != node { users[producer].append(node) }
+      }
+    }
+  }
+
+  /// The calls that change, by the node whose result they compute.
+  mutating func calls() throws(Diagnostic) -> [NodeID: Call] {
+    var found: [NodeID: Call] = [:]
+    for node in order {
+      guard body.resultCount(of: node) == 1, body.operandCount(of: node) >= 2,
+        !(body.operation(of: node) is any Elementwise), !body.traits(of: node).contains(.argument),
+        case .library(let contract, let reference) = try body.lowering(of: node), contract.epilogue?.isEmpty == true,
+        let call = try call(node, contract, reference)
+      else { continue }
+      for member in call.members { isTaken[Int(member.index)] = true }
+      found[body.producer(of: call.result)] = call
+    }
+    return found
+  }
+
+  private mutating func call(
+    _ node: NodeID, _ contract: LibraryContract, _ reference: StageProgram
+  ) throws(Diagnostic) -> Call? {
+    let isRightConstant = isConstant(body.operands(of: node)[1])
+    var contract = contract
+    if case .matrixProduct(var product) = contract {
+      product.isRightConstant = isRightConstant
+      contract = .matrixProduct(product)
+    }
+    let type = reference.type(of: reference.outputs[0])
+    let channelAxis = contract.channelAxis(ofRank: type.extents.count)
+    var matches: [Call] = []
+    if case .matrixProduct = contract, isRightConstant {
+      // That the matrix is constant is worth knowing by itself.
+      matches.append(
+        Call(
+          base: node, result: body.results(of: node)[0], members: [node], contract: contract, reference: reference,
+          match: EpilogueMatch(extents: type.extents), inputs: [], inputTypes: []))
+    }
+    for (members, result) in try regions(of: node) {
+      var composer = KernelComposer(body: body)
+      for member in try withRepeated(members) {
+        switch try role(of: member) {
+        case .stages(let program), .reshape(let program), .repeated(let program): composer.add(member, program)
+        case .barrier: continue
+        }
+      }
+      let program = composer.program(outputs: [result], repeating: true)
+      guard let base = composer.inputs.firstIndex(of: body.results(of: node)[0]),
+        let match = EpilogueMatcher.match(program, base: base, channelAxis: channelAxis),
+        match.scale == nil || isRightConstant
+      else { continue }
+      matches.append(
+        Call(
+          base: node, result: result, members: [node] + members, contract: contract.with(match.epilogue),
+          reference: reference, match: match, inputs: composer.inputs, inputTypes: program.inputs))
+    }
+    return matches.last { target.claims($0.contract) }
+  }
+
+  // MARK: Regions
+
+  /// Ever larger sets of nodes behind a call that one value alone leaves, with that value.
+  private mutating func regions(of node: NodeID) throws(Diagnostic) -> [(members: [NodeID], result: ValueID)] {
+    var found: [(members: [NodeID], result: ValueID)] = []
+    var members: [NodeID] = []
+    var inside: Set<NodeID> = [node]
+    var rejected: Set<NodeID> = []
+    while members.count < Self.regionLimit {
+      let open = inside.flatMap { users[Int($0.index)] }.filter { !inside.contains($0) && !rejected.contains($0) }
+      guard let next = open.min(by: { positions[Int($0.index)] < positions[Int($1.index)] }) else { break }
+      guard try isExtension(next, of: inside, from: node) else {
+        rejected.insert(next)
+        // What it reads leaves the region for good.
+        if leaving(inside).count == 1 { break }
+        continue
+      }
+      members.append(next)
+      inside.insert(next)
+      let values = leaving(inside)
+      if values.count == 1, let value = values.first, body.producer(of: value) != node {
+        found.append((members, value))
+      }
+    }
+    return found
+  }
+
+  /// The values of a region that are results of the function, or that nodes outside use.
+  private func leaving(_ region: Set<NodeID>) -> Set<ValueID> {
+    var values: Set<ValueID> = []
+    for node in region {
+      let outside = users[Int(node.index)].filter { !region.contains($0) }
+      for result in body.results(of: node)
+      where results.contains(result) || outside.contains(where: { body.operands(of: $0).contains(result) }) {
+        values.insert(result)
+      }
+    }
+    return values
+  }
+
+  private mutating func isExtension(
+    _ node: NodeID, of region: Set<NodeID>, from base: NodeID
+  ) throws(Diagnostic) -> Bool {
+    guard !isTaken[Int(node.index)], body.controls(of: node).isEmpty else { return false }
+    switch try role(of: node) {
+    case .barrier, .repeated: return false
+    case .stages(let program), .reshape(let program):
+      guard program.stages.allSatisfy({ if case .map = $0.kind { true } else { false } }) else { return false }
+    }
+    return body.operands(of: node).allSatisfy { operand in
+      let producer = body.producer(of: operand)
+      return region.contains(producer) || !depends(producer, on: base)
+    }
+  }
+
+  /// Whether a node may depend on another; true where it takes too long to find out.
+  private func depends(_ node: NodeID, on base: NodeID) -> Bool {
+    let start = positions[Int(base.index)]
+    var seen: Set<NodeID> = [node]
+    var stack = [node]
+    while let next = stack.popLast() {
+      if next == base { return true }
+      guard positions[Int(next.index)] > start else { continue }
+      for before in body.operands(of: next).map({ body.producer(of: $0) }) + body.controls(of: next)
+      where seen.insert(before).inserted {
+        stack.append(before)
+      }
+      if seen.count > Self.walkLimit { return true }
+    }
+    return false
+  }
+
+  // MARK: Nodes
+
+  private mutating func role(of node: NodeID) throws(Diagnostic) -> KernelGrouping.Role {
+    if let known = roles[node] { return known }
+    let role = try KernelRoles.role(of: node, body, target)
+    roles[node] = role
+    return role
+  }
+
+  /// The nodes with what they repeat, in order.
+  private mutating func withRepeated(_ members: [NodeID]) throws(Diagnostic) -> [NodeID] {
+    var all = Set(members)
+    var stack = members
+    while let node = stack.popLast() {
+      for operand in body.operands(of: node) {
+        let producer = body.producer(of: operand)
+        guard !all.contains(producer), !body.traits(of: producer).contains(.argument),
+          case .repeated = try role(of: producer)
+        else { continue }
+        all.insert(producer)
+        stack.append(producer)
+      }
+    }
+    return all.sorted { positions[Int($0.index)] < positions[Int($1.index)] }
+  }
+
+  private func isConstant(_ value: ValueID) -> Bool { body.traits(of: body.producer(of: value)).contains(.constant) }
+}

@@ -1,0 +1,324 @@
+import MartletGraph
+import MartletLoopIR
+import MartletTensors
+
+/// What a stage program does to one of its inputs, as far as an epilogue can say it:
+/// `activation(input · scale + bias + residual)`.
+struct EpilogueMatch {
+  /// A vector with one element for each channel.
+  enum Vector {
+    /// An input of the program as it is.
+    case input(Int)
+    /// Computed from inputs of the program.
+    case computed(StageProgram, inputs: [Int])
+  }
+
+  var scale: Vector?
+  var bias: Vector?
+  /// The input that is added element by element.
+  var residual: Int?
+  var activation: Epilogue.Activation?
+  /// The extents of the result.
+  var extents: [Int]
+
+  init(
+    scale: Vector? = nil, bias: Vector? = nil, residual: Int? = nil, activation: Epilogue.Activation? = nil,
+    extents: [Int]
+  ) {
+    self.scale = scale
+    self.bias = bias
+    self.residual = residual
+    self.activation = activation
+    self.extents = extents
+  }
+
+  var epilogue: Epilogue {
+    Epilogue(hasBias: bias != nil, hasResidual: residual != nil, activation: activation)
+  }
+}
+
+/// Recognises epilogues by the arithmetic of lowered stages, so that every spelling of a bias or an activation counts,
+/// and none needs a name.
+struct EpilogueMatcher {
+  private let inputs: [BufferType]
+  private let base: Int
+  private let extents: [Int]
+  private let type: ElementType
+  private let channelAxis: Int
+  private let channels: Int
+  private var b: ScalarBuilder
+  /// The place of the result's element among all.
+  private var place: Scalar
+  /// What rows are known to be; nil for those that fit into no epilogue.
+  private var known: [ScalarID: Value?] = [:]
+
+  private struct Form {
+    var scale: Scalar?
+    var bias: Scalar?
+    var residual: Int?
+    var activation: Epilogue.Activation?
+  }
+
+  private enum Value {
+    case channel
+    case residual(Int)
+    case form(Form)
+  }
+
+  /// The match of a program.
+  ///
+  /// - Parameters:
+  ///   - base: the input that stands for the library's result.
+  ///   - channelAxis: the axis of that input along which a bias lies.
+  static func match(_ program: StageProgram, base: Int, channelAxis: Int) -> EpilogueMatch? {
+    guard program.stages.count == 1, program.outputs == [.stage(0)], case .map(let root) = program.stages[0].kind,
+      program.stages[0].result.elementType == program.inputs[base].elementType,
+      var matcher = EpilogueMatcher(program, base: base, channelAxis: channelAxis),
+      case .form(let form)? = matcher.value(root)
+    else { return nil }
+    return EpilogueMatch(
+      scale: form.scale.map { matcher.vector($0) }, bias: form.bias.map { matcher.vector($0) },
+      residual: form.residual, activation: form.activation, extents: matcher.extents)
+  }
+
+  /// Nil where the result's shape has no axis for the channels.
+  private init?(_ program: StageProgram, base: Int, channelAxis: Int) {
+    inputs = program.inputs
+    self.base = base
+    extents = program.stages[0].extents
+    type = program.stages[0].result.elementType
+    let source = program.inputs[base].extents
+    guard program.stages[0].result.elementCount == program.inputs[base].elementCount else { return nil }
+    if channelAxis == source.count - 1, extents.last == source.last {
+      self.channelAxis = extents.count - 1
+    } else if source == extents {
+      self.channelAxis = channelAxis
+    } else {
+      return nil
+    }
+    channels = source[channelAxis]
+    b = ScalarBuilder(program.scalars)
+    b.axisExtents = extents
+    place = b.integer(0)
+    place = offset(extents.indices.map { b.axis($0) }, extents)
+  }
+
+  private mutating func offset(_ indices: [Scalar], _ extents: [Int]) -> Scalar {
+    var stride = 1
+    var terms: [(scalar: Scalar, factor: Int)] = []
+    for (index, extent) in zip(indices, extents).reversed() {
+      terms.append((index, stride))
+      stride *= extent
+    }
+    return b.sum(terms)
+  }
+
+  // MARK: Values
+
+  private mutating func value(_ id: ScalarID) -> Value? {
+    if let known = known[id] { return known }
+    let value = newValue(id)
+    known[id] = .some(value)
+    return value
+  }
+
+  private mutating func newValue(_ id: ScalarID) -> Value? {
+    let row = b.arena[id]
+    switch row.operation {
+    case .constant: return .channel
+    case .load: return load(row)
+    case .add, .subtract, .multiply, .divide: return arithmetic(id, row)
+    case .maximum, .minimum: return bound(row)
+    case .tanh: return activated(row.operand(0), .tanh) ?? channel(row)
+    case .sigmoid: return activated(row.operand(0), .sigmoid) ?? channel(row)
+    case .select: return selected(row)
+    default: return channel(row)
+    }
+  }
+
+  private mutating func load(_ row: ScalarRow) -> Value? {
+    guard row.condition == .none, case .input(let input) = Source(payload: row.payload) else { return nil }
+    let buffer = inputs[input]
+    let offset = offset(row.operands.map { Scalar($0, .int64) }, buffer.extents)
+    if input == base { return offset == place ? .form(Form()) : nil }
+    guard buffer.elementType == type else { return nil }
+    if buffer.elementCount == 1 { return .channel }
+    if buffer.elementCount == channels, offset == b.axis(channelAxis) { return .channel }
+    return buffer.extents == extents && offset == place ? .residual(input) : nil
+  }
+
+  /// The channel value of a row whose operands are such.
+  private mutating func channel(_ row: ScalarRow) -> Value? {
+    guard row.operandCount > 0 else { return nil }
+    for operand in row.operands {
+      guard case .channel? = value(operand) else { return nil }
+    }
+    return .channel
+  }
+
+  private mutating func arithmetic(_ id: ScalarID, _ row: ScalarRow) -> Value? {
+    let (x, y) = (row.operand(0), row.operand(1))
+    guard let first = value(x), let second = value(y) else { return gelu(id) }
+    let (left, right) = (Scalar(x, row.type), Scalar(y, row.type))
+    switch (first, second) {
+    case (.channel, .channel): return .channel
+    case (.form(let form), .channel):
+      return combined(form, row.operation, right)
+    case (.channel, .form(let form)) where row.operation == .add || row.operation == .multiply:
+      return combined(form, row.operation, left)
+    case (.form(var form), .residual(let input)), (.residual(let input), .form(var form)):
+      guard row.operation == .add, form.activation == nil, form.residual == nil else { return nil }
+      form.residual = input
+      return .form(form)
+    default: return gelu(id)
+    }
+  }
+
+  /// `form` with a channel value at its right.
+  private mutating func combined(_ form: Form, _ operation: ScalarOperation, _ value: Scalar) -> Value? {
+    guard form.activation == nil else { return nil }
+    var form = form
+    switch operation {
+    case .add: form.bias = form.bias.map { b.add($0, value) } ?? value
+    case .subtract: form.bias = form.bias.map { b.subtract($0, value) } ?? b.negate(value)
+    case .multiply, .divide:
+      guard form.residual == nil else { return nil }
+      func scaled(_ b: inout ScalarBuilder, _ x: Scalar) -> Scalar {
+        operation == .multiply ? b.multiply(x, value) : b.divide(x, value)
+      }
+      let one = b.constant(1, type)
+      form.scale = scaled(&b, form.scale ?? one)
+      form.bias = form.bias.map { scaled(&b, $0) }
+    default: return nil
+    }
+    return .form(form)
+  }
+
+  // MARK: Activations
+
+  private mutating func activated(_ id: ScalarID, _ activation: Epilogue.Activation) -> Value? {
+    guard case .form(var form)? = value(id), form.activation == nil else { return nil }
+    form.activation = activation
+    return .form(form)
+  }
+
+  private func number(_ id: ScalarID) -> Float? {
+    let row = b.arena[id]
+    guard row.operation == .constant, row.type == .float32 else { return nil }
+    return Float(bitPattern: UInt32(truncatingIfNeeded: row.payload))
+  }
+
+  private mutating func bound(_ row: ScalarRow) -> Value? {
+    for (x, limit) in [(row.operand(0), row.operand(1)), (row.operand(1), row.operand(0))] {
+      guard let limit = number(limit), case .form(var form)? = value(x) else { continue }
+      switch (row.operation, form.activation) {
+      case (.maximum, nil) where limit == 0: form.activation = .relu(slope: 0)
+      case (.minimum, .relu(slope: 0)) where limit > 0: form.activation = .clip(0, limit)
+      default: return nil
+      }
+      return .form(form)
+    }
+    return channel(row)
+  }
+
+  /// One case for x > 0, where that is x, another for the rest.
+  private mutating func selected(_ row: ScalarRow) -> Value? {
+    let condition = b.arena[row.operand(0)]
+    guard condition.operation == .less else { return channel(row) }
+    let x: ScalarID
+    let other: ScalarID
+    if number(condition.operand(0)) == 0, condition.operand(1) == row.operand(1) {
+      (x, other) = (row.operand(1), row.operand(2))
+    } else if number(condition.operand(1)) == 0, condition.operand(0) == row.operand(2) {
+      (x, other) = (row.operand(2), row.operand(1))
+    } else {
+      return channel(row)
+    }
+    guard case .form? = value(x) else { return channel(row) }
+    let rest = b.arena[other]
+    if number(other) == 0 { return activated(x, .relu(slope: 0)) }
+    if rest.operation == .expm1, rest.operand(0) == x { return activated(x, .elu(alpha: 1)) }
+    guard rest.operation == .multiply else { return nil }
+    for (factor, part) in [(rest.operand(0), rest.operand(1)), (rest.operand(1), rest.operand(0))] {
+      guard let factor = number(factor) else { continue }
+      if part == x { return activated(x, .relu(slope: factor)) }
+      let row = b.arena[part]
+      if row.operation == .expm1, row.operand(0) == x { return activated(x, .elu(alpha: factor)) }
+    }
+    return nil
+  }
+
+  /// ½ · x · (1 + erf(x / √2)), its factors in any order.
+  private mutating func gelu(_ id: ScalarID) -> Value? {
+    var constant: Float = 1
+    var factors: [ScalarID] = []
+    var pending = [id]
+    while let next = pending.popLast() {
+      let row = b.arena[next]
+      if let number = number(next) {
+        constant *= number
+      } else if row.operation == .multiply, factors.count < 4 {
+        pending += row.operands
+      } else {
+        factors.append(next)
+      }
+    }
+    guard constant == 0.5, factors.count == 2 else { return nil }
+    for (x, cumulative) in [(factors[0], factors[1]), (factors[1], factors[0])] {
+      let sum = b.arena[cumulative]
+      guard sum.operation == .add else { continue }
+      for (one, error) in [(sum.operand(0), sum.operand(1)), (sum.operand(1), sum.operand(0))] {
+        let row = b.arena[error]
+        guard number(one) == 1, row.operation == .erf else { continue }
+        if isQuotientByRootOfTwo(b.arena[row.operand(0)], of: x) { return activated(x, .gelu) }
+      }
+    }
+    return nil
+  }
+
+  private func isQuotientByRootOfTwo(_ row: ScalarRow, of x: ScalarID) -> Bool {
+    let root = Float(2).squareRoot()
+    func isNear(_ id: ScalarID, _ value: Float) -> Bool { number(id).map { abs($0 - value) < 1e-6 } ?? false }
+    switch row.operation {
+    case .multiply:
+      return (row.operand(0) == x && isNear(row.operand(1), 1 / root))
+        || (row.operand(1) == x && isNear(row.operand(0), 1 / root))
+    case .divide: return row.operand(0) == x && isNear(row.operand(1), root)
+    default: return false
+    }
+  }
+
+  // MARK: Vectors
+
+  /// A channel value as a vector.
+  private func vector(_ scalar: Scalar) -> EpilogueMatch.Vector {
+    let row = b.arena[scalar.id]
+    if row.operation == .load, case .input(let input) = Source(payload: row.payload),
+      inputs[input].elementCount == channels
+    {
+      return .input(input)
+    }
+    let arena = b.arena
+    var used: [Int] = []
+    func position(_ row: ScalarRow) -> Int {
+      guard case .input(let input) = Source(payload: row.payload) else {
+        preconditionFailure("a channel value loads inputs only")
+      }
+      if let known = used.firstIndex(of: input) { return known }
+      used.append(input)
+      return used.count - 1
+    }
+    var stages = StageBuilder(inputs: inputs)
+    let axes = extents.count
+    let result = stages.map("channels", type, [channels]) { b, channel in
+      let zero = b.integer(0)
+      let moved = (0..<axes).map { $0 == channelAxis ? channel[0] : zero }
+      return b.copy([scalar.id], from: arena, axes: moved) { b, row, indices, _ in
+        b.load(.input(position(row)), row.type, at: indices)
+      }[0]
+    }
+    var program = stages.finish([result])
+    program.inputs = used.map { inputs[$0] }
+    return .computed(program, inputs: used)
+  }
+}

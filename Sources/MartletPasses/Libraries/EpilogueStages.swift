@@ -1,0 +1,76 @@
+import MartletGraph
+import MartletLoopIR
+import MartletTensors
+
+extension EpilogueMatch {
+  /// What the epilogue means: input 0 is the library's result, then come the bias and the residual.
+  ///
+  /// - Parameters:
+  ///   - base: the type of the library's result.
+  ///   - bias: that of the bias, which has one element for each channel, whatever its rank.
+  ///   - channelAxis: the axis of this match's result along which the bias lies.
+  func program(base: BufferType, bias: BufferType?, channelAxis: Int) -> StageProgram {
+    let type = base.elementType
+    var inputs = [base]
+    if let bias { inputs.append(bias) }
+    if residual != nil { inputs.append(BufferType(type, extents)) }
+    var b = StageBuilder(inputs: inputs)
+    let (extents, activation) = (extents, activation)
+    let last = inputs.count - 1
+    let hasResidual = residual != nil
+    let result = b.map("Epilogue", type, extents) { b, axes in
+      var x = b.load(.input(0), type, at: Self.reshaped(&b, axes, extents, base.extents))
+      if let bias {
+        let zero = b.integer(0)
+        let along = bias.extents.firstIndex { $0 != 1 }
+        let indices = bias.extents.indices.map { $0 == along ? axes[channelAxis] : zero }
+        x = b.add(x, b.load(.input(1), type, at: indices))
+      }
+      if hasResidual { x = b.add(x, b.load(.input(last), type, at: axes)) }
+      return activation.map { $0.scalar(&b, x) } ?? x
+    }
+    return b.finish([result])
+  }
+
+  /// The indices of an element of an array whose bytes are those of another.
+  private static func reshaped(
+    _ b: inout ScalarBuilder, _ axes: [Scalar], _ extents: [Int], _ source: [Int]
+  ) -> [Scalar] {
+    guard extents != source else { return axes }
+    var place = b.integer(0)
+    for (axis, extent) in zip(axes, extents) { place = b.add(b.multiply(place, b.integer(extent)), axis) }
+    var indices: [Scalar] = []
+    for extent in source.reversed() {
+      let extent = b.integer(max(extent, 1))
+      indices.append(b.floorModulo(place, extent))
+      place = b.floorDivide(place, extent)
+    }
+    return indices.reversed()
+  }
+}
+
+extension Epilogue.Activation {
+  /// The activation of a scalar.
+  func scalar(_ b: inout ScalarBuilder, _ x: Scalar) -> Scalar {
+    let zero = b.constant(0, x.type)
+    func constant(_ b: inout ScalarBuilder, _ value: Float) -> Scalar { b.constant(Double(value), x.type) }
+    switch self {
+    case .relu(slope: 0): return b.maximum(x, zero)
+    case .relu(let slope):
+      let scaled = b.multiply(constant(&b, slope), x)
+      return b.select(b.greater(x, zero), x, scaled)
+    case .clip(let low, let high):
+      let (low, high) = (constant(&b, low), constant(&b, high))
+      return b.minimum(b.maximum(x, low), high)
+    case .elu(let alpha):
+      let rest = b.multiply(constant(&b, alpha), b.expm1(x))
+      return b.select(b.greater(x, zero), x, rest)
+    case .tanh: return b.tanh(x)
+    case .sigmoid: return b.sigmoid(x)
+    case .gelu:
+      let error = b.erf(b.multiply(x, b.constant(0.5.squareRoot(), x.type)))
+      let half = b.multiply(x, b.constant(0.5, x.type))
+      return b.multiply(half, b.add(error, b.constant(1, x.type)))
+    }
+  }
+}

@@ -1,0 +1,174 @@
+import Martlet
+import MartletTestSupport
+import Testing
+
+/// Library calls that do what follows them, against the interpreter, which knows of none.
+@Suite struct EpilogueTests {
+  private func tensor(_ shape: [Int], seed: UInt64) -> Tensor {
+    var generator = SeededGenerator(seed: seed)
+    return Tensor((0..<shape.reduce(1, *)).map { _ in Float.random(in: -1...1, using: &generator) }, shape: shape)
+  }
+
+  /// The steps of the plan's main block after checking its results: library calls and others.
+  private func steps(_ graph: Graph, _ fetches: [Output], _ feeds: [Output: Tensor]) throws -> (calls: Int, others: Int)
+  {
+    let interpreter = try Session(graph, options: SessionOptions(device: .interpreter))
+    let session = try Session(graph)
+    let expected = try interpreter.run(fetches, feeds: feeds)
+    for _ in 0..<2 {
+      for (found, expected) in zip(try session.run(fetches, feeds: feeds), expected) {
+        expectClose(found, expected, relative: 1e-4, absolute: 1e-4)
+      }
+    }
+    let plan = try session.plan(for: fetches, feeds: feeds.mapValues(\.type))
+    #expect(PlanVerifier.violations(of: plan) == [])
+    let calls = plan.blocks[0].instructions.count { if case .library = $0.action { true } else { false } }
+    return (calls, plan.blocks[0].instructions.count - calls)
+  }
+
+  enum Activation: CaseIterable {
+    case none, relu, relu6, leaky, elu, selu, tanh, sigmoid, gelu, geluByQuotient
+
+    func callAsFunction(_ x: Output) -> Output {
+      switch self {
+      case .none: x
+      case .relu: Martlet.relu(x)
+      case .relu6: Martlet.relu6(x)
+      case .leaky: leakyRelu(x, alpha: 0.3)
+      case .elu: Martlet.elu(x)
+      case .selu: Martlet.selu(x)
+      case .tanh: Martlet.tanh(x)
+      case .sigmoid: Martlet.sigmoid(x)
+      case .gelu: 0.5 * x * (1 + erf(x * (1 / 2.0.squareRoot())))
+      case .geluByQuotient: x * (erf(x / 2.0.squareRoot()) + 1) * 0.5
+      }
+    }
+    /// Whether it is one that epilogues have.
+    var isKnown: Bool { self != .selu }
+  }
+
+  @Test(arguments: Activation.allCases)
+  func productsWithConstantMatrices(activation: Activation) throws {
+    let isTransposed = activation == .relu
+    let graph = Graph()
+    let x = graph.placeholder(.float32, shape: [96, 64], name: "x")
+    let w = graph.constant(tensor(isTransposed ? [80, 64] : [64, 80], seed: 2))
+    let y = activation(
+      biasAdd(matMul(x, w, transposeB: isTransposed), graph.constant(tensor([80], seed: 3))))
+    let steps = try steps(graph, [y], [x: tensor([96, 64], seed: 1)])
+    #expect(steps == (1, activation.isKnown ? 0 : 1))
+  }
+
+  @Test(arguments: Activation.allCases, [DataFormat.nhwc, .nchw])
+  func convolutions(activation: Activation, format: DataFormat) throws {
+    let graph = Graph()
+    let shape = format == .nhwc ? [2, 7, 6, 16] : [2, 16, 7, 6]
+    let x = graph.placeholder(.float32, shape: Shape(shape), name: "x")
+    let y = conv2D(x, graph.constant(tensor([3, 3, 16, 32], seed: 2)), padding: .same, dataFormat: format)
+    let result = activation(biasAdd(y, graph.constant(tensor([32], seed: 3)), dataFormat: format))
+    let steps = try steps(graph, [result], [x: tensor(shape, seed: 1)])
+    #expect(steps == (1, activation.isKnown ? 0 : 1))
+  }
+
+  /// The scale of a batch normalization goes into the filter, its shift becomes a bias.
+  @Test(arguments: [DataFormat.nhwc, .nchw], [false, true])
+  func batchNormalization(format: DataFormat, isDepthwise: Bool) throws {
+    let graph = Graph()
+    let shape = format == .nhwc ? [2, 9, 8, 16] : [2, 16, 9, 8]
+    let x = graph.placeholder(.float32, shape: Shape(shape), name: "x")
+    let filter = graph.constant(tensor(isDepthwise ? [3, 3, 16, 2] : [3, 3, 16, 32], seed: 2))
+    let y =
+      isDepthwise
+      ? depthwiseConv2D(x, filter, padding: .same, dataFormat: format)
+      : conv2D(x, filter, padding: .same, dataFormat: format)
+    func vector(_ seed: UInt64, _ offset: Float) -> Output {
+      graph.constant(Tensor(tensor([32], seed: seed).scalars(as: Float.self).map { $0 * 0.5 + offset }))
+    }
+    let normalized = fusedBatchNorm(
+      y, scale: vector(3, 1), offset: vector(4, 0), mean: vector(5, 0), variance: vector(6, 2), epsilon: 1e-3,
+      isTraining: false, dataFormat: format
+    ).y
+    #expect(try steps(graph, [relu(normalized)], [x: tensor(shape, seed: 1)]) == (1, 0))
+  }
+
+  /// Two branches that meet: one call adds the other's result, in its place.
+  @Test func residuals() throws {
+    let graph = Graph()
+    let x = graph.placeholder(.float32, shape: [2, 8, 8, 16], name: "x")
+    func convolution(_ x: Output, _ kernel: Int, _ seed: UInt64) -> Output {
+      let filter = graph.constant(tensor([kernel, kernel, 16, 16], seed: seed))
+      return biasAdd(conv2D(x, filter, padding: .same), graph.constant(tensor([16], seed: seed + 1)))
+    }
+    let y = relu(convolution(relu(convolution(x, 1, 2)), 3, 4) + convolution(x, 1, 6))
+    let z = relu(convolution(convolution(y, 1, 12), 3, 8) + y)
+    // The residual that is fed is moved; those that nobody needs any more are written over.
+    let w = convolution(z, 1, 10) + x
+    #expect(try steps(graph, [w], [x: tensor([2, 8, 8, 16], seed: 1)]) == (6, 0))
+    let plan = try Session(graph).plan(for: [w], feeds: [x: TensorType(.float32, [2, 8, 8, 16])])
+    let writesOver = plan.blocks[0].instructions.count { instruction in
+      guard let residual = instruction.operands.dropFirst(3).last else { return false }
+      return plan.slots[residual].place == plan.slots[instruction.results[0]].place
+    }
+    #expect(writesOver == 2)
+  }
+
+  /// A bias and a residual behind a reshape.
+  @Test func reshapedProducts() throws {
+    let graph = Graph()
+    let x = graph.placeholder(.float32, shape: [2, 50, 64], name: "x")
+    let w = graph.constant(tensor([64, 64], seed: 2))
+    let y = reshape(matMul(reshape(x, [100, 64]), w), [2, 50, 64])
+    let z = tanh(y + graph.constant(tensor([1, 1, 64], seed: 3)) + x)
+    #expect(try steps(graph, [z], [x: tensor([2, 50, 64], seed: 1)]) == (1, 0))
+  }
+
+  enum Case: CaseIterable {
+    case usedElsewhere, fetchedBetween, vectorAlongRows, otherOrder, afterActivation, scaledVariableFilter, selfProduct
+
+    func build(_ x: Output, _ w: Output, _ vector: Output, _ fed: Output) -> [Output] {
+      let product = matMul(x, w)
+      switch self {
+      case .usedElsewhere: return [relu(product), product * product]
+      case .fetchedBetween:
+        let y = product + vector
+        return [y, relu(y)]
+      case .vectorAlongRows: return [product + reshape(vector, [64, 1])]
+      case .otherOrder: return [product + transpose(fed, permutation: [1, 0])]
+      case .afterActivation: return [relu(product) + fed]
+      case .scaledVariableFilter: return [matMul(x, fed) * vector]
+      case .selfProduct: return [product * product]
+      }
+    }
+  }
+
+  /// What no epilogue can say stays a kernel of its own, and what others read exists.
+  @Test(arguments: Case.allCases)
+  func keepsWhatDoesNotFit(example: Case) throws {
+    let graph = Graph()
+    let x = graph.placeholder(.float32, shape: [64, 64], name: "x")
+    let fed = graph.placeholder(.float32, shape: [64, 64], name: "fed")
+    let w = graph.constant(tensor([64, 64], seed: 2))
+    let vector = graph.constant(tensor([64], seed: 3))
+    let fetches = example.build(x, w, vector, fed)
+    let steps = try steps(graph, fetches, [x: tensor([64, 64], seed: 1), fed: tensor([64, 64], seed: 4)])
+    #expect(steps == (1, example == .usedElsewhere ? 2 : 1))
+  }
+
+  /// A value in the middle that is fed is not computed.
+  @Test func feedsInTheMiddle() throws {
+    let graph = Graph()
+    let x = graph.placeholder(.float32, shape: [70, 64], name: "x")
+    let product = matMul(x, graph.constant(tensor([64, 64], seed: 2)))
+    let y = relu(product + graph.constant(tensor([64], seed: 3)))
+    #expect(try steps(graph, [y], [product: tensor([70, 64], seed: 1)]) == (0, 1))
+  }
+
+  /// Large constants are transposed and added up when the graph is compiled.
+  @Test func constantsAreComputedOnce() throws {
+    let graph = Graph()
+    let x = graph.placeholder(.float32, shape: [3, 80], name: "x")
+    let w = transpose(graph.constant(tensor([90, 80], seed: 2)), permutation: [1, 0])
+    let y = x + sum(w * w, axes: [1])
+    #expect(try steps(graph, [y, w], [x: tensor([3, 80], seed: 1)]).others == 2)
+  }
+}
