@@ -18,7 +18,7 @@ public final class BoundPlan: @unchecked Sendable {
   /// For each record the instruction that it runs.
   let instructions: [PlanInstruction]
   /// What each entry of an instance's pointer table points to.
-  let pointers: [PlanSlot.Place]
+  let pointers: [PlanAddress]
   let isWide: Bool
   /// The plan's constants, each aligned.
   let constants: [Tensor]
@@ -61,6 +61,21 @@ public final class BoundPlan: @unchecked Sendable {
   public var idleInstanceCount: Int { idle.withLock { $0.count } }
 }
 
+/// Where a slot, or a stretch of one, begins.
+struct PlanAddress: Equatable {
+  var place: PlanSlot.Place
+  /// Bytes behind the beginning of the place.
+  var offset: Int
+
+  init(_ slot: PlanSlot, offset: Int = 0) {
+    if case .arena(let begin) = slot.place {
+      (place, self.offset) = (.arena(begin + offset), 0)
+    } else {
+      (place, self.offset) = (slot.place, slot.offset + offset)
+    }
+  }
+}
+
 /// One step, ready to run: no references, so that going from one to the next costs a call and nothing else.
 struct InstructionRecord {
   enum Kind: UInt8 {
@@ -97,7 +112,7 @@ private struct RecordBuilder {
   var owners: [AnyObject] = []
   var records: [InstructionRecord] = []
   var instructions: [PlanInstruction] = []
-  var pointers: [PlanSlot.Place] = []
+  var pointers: [PlanAddress] = []
   var blocks: [BlockRange] = []
 
   init(
@@ -123,10 +138,13 @@ private struct RecordBuilder {
       append(call, all, instruction)
     case .host(let call): append(hosts[call], all, instruction)
     case .copy:
-      let (source, target) = (plan.slots[instruction.operands[0]], plan.slots[instruction.results[0]])
-      // The value is there already.
-      guard source.place != target.place, source.byteCount > 0 else { return }
-      append(BoundCall(copyBytes, data: UnsafeMutableRawPointer(bitPattern: source.byteCount)), all, instruction)
+      appendCopy(of: instruction.operands[0], to: instruction.results[0], offset: 0, instruction)
+    case .join:
+      var offset = 0
+      for operand in instruction.operands {
+        appendCopy(of: operand, to: instruction.results[0], offset: offset, instruction)
+        offset += plan.slots[operand].byteCount
+      }
     case .conditional(let then, let otherwise):
       append(
         BoundCall(doNothing), [instruction.operands[0]], instruction, .conditional, first: then, second: otherwise)
@@ -139,9 +157,20 @@ private struct RecordBuilder {
   private func constants(among operands: [Int]) -> [Int: Tensor] {
     var found: [Int: Tensor] = [:]
     for (i, operand) in operands.enumerated() {
-      if case .constant(let number) = plan.slots[operand].place { found[i] = constants[number] }
+      let slot = plan.slots[operand]
+      if case .constant(let number) = slot.place, slot.whole == nil { found[i] = constants[number] }
     }
     return found
+  }
+
+  /// Copies a slot to a place within another, if it does not lie there already.
+  private mutating func appendCopy(of source: Int, to target: Int, offset: Int, _ instruction: PlanInstruction) {
+    let byteCount = plan.slots[source].byteCount
+    let (begin, end) = (PlanAddress(plan.slots[source]), PlanAddress(plan.slots[target], offset: offset))
+    guard begin != end, byteCount > 0 else { return }
+    let call = BoundCall(copyBytes, data: UnsafeMutableRawPointer(bitPattern: byteCount))
+    append(call, [], instruction)
+    pointers += [begin, end]
   }
 
   private mutating func append(
@@ -153,7 +182,7 @@ private struct RecordBuilder {
         kind: kind, firstPointer: pointers.count, function: call.function, data: call.data, first: first,
         second: second))
     instructions.append(instruction)
-    for slot in slots { pointers.append(plan.slots[slot].place) }
+    for slot in slots { pointers.append(PlanAddress(plan.slots[slot])) }
   }
 }
 

@@ -14,7 +14,7 @@ final class PlanInstance: @unchecked Sendable {
 
   /// The entries of the pointer table for each value that comes from outside the instance, and its present address.
   private struct Port {
-    var entries: [Int] = []
+    var entries: [(index: Int, offset: Int)] = []
     var address: UnsafeMutableRawPointer?
   }
   private var arguments: [Port]
@@ -29,14 +29,14 @@ final class PlanInstance: @unchecked Sendable {
     arguments = Array(repeating: Port(), count: bound.plan.arguments.count)
     results = Array(repeating: Port(), count: bound.plan.results.count)
     variables = Array(repeating: Port(), count: bound.plan.variables.count)
-    for (entry, place) in bound.pointers.enumerated() {
+    for (entry, pointer) in bound.pointers.enumerated() {
       var address: UnsafeMutableRawPointer?
-      switch place {
+      switch pointer.place {
       case .arena(let offset): address = arena + offset
-      case .constant(let number): address = bound.constants[number].storage.bytes
-      case .argument(let number): arguments[number].entries.append(entry)
-      case .result(let number): results[number].entries.append(entry)
-      case .variable(let number): variables[number].entries.append(entry)
+      case .constant(let number): address = bound.constants[number].storage.bytes + pointer.offset
+      case .argument(let number): arguments[number].entries.append((entry, pointer.offset))
+      case .result(let number): results[number].entries.append((entry, pointer.offset))
+      case .variable(let number): variables[number].entries.append((entry, pointer.offset))
       }
       (pointers + entry).initialize(to: address?.assumingMemoryBound(to: UInt8.self))
     }
@@ -65,7 +65,7 @@ final class PlanInstance: @unchecked Sendable {
     guard port.address != address else { return }
     port.address = address
     let typed = address.assumingMemoryBound(to: UInt8.self)
-    for entry in port.entries { pointers[entry] = typed }
+    for (entry, offset) in port.entries { pointers[entry] = typed + offset }
   }
 
   func reset(run number: Int) {

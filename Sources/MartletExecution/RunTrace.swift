@@ -96,6 +96,7 @@ extension PlanInstruction.Action {
     case .library: "library"
     case .host: "host"
     case .copy: "copy"
+    case .join: "join"
     case .conditional: "conditional"
     case .loop: "loop"
     }

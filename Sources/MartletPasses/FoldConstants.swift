@@ -61,7 +61,8 @@ public struct FoldConstants: Pass {
     let facts = operands.map(\.operand)
     var context = LoweringContext(operands: facts, results: results.compactMap(\.tensor), name: body.name(of: node))
     switch try body.operation(of: node).lowering(&context) {
-    case .compute(let stages), .view(let stages), .reshape(let stages), .library(_, reference: let stages):
+    case .compute(let stages), .view(let stages), .reshape(let stages), .part(_, let stages),
+      .join(_, .some(let stages)), .library(_, reference: let stages):
       // A failing index is left for the run to report.
       return try? stages.interpret(inputs: inputs)
     default:

@@ -27,6 +27,7 @@ extension Pipeline {
       }
       Phase(.placed) { PlaceOnDevices() }
       Phase(.fused) {
+        MergeProducts()
         EvaluateConstants()
         AttachEpilogues(fusing: fusing)
         EvaluateConstants()

@@ -91,6 +91,18 @@ struct BlockBuilder {
       bind(outputs, numbers)
     case .reshape:
       bind(outputs, [try value(ids[0])])
+    case .part(let offset, _):
+      let result = results[0]
+      bind(
+        outputs,
+        [
+          draft.addPart(
+            of: try value(ids[0]), offset: offset, type: result.type, byteCount: result.byteCount, name: result.name)
+        ])
+    case .join(let count, _):
+      let numbers = draft.add(
+        .join, operands: try operands(Array(ids.prefix(count))), results: results, origin: origin, row: row)
+      bind(outputs, numbers)
     case .host(let code):
       let call = HostCall(
         operation: body.operation(of: node), operands: context.operands, results: results.map(\.type),

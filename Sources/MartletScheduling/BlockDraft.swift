@@ -14,6 +14,8 @@ struct BlockDraft {
     var slot: Int?
     /// The nodes that read it, each once, in order.
     var users: [Int] = []
+    /// The value that this one is a part of, which is no part itself, and the bytes before it.
+    var base: (value: Int, offset: Int)?
     /// The value whose memory this one is: itself, except for what a loop leaves in its state.
     var cell: Int
   }
@@ -37,6 +39,8 @@ struct BlockDraft {
     case library(Int)
     case host(Int)
     case copy
+    /// The operands' bytes, one behind the other.
+    case join
     /// Argument i of both functions is operand i + 1.
     case conditional(then: GraphFunction, else: GraphFunction)
     /// Argument i of both functions is operand i; the results are those of arguments that change.
@@ -73,11 +77,37 @@ struct BlockDraft {
         work: work, operands: operands, results: numbers, origin: origin, row: row, hasEffect: hasEffect,
         canFail: canFail, isWide: isWide))
     successors.append([])
-    for operand in operands where values[operand].users.last != node {
-      values[operand].users.append(node)
-      if let producer = values[operand].producer { addEdge(producer, node) }
+    for operand in operands {
+      // What reads a part reads what it is a part of.
+      for value in [operand, values[operand].base?.value ?? operand] where values[value].users.last != node {
+        values[value].users.append(node)
+        if let producer = values[value].producer { addEdge(producer, node) }
+      }
     }
     return numbers
+  }
+
+  /// The stretch of a value that begins `offset` bytes behind its start; the value itself if that is all of it.
+  mutating func addPart(of value: Int, offset: Int, type: TensorType, byteCount: Int, name: String) -> Int {
+    if offset == 0, byteCount == values[value].byteCount { return value }
+    let outer = values[value].base ?? (value, 0)
+    values.append(
+      Value(
+        type: type, byteCount: byteCount, name: name, producer: values[value].producer, slot: nil,
+        base: (outer.value, outer.offset + offset), cell: values.count))
+    return values.count - 1
+  }
+
+  /// The values that a node reads, parts as what they are parts of, each once.
+  func sources(of node: Int) -> [Int] {
+    var seen: Set<Int> = []
+    let all = nodes[node].operands.map { values[$0].base?.value ?? $0 }
+    return all.count < 2 ? all : all.filter { seen.insert($0).inserted }
+  }
+
+  /// Whether an operand of the node is a part of `value`.
+  func readsPart(of value: Int, _ node: Int) -> Bool {
+    nodes[node].operands.contains { values[$0].base?.value == value }
   }
 
   /// Copies a value into memory of its own.

@@ -23,6 +23,8 @@ struct BlockMemory {
   private var lastUse: [Int]
   private var local: [Int?]
   private var slots: [Int?]
+  /// For what is computed in its place in a joined value, that value and the bytes before it.
+  private var joined: [Int: (whole: Int, offset: Int)] = [:]
 
   init(_ scheduler: BlockScheduler, order: [Int], block: Int, planner: Planner) {
     self.scheduler = scheduler
@@ -37,6 +39,7 @@ struct BlockMemory {
 
   /// The block's instructions, and the bytes of its part of the arena.
   mutating func layOut() throws(Diagnostic) -> ([PlanInstruction], Int) {
+    findJoined()
     findLastUses()
     var instructions: [PlanInstruction] = []
     instructions.reserveCapacity(order.count)
@@ -58,6 +61,60 @@ struct BlockMemory {
       let last = value.users.reduce(position[producer]) { max($0, position[$1]) }
       lastUse[value.cell] = max(lastUse[value.cell], last)
     }
+    for value in joined.keys.sorted() {
+      let (whole, _) = place(ofJoined: value)
+      lastUse[whole] = max(lastUse[whole], lastUse[value])
+    }
+  }
+
+  // MARK: Joined values
+
+  /// Finds what can be computed in its place in a joined value.
+  private mutating func findJoined() {
+    for number in order {
+      guard case .join = draft.nodes[number].work else { continue }
+      let node = draft.nodes[number]
+      let whole = node.results[0]
+      if let destination = scheduler.destinations[whole], !planner.isResult(slot: destination) { continue }
+      var offset = 0
+      for operand in node.operands {
+        if joined[operand] == nil, isMovable(operand) { joined[operand] = (whole, offset) }
+        offset += draft.values[operand].byteCount
+      }
+    }
+  }
+
+  /// Whether the memory of a value may be chosen freely.
+  private func isMovable(_ number: Int) -> Bool {
+    let value = draft.values[number]
+    guard let producer = value.producer, value.base == nil, value.cell == number,
+      scheduler.destinations[number] == nil
+    else { return false }
+    switch draft.nodes[producer].work {
+    case .kernel, .library, .host, .join: return true
+    case .copy, .conditional, .loop: return false
+    }
+  }
+
+  /// Whether an operand of the node lies in the joined value `whole`.
+  private func readsJoined(in whole: Int, _ node: Int) -> Bool {
+    draft.nodes[node].operands.contains { joined[$0] != nil && place(ofJoined: $0).whole == whole }
+  }
+
+  /// The outermost value that a joined one is in, and the bytes before it there.
+  private func place(ofJoined value: Int) -> (whole: Int, offset: Int) {
+    var (value, offset) = (value, 0)
+    while let outer = joined[value] { (value, offset) = (outer.whole, offset + outer.offset) }
+    return (value, offset)
+  }
+
+  /// The group of a joined value that nothing contains, from the step on at which its first part is computed.
+  private mutating func group(ofWhole number: Int, at step: Int) -> Int {
+    if let destination = scheduler.destinations[number] { return planner.slotGroups[destination] }
+    if let memory = local[number] { return locals[memory].group }
+    let memory = addLocal(byteCount: draft.values[number].byteCount, from: step, to: lastUse[number])
+    local[number] = memory
+    return locals[memory].group
   }
 
   // MARK: Results
@@ -72,7 +129,15 @@ struct BlockMemory {
         slots[value.cell] = destination
         continue
       }
-      if let memory = reusable(for: result, of: node, at: step, except: taken) {
+      if joined[result] != nil {
+        let (whole, offset) = place(ofJoined: result)
+        let group = group(ofWhole: whole, at: step)
+        slots[result] = planner.addSlot(group, value.type, value.name, byteCount: value.byteCount, offset: offset)
+        continue
+      }
+      if local[value.cell] != nil {
+        // Parts of it are there already.
+      } else if let memory = reusable(for: result, of: node, at: step, except: taken) {
         taken.insert(memory)
         locals[memory].end = max(locals[memory].end, lastUse[value.cell])
         local[value.cell] = memory
@@ -88,7 +153,8 @@ struct BlockMemory {
   private func reusable(for result: Int, of node: Int, at step: Int, except taken: Set<Int>) -> Int? {
     for operand in candidates(for: result, of: node) {
       let value = draft.values[operand]
-      guard let memory = local[value.cell], !taken.contains(memory), locals[memory].end == step,
+      guard !draft.readsPart(of: operand, node), !readsJoined(in: operand, node), let memory = local[value.cell],
+        !taken.contains(memory), locals[memory].end == step,
         locals[memory].byteCount == draft.values[result].byteCount,
         scheduler.isInPlace(node, result: result, over: operand)
       else { continue }
@@ -113,7 +179,7 @@ struct BlockMemory {
       }
     case .library(let contract):
       return planner.plan.contracts[contract].inPlaceOperand.map { [node.operands[$0]] } ?? []
-    case .host, .loop: return []
+    case .host, .loop, .join: return []
     }
   }
 
@@ -130,17 +196,24 @@ struct BlockMemory {
 
   // MARK: Instructions
 
-  private func slot(of value: Int) -> Int {
-    guard let slot = slots[draft.values[value].cell] else {
-      preconditionFailure("'\(draft.values[value].name)' is used before it is computed")
-    }
+  private mutating func slot(of number: Int) -> Int {
+    let value = draft.values[number]
+    if let slot = slots[value.cell] { return slot }
+    guard let base = value.base else { preconditionFailure("'\(value.name)' is used before it is computed") }
+    let whole = slot(of: base.value)
+    let slot = planner.addSlot(
+      planner.slotGroups[whole], value.type, value.name, byteCount: value.byteCount,
+      offset: planner.slotOffsets[whole] + base.offset, whole: whole)
+    slots[value.cell] = slot
     return slot
   }
 
   private mutating func instruction(for number: Int, at step: Int) throws(Diagnostic) -> PlanInstruction {
     let node = draft.nodes[number]
-    let operands = node.operands.map { slot(of: $0) }
-    let results = node.results.map { slot(of: $0) }
+    var operands: [Int] = []
+    for operand in node.operands { operands.append(slot(of: operand)) }
+    var results: [Int] = []
+    for result in node.results { results.append(slot(of: result)) }
     var scratch: [Int] = []
     let action: PlanInstruction.Action
     switch node.work {
@@ -161,6 +234,7 @@ struct BlockMemory {
       if bytes > 0 { scratch.append(addScratch(byteCount: bytes, at: step, "scratchpad")) }
     case .host(let call): action = .host(call)
     case .copy: action = .copy
+    case .join: action = .join
     case .conditional(let then, let otherwise):
       let destinations = results.enumerated().map { Planner.Destination(result: $0, slot: $1) }
       let arena = addScratch(byteCount: 0, at: step, "branches")
@@ -176,7 +250,8 @@ struct BlockMemory {
       for (i, result) in zip(changing, results) {
         let source = planner.slots[result]
         arguments[i] = planner.addSlot(
-          planner.slotGroups[result], source.type, source.name, byteCount: source.byteCount)
+          planner.slotGroups[result], source.type, source.name, byteCount: source.byteCount,
+          offset: planner.slotOffsets[result])
         states.append(PlanLoop.State(read: arguments[i], written: result))
       }
       let test = try plan(condition, arguments, [Planner.Destination(result: 0, slot: predicate)], arena)

@@ -32,7 +32,7 @@ struct BlockScheduler {
     var writers: [(value: Int, slot: Int, writer: Int)] = []
     for (value, slot) in results {
       let cell = draft.values[value].cell
-      if let producer = draft.values[cell].producer, destinations[cell] == nil,
+      if let producer = draft.values[cell].producer, destinations[cell] == nil, draft.values[cell].base == nil,
         !(planner.isVariable(slot: slot) && mayLeaveHalfDone(value))
       {
         destinations[cell] = slot
@@ -90,6 +90,7 @@ struct BlockScheduler {
 
   /// Whether a node may write a result over the operand `old`, element by element as it goes.
   func isInPlace(_ node: Int, result: Int, over old: Int) -> Bool {
+    guard !draft.readsPart(of: old, node) else { return false }
     let node = draft.nodes[node]
     switch node.work {
     case .copy: return true
@@ -102,7 +103,7 @@ struct BlockScheduler {
     case .library(let contract):
       let candidate = planner.plan.contracts[contract].inPlaceOperand
       return node.operands.indices.allSatisfy { node.operands[$0] != old || $0 == candidate }
-    case .host, .loop: return false
+    case .host, .loop, .join: return false
     }
   }
 
@@ -134,7 +135,7 @@ struct BlockScheduler {
         waiting[successor] -= 1
         if waiting[successor] == 0 { admit(successor) }
       }
-      for operand in distinct(draft.nodes[next.node].operands) {
+      for operand in draft.sources(of: next.node) {
         unread[operand] -= 1
         guard unread[operand] == 1 else { continue }
         for user in draft.values[operand].users where !isDone[user] && waiting[user] == 0 {
@@ -158,15 +159,10 @@ struct BlockScheduler {
     for result in draft.nodes[node].results where destinations[draft.values[result].cell] == nil {
       bytes += draft.values[result].byteCount
     }
-    for operand in distinct(draft.nodes[node].operands) where unread[operand] == 1 {
+    for operand in draft.sources(of: node) where unread[operand] == 1 {
       let value = draft.values[operand]
       if value.slot == nil, destinations[value.cell] == nil { bytes -= value.byteCount }
     }
     return bytes
-  }
-
-  private func distinct(_ operands: [Int]) -> [Int] {
-    var seen: Set<Int> = []
-    return operands.count < 2 ? operands : operands.filter { seen.insert($0).inserted }
   }
 }

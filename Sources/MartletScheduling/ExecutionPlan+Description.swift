@@ -39,7 +39,7 @@ extension ExecutionPlan: CustomStringConvertible {
     var parts = ["\(origin.operation) '\(origin.name)': \(text(of: instruction.action))"]
     if instruction.isWide { parts.append("wide") }
     func places(_ slots: [Int]) -> String { slots.map(place).joined(separator: ", ") }
-    parts.append("(\(instruction.operands.map { "%\($0)" }.joined(separator: ", ")))")
+    parts.append("(\(instruction.operands.map(operand).joined(separator: ", ")))")
     if !instruction.results.isEmpty { parts.append("-> " + places(instruction.results)) }
     if !instruction.scratch.isEmpty { parts.append("scratch " + places(instruction.scratch)) }
     return parts.joined(separator: " ")
@@ -51,11 +51,22 @@ extension ExecutionPlan: CustomStringConvertible {
     case .library(let contract): "library \(contract)"
     case .host(let call): "host \(call)"
     case .copy: "copy"
+    case .join: "join"
     case .conditional(let then, let otherwise): "if block \(then) else block \(otherwise)"
     case .loop(let loop):
       "while block \(loop.condition) %\(loop.predicate) do block \(loop.body) "
         + "[\(loop.states.map { "%\($0.read) = %\($0.written)" }.joined(separator: ", "))]"
     }
+  }
+
+  /// A slot, and if it is a part what of.
+  private func operand(_ number: Int) -> String {
+    guard let whole = slots[number].whole else { return "%\(number)" }
+    let offset =
+      if case (.arena(let part), .arena(let begin)) = (slots[number].place, slots[whole].place) { part - begin } else {
+        slots[number].offset - slots[whole].offset
+      }
+    return "%\(number) in %\(whole) @\(offset)"
   }
 
   private func place(_ number: Int) -> String {

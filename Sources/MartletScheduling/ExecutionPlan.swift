@@ -56,10 +56,14 @@ public struct PlanSlot: Hashable, Sendable {
     case variable(Int)
   }
   public var place: Place
+  /// The bytes before it in what it is a part of, outside the arena.
+  public var offset = 0
   public var byteCount: Int
   /// The value's type; nil for scratch memory.
   public var type: TensorType?
   public var name: String
+  /// The slot that it is a part of; it holds its value as long as that one does.
+  public var whole: Int?
 }
 
 /// Instructions that run one after the other.
@@ -76,6 +80,8 @@ public struct PlanInstruction: Sendable {
     case host(Int)
     /// The bytes of operand 0.
     case copy
+    /// The bytes of the operands, one behind the other. Those that lie in their places already are not moved.
+    case join
     /// The one or the other block, by the Boolean operand 0. Both write the results.
     case conditional(then: Int, else: Int)
     case loop(PlanLoop)

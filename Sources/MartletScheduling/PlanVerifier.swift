@@ -34,8 +34,11 @@ public struct PlanVerifier {
     if case .arena(let x) = a.place, case .arena(let y) = b.place {
       return x < y + b.byteCount && y < x + a.byteCount
     }
-    return a.place == b.place
+    return a.place == b.place && a.offset < b.offset + b.byteCount && b.offset < a.offset + a.byteCount
   }
+
+  /// Whether a slot holds its value: itself, or what it is a part of.
+  private func holdsValue(_ slot: Int) -> Bool { isValid[plan.slots[slot].whole ?? slot] }
 
   private mutating func verify() {
     for (i, slot) in plan.slots.enumerated() {
@@ -69,7 +72,7 @@ public struct PlanVerifier {
     defer { depth -= 1 }
     for (i, instruction) in plan.blocks[block].instructions.enumerated() {
       let place = "block \(block) [\(i)]"
-      for operand in instruction.operands where !isValid[operand] {
+      for operand in instruction.operands where !holdsValue(operand) {
         violations.append("\(place) reads %\(operand) '\(plan.slots[operand].name)', which does not hold its value")
       }
       checkOverlaps(instruction, place)
@@ -81,6 +84,10 @@ public struct PlanVerifier {
       for slot in instruction.scratch { write(slot) }
       switch instruction.action {
       case .kernel, .library, .host, .copy: for result in instruction.results { write(result) }
+      case .join:
+        write(instruction.results[0])
+        for (position, operand) in instruction.operands.enumerated()
+        where isInPlace(instruction, position) { isValid[operand] = true }
       case .conditional(let then, let otherwise):
         let before = isValid
         verify(block: then, writable: instruction.results + instruction.scratch)
@@ -131,8 +138,18 @@ public struct PlanVerifier {
         if case .arena(let x) = inner.place, case .arena(let y) = plan.slots[outer].place {
           return y <= x && x + inner.byteCount <= y + plan.slots[outer].byteCount
         }
-        return plan.slots[outer].place == inner.place
+        let outer = plan.slots[outer]
+        return outer.place == inner.place && outer.offset <= inner.offset
+          && inner.offset + inner.byteCount <= outer.offset + outer.byteCount
       }
+  }
+
+  /// Whether an operand of a join lies where it is to be.
+  private func isInPlace(_ join: PlanInstruction, _ position: Int) -> Bool {
+    let before = join.operands[..<position].reduce(0) { $0 + plan.slots[$1].byteCount }
+    let (part, whole) = (plan.slots[join.operands[position]], plan.slots[join.results[0]])
+    if case (.arena(let x), .arena(let y)) = (part.place, whole.place) { return x == y + before }
+    return part.place == whole.place && part.offset == whole.offset + before
   }
 
   /// What an instruction writes is apart from everything else that it uses, except where it works in place.
@@ -158,7 +175,14 @@ public struct PlanVerifier {
 
   private func mayShare(_ instruction: PlanInstruction, position: Int, output: Int) -> Bool {
     let (operand, result) = (plan.slots[instruction.operands[position]], plan.slots[instruction.results[output]])
-    guard operand.place == result.place, operand.byteCount == result.byteCount else { return false }
+    if case .join = instruction.action {
+      return instruction.operands.indices.contains {
+        instruction.operands[$0] == instruction.operands[position] && isInPlace(instruction, $0)
+      }
+    }
+    guard operand.place == result.place, operand.offset == result.offset, operand.byteCount == result.byteCount else {
+      return false
+    }
     switch instruction.action {
     case .kernel(let number):
       let kernel = plan.kernels[number]
@@ -166,7 +190,7 @@ public struct PlanVerifier {
     case .copy, .conditional: return true
     case .loop(let loop): return loop.states.contains { $0.written == instruction.operands[position] }
     case .library(let contract): return plan.contracts[contract].inPlaceOperand == position
-    case .host: return false
+    case .host, .join: return false
     }
   }
 }

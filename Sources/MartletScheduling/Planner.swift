@@ -24,6 +24,8 @@ public final class Planner {
   /// The memory that slots share, by number; `slotGroups` has each slot's.
   private(set) var groups: [Group] = []
   private(set) var slotGroups: [Int] = []
+  /// The bytes before each slot in its group.
+  private(set) var slotOffsets: [Int] = []
   /// The group of the surrounding block in which a block's arena lies; nil for the main one.
   private var blockArenas: [Int?] = []
   private var depth = 0
@@ -142,6 +144,11 @@ public final class Planner {
     if case .variable = groups[slotGroups[slot]].place { true } else { false }
   }
 
+  /// Whether a slot is an array that the run hands out.
+  func isResult(slot: Int) -> Bool {
+    if case .result = groups[slotGroups[slot]].place { true } else { false }
+  }
+
   private static let deepestNesting = 64
 
   /// Gives every slot its place, now that the blocks' parts of the arena have theirs.
@@ -153,7 +160,12 @@ public final class Planner {
     }
     for i in plan.slots.indices {
       let group = groups[slotGroups[i]]
-      plan.slots[i].place = group.place ?? .arena(bases[group.block] + group.offset)
+      if let place = group.place {
+        plan.slots[i].place = place
+        plan.slots[i].offset = slotOffsets[i]
+      } else {
+        plan.slots[i].place = .arena(bases[group.block] + group.offset + slotOffsets[i])
+      }
     }
   }
 
@@ -166,12 +178,15 @@ public final class Planner {
     return groups.count - 1
   }
 
-  func addSlot(_ group: Int, _ type: TensorType?, _ name: String, byteCount: Int? = nil) -> Int {
+  func addSlot(
+    _ group: Int, _ type: TensorType?, _ name: String, byteCount: Int? = nil, offset: Int = 0, whole: Int? = nil
+  ) -> Int {
     plan.slots.append(
       PlanSlot(
         place: groups[group].place ?? .arena(0), byteCount: byteCount ?? groups[group].byteCount, type: type,
-        name: name))
+        name: name, whole: whole))
     slotGroups.append(group)
+    slotOffsets.append(offset)
     return plan.slots.count - 1
   }
 

@@ -155,11 +155,20 @@ public struct ReferenceEvaluator {
   ) throws(Diagnostic) -> [Value] {
     do {
       switch lowering {
-      case .compute(let program), .view(let program), .reshape(let program), .library(_, let program):
+      case .compute(let program), .view(let program), .reshape(let program), .part(_, let program),
+        .join(_, .some(let program)), .library(_, let program):
         for (type, output) in zip(types, program.outputs) where program.type(of: output).extents != type.shape.known {
           throw Diagnostic("'\(name)' computes \(program.type(of: output).extents), not \(type)")
         }
         return try program.interpret(inputs: operands.map(tensor), parameters: [run]).map { .tensor($0) }
+      case .join(let count, nil):
+        let joined = Tensor(uninitialized: types[0].elementType, shape: types[0].shape.known ?? [])
+        var end = joined.storage.bytes
+        for part in try operands.prefix(count).map(tensor) {
+          end.copyMemory(from: part.storage.bytes, byteCount: part.byteCount)
+          end += part.byteCount
+        }
+        return [.tensor(joined)]
       case .composite(let body):
         let graph = Graph(GraphStorage(), library: library)
         var expansion = Expansion(graph: graph, operands: try operands.map { graph.constant(try tensor($0)) })

@@ -10,6 +10,11 @@ public enum Lowering: Sendable {
   case view(StageProgram)
   /// As operand 0 under another shape: the same bytes in the same order. The program says so for fused kernels.
   case reshape(StageProgram)
+  /// As a stretch of operand 0: its bytes from `offset` on. The program says so for fused kernels.
+  case part(offset: Int, StageProgram)
+  /// As the first `count` operands, whose bytes stand one behind the other. What a plan computes in its place is not
+  /// moved. The program says so for fused kernels; nil if the operands are too many for one.
+  case join(count: Int, StageProgram?)
   /// By a library, where the target claims the contract; else, and as the oracle, by the reference stages.
   case library(LibraryContract, reference: StageProgram)
   /// As other operations.
@@ -26,6 +31,11 @@ public enum Lowering: Sendable {
   case constant(Constant)
   /// Nothing to run: only there for its control edges.
   case nothing
+}
+
+extension Lowering {
+  /// Offsets of parts, and the bytes of all joined operands but the last, are multiples of this.
+  public static let partAlignment = 64
 }
 
 /// Host code behind an operation. It must not keep its arguments.

@@ -79,7 +79,11 @@ public struct ConcatV2: Operation {
   public func lowering(_ l: inout LoweringContext) throws(Diagnostic) -> Lowering {
     let count = l.operands.count - 1
     let axis = try l.axis(count, of: l.resultShape(0).count, "axis")
-    if count > joinWidth { return joinInGroups(count, axis: axis) { concat($0, axis: axis) } }
+    let isJoin = l.isJoin(of: count, axis: axis)
+    if count > joinWidth {
+      if isJoin, l.resultCount(0) > joinLimit { return .join(count: count, nil) }
+      return joinInGroups(count, axis: axis) { concat($0, axis: axis) }
+    }
     let types = l.operandTypes
     let type = l.results[0].elementType
     var b = l.builder()
@@ -98,12 +102,32 @@ public struct ConcatV2: Operation {
       }
       return value ?? b.constant(0, type)
     }
-    return .compute(b.finish([result]))
+    let program = b.finish([result])
+    return isJoin ? .join(count: count, program) : .compute(program)
   }
 }
 
 /// As many arrays are joined in one kernel; more are joined in groups first.
 let joinWidth = 32
+
+/// More arrays than a kernel joins stay one operation if the result has more elements.
+let joinLimit = 4096
+
+extension LoweringContext {
+  /// Whether the bytes of the first `count` operands stand one behind the other in a result that joins them along `axis`,
+  /// each beginning where memory of its own could begin.
+  func isJoin(of count: Int, axis: Int) -> Bool {
+    guard count > 1, results[0].elementType.isComputable, resultShape(0).prefix(axis).allSatisfy({ $0 == 1 }) else {
+      return false
+    }
+    let width = results[0].elementType.byteWidth
+    let counts = operandTypes.prefix(count).map(\.elementCount)
+    return counts.allSatisfy { $0 > 0 } && counts.dropLast().allSatisfy { $0 * width % Lowering.partAlignment == 0 }
+  }
+
+  /// The elements of a result.
+  func resultCount(_ i: Int) -> Int { resultShape(i).reduce(1, *) }
+}
 
 /// The lowering of an operation that joins very many arrays: groups of them, then the groups.
 func joinInGroups(_ count: Int, axis: Int, _ join: @escaping @Sendable ([Output]) -> Output) -> Lowering {

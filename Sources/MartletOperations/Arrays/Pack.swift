@@ -49,7 +49,11 @@ public struct Pack: Operation {
     let extents = l.resultShape(0)
     let place = try normalizedAxis(axis, rank: extents.count, "axis")
     let count = l.operands.count
-    if count > joinWidth { return joinInGroups(count, axis: place) { stack($0, axis: place) } }
+    let isJoin = l.isJoin(of: count, axis: place)
+    if count > joinWidth {
+      if isJoin, l.resultCount(0) > joinLimit { return .join(count: count, nil) }
+      return joinInGroups(count, axis: place) { stack($0, axis: place) }
+    }
     let type = l.results[0].elementType
     var b = l.builder()
     let result = b.map("Pack", type, extents) { b, axes in
@@ -63,7 +67,8 @@ public struct Pack: Operation {
       }
       return value ?? b.constant(0, type)
     }
-    return .compute(b.finish([result]))
+    let program = b.finish([result])
+    return isJoin ? .join(count: count, program) : .compute(program)
   }
 }
 

@@ -81,7 +81,35 @@ public struct SliceOperation: Operation {
       let indices = zip(axes, begin).map { axis, start in start == 0 ? axis : b.add(axis, b.integer(start)) }
       return b.load(.input(0), type.elementType, at: indices)
     }
-    return .view(b.finish([result]))
+    let taken = zip(begin, l.resultShape(0)).map { SlicedAxis(first: $0, count: $1, step: 1) }
+    return l.sliced(taken, b.finish([result]))
+  }
+}
+
+/// What a slice takes along one axis of an array.
+struct SlicedAxis {
+  var first: Int
+  var count: Int
+  var step: Int
+}
+
+extension LoweringContext {
+  /// A slice of operand 0, which takes `taken` along its axes: a part if its elements stand side by side, else a view.
+  func sliced(_ taken: [SlicedAxis], _ program: StageProgram) -> Lowering {
+    let source = operandTypes[0]
+    guard source.elementType.isComputable, results[0].shape.known?.contains(0) == false else { return .view(program) }
+    var offset = 0
+    var isWhole = true
+    // From the innermost axis outwards: whole axes, then a range, then single positions.
+    var stride = source.elementType.byteWidth
+    for (axis, extent) in zip(taken, source.extents).reversed() {
+      guard axis.count == 1 || (isWhole && axis.step == 1) else { return .view(program) }
+      offset += axis.first * stride
+      isWhole = isWhole && axis.count == extent
+      stride *= extent
+    }
+    if isWhole { return .reshape(program) }
+    return offset % Lowering.partAlignment == 0 ? .part(offset: offset, program) : .view(program)
   }
 }
 

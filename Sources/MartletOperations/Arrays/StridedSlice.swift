@@ -56,7 +56,11 @@ public struct StridedSlice: Operation {
       }
       return b.load(.input(0), type.elementType, at: indices)
     }
-    return .view(b.finish([result]))
+    let extents = l.resultShape(0)
+    let taken = steps.map { axis, first, step in
+      SlicedAxis(first: first, count: axis.map { extents[$0] } ?? 1, step: step)
+    }
+    return l.sliced(taken, b.finish([result]))
   }
 }
 

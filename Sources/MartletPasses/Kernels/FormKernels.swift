@@ -67,7 +67,7 @@ private struct KernelFormer {
         }
       case .barrier:
         if !isRepeatedConstant(node) { copy(node) }
-      case .stages, .reshape:
+      case .stages, .reshape, .join:
         guard let root = grouping.root[Int(node.index)] else {
           copy(node)
           continue
@@ -110,6 +110,7 @@ private struct KernelFormer {
     for node in withRepeated(group) {
       switch grouping.roles[Int(node.index)] {
       case .stages(let program), .reshape(let program), .repeated(let program): composer.add(node, program)
+      case .join(let program, _): if let program { composer.add(node, program) }
       case .barrier: continue
       }
     }

@@ -16,6 +16,8 @@ struct KernelGrouping {
     case stages(StageProgram)
     /// Is an alias when it stands alone, index arithmetic inside a kernel.
     case reshape(StageProgram)
+    /// Joins its first `count` operands: their memory side by side, or by a kernel if they are not too many for one.
+    case join(StageProgram?, count: Int)
     /// Is repeated in each kernel that uses it; outside, it is what it was.
     case repeated(StageProgram)
     /// Library calls, host code, control flow, arguments, large constants.
@@ -105,6 +107,9 @@ struct KernelGrouping {
       switch roles[i] {
       case .barrier, .repeated: continue
       case .stages(let stages): (program, isAlias) = (stages, false)
+      case .join(let stages, let count):
+        guard let stages, !isPlaced(node, count: count) else { continue }
+        (program, isAlias) = (stages, false)
       case .reshape(let stages): (program, isAlias) = (stages, true)
       }
       let rows = program.scalars.count
@@ -118,6 +123,34 @@ struct KernelGrouping {
         rowCounts[i] = rows
       }
     }
+  }
+
+  /// Whether more than half of what a node joins can be computed in its place and would be in memory anyway, so that a
+  /// kernel would only move it.
+  private func isPlaced(_ node: NodeID, count: Int) -> Bool {
+    let isInKernel = commonGroup(of: node) != nil
+    var (placed, all) = (0, 0)
+    for operand in body.operands(of: node).prefix(count) {
+      let bytes = body.type(of: operand).tensor.flatMap { $0.shape.known?.reduce($0.elementType.byteWidth, *) } ?? 0
+      all += bytes
+      var producer = body.producer(of: operand)
+      // A reshape is an alias; a part, whose operand is larger, is none that could be computed elsewhere.
+      while case .reshape(let program) = roles[Int(producer.index)], program.inputs[0].byteCount == bytes {
+        producer = body.producer(of: body.operands(of: producer)[0])
+      }
+      let i = Int(producer.index)
+      switch roles[i] {
+      case .barrier:
+        let isComputed = !body.operands(of: producer).isEmpty && body.operation(of: producer).functions.isEmpty
+        if isComputed { placed += bytes }
+      case .stages, .join:
+        if !isInKernel || isResult[i] || users[i].count > 1 { placed += bytes }
+      case .repeated:
+        if !isInKernel { placed += bytes }
+      case .reshape: break
+      }
+    }
+    return 2 * placed > all
   }
 
   /// The one group that all users of a node are in.

@@ -15,8 +15,10 @@ enum KernelRoles {
     switch try body.lowering(of: node) {
     case .compute(let program), .view(let program):
       return isTrifle(program) ? .repeated(program) : .stages(program)
-    case .reshape(let program):
+    case .reshape(let program), .part(_, let program):
       return .reshape(program)
+    case .join(let count, let program):
+      return .join(program, count: count)
     case .library(let contract, let reference):
       return target.claims(contract) ? .barrier : .stages(reference)
     case .constant(let constant):

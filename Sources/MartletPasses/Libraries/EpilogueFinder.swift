@@ -96,7 +96,7 @@ struct EpilogueFinder {
       for member in try withRepeated(members) {
         switch try role(of: member) {
         case .stages(let program), .reshape(let program), .repeated(let program): composer.add(member, program)
-        case .barrier: continue
+        case .barrier, .join: continue
         }
       }
       let program = composer.program(outputs: [result], repeating: true)
@@ -157,7 +157,7 @@ struct EpilogueFinder {
   ) throws(Diagnostic) -> Bool {
     guard !isTaken[Int(node.index)], body.controls(of: node).isEmpty else { return false }
     switch try role(of: node) {
-    case .barrier, .repeated: return false
+    case .barrier, .repeated, .join: return false
     case .stages(let program), .reshape(let program):
       guard program.stages.allSatisfy({ if case .map = $0.kind { true } else { false } }) else { return false }
     }

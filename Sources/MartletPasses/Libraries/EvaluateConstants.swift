@@ -95,7 +95,7 @@ private struct ConstantValues {
     switch try body.lowering(of: node) {
     case .compute(let program), .view(let program), .library(_, reference: let program):
       return program.canFail || program.scalars.rows.contains { $0.operation == .parameter } ? nil : total
-    case .reshape: return total
+    case .reshape, .part, .join: return total
     default: return nil
     }
   }

@@ -25,7 +25,8 @@ struct ArenaLifetimes {
     var last: [Int: Int] = [:]
     var order: [Int] = []
     for (i, instruction) in instructions.enumerated() {
-      for slot in instruction.results + instruction.operands + instruction.scratch where bytes(of: slot) != nil {
+      let operands = instruction.operands.map { plan.slots[$0].whole ?? $0 }
+      for slot in instruction.results + operands + instruction.scratch where bytes(of: slot) != nil {
         if last[slot] == nil { order.append(slot) }
         last[slot] = i
       }

@@ -37,7 +37,7 @@ struct BlockDrawing {
     case .kernel: .kernel
     case .library: .library
     case .host: .host
-    case .copy: .copy
+    case .copy, .join: .copy
     case .conditional, .loop: .control
     }
   }
@@ -132,7 +132,12 @@ struct BlockDrawing {
 
   /// The first operand of an instruction that the one before it writes.
   private func nearValue(_ instruction: Int) -> Int? {
-    instructions[instruction].operands.first { instructions[instruction - 1].results.contains($0) }
+    sources(of: instructions[instruction]).first { instructions[instruction - 1].results.contains($0) }
+  }
+
+  /// The operands, parts as what they are parts of.
+  private func sources(of instruction: PlanInstruction) -> [Int] {
+    instruction.operands.map { plan.slots[$0].whole ?? $0 }
   }
 
   private func drawValues(_ edges: inout [DOTWriter.Edge]) {
@@ -140,7 +145,7 @@ struct BlockDrawing {
     var writers: [Int: Int] = [:]
     for (i, instruction) in instructions.enumerated() {
       var seen: Set<Int> = []
-      for operand in instruction.operands where seen.insert(operand).inserted {
+      for operand in sources(of: instruction) where seen.insert(operand).inserted {
         guard let writer = writers[operand], writer != i else { continue }
         let isNear = i == writer + 1 && !heads.contains(i)
         let isSpine = isNear && nearValue(i) == operand
@@ -162,7 +167,7 @@ struct BlockDrawing {
       case .loop(let loop):
         call(loop.condition, from: i, "while", &edges)
         call(loop.body, from: i, "do", &edges)
-      case .kernel, .library, .host, .copy: break
+      case .kernel, .library, .host, .copy, .join: break
       }
     }
   }
