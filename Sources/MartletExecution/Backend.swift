@@ -51,8 +51,8 @@ public struct BoundCall: @unchecked Sendable {
 
 /// What one run hands to every call.
 public struct RunState {
-  /// The run-time parameters by number. Number 0 counts the runs of the session, number 1 is that
-  /// of the iteration, counted over all loops of the run; 0 outside of loops.
+  /// The run-time parameters by number. Number 0 counts the runs of the session, number 1 is that of the iteration of the
+  /// loops around; see `number(ofIteration:around:)`.
   public var parameters: UnsafeMutablePointer<Int64>
   /// The first fault that generated code met.
   public var status: UnsafeMutablePointer<martlet_status>
@@ -60,6 +60,15 @@ public struct RunState {
   var failure: Unmanaged<RunFailure>
 
   public static let parameterCount = 4
+
+  /// What tells an iteration of a loop from others of the run: 0 outside of loops, in a loop the iterations' numbers from 1,
+  /// in loops within loops a number mixed from theirs. It depends on nothing else, such as the order of loops.
+  ///
+  /// - Parameter around: the number of the iteration that the loop is run in.
+  public static func number(ofIteration iteration: Int64, around: Int64) -> Int64 {
+    guard around != 0 else { return iteration }
+    return Int64(bitPattern: RandomStreamKey.mixed(UInt64(bitPattern: around)) &+ UInt64(bitPattern: iteration))
+  }
 
   public static func at(_ address: UnsafeMutableRawPointer) -> UnsafeMutablePointer<RunState> {
     address.assumingMemoryBound(to: RunState.self)

@@ -11,8 +11,6 @@ struct PlanRunner {
   private let status: UnsafeMutablePointer<martlet_status>
   /// Where times go, if the run is traced.
   private let trace: TraceBuffer?
-  /// How many iterations of loops the run has begun.
-  private var iterations: Int64 = 0
   /// The record at which the run ended early.
   private(set) var failedRecord: Int?
 
@@ -45,14 +43,15 @@ struct PlanRunner {
         guard run(block: isTrue ? record.pointee.first : record.pointee.second) else { return false }
       case .loop:
         let around = state.pointee.parameters[1]
+        var iteration: Int64 = 0
         while true {
           guard run(block: record.pointee.first) else { return false }
           guard isTrue(record) else { break }
-          iterations += 1
-          state.pointee.parameters[1] = iterations
+          iteration += 1
+          state.pointee.parameters[1] = RunState.number(ofIteration: iteration, around: around)
           guard run(block: record.pointee.second) else { return false }
         }
-        // What follows the loop must not depend on whether the schedule puts it before.
+        // Nothing else must depend on whether the schedule puts the loop before or behind it.
         state.pointee.parameters[1] = around
       }
       trace?.add(record: number, begin: begin)

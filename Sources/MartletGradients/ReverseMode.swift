@@ -154,7 +154,7 @@ extension Differentiator {
       var mode = ReverseMode(graph)
       return try mode.run(outputs: outputs, upstream: upstream, inputs: inputs, stopping: inputs).map(dense)
     },
-    gradientFunction: { (graph, name, hasUpstream, isNeeded) throws(Diagnostic) in
-      try addGradientFunction(to: graph, of: name, hasUpstream: hasUpstream, isNeeded: isNeeded)
+    derivatives: { (graph, functions, hasUpstream, isNeeded) throws(Diagnostic) in
+      try addDerivatives(of: functions, to: graph, hasUpstream: hasUpstream, isNeeded: isNeeded)
     })
 }

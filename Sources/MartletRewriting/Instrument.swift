@@ -1,3 +1,4 @@
+import MartletDiagnostics
 import MartletGraph
 
 /// Something that looks on while a pipeline runs: dumps, times, verifies, compares.
@@ -36,21 +37,30 @@ public final class StatisticsInstrument: Instrument, @unchecked Sendable {
   /// Pass by pass, in the order in which they ran. Read it when the pipeline has ended.
   public private(set) var times: [(pass: String, time: Duration, nodes: Int)] = []
   public private(set) var firings: [(rule: String, count: Int)] = []
+  public private(set) var warnings: [Diagnostic] = []
 
   public init() {}
   public func after(_ pass: String, from old: Program, to new: Program, time: Duration) throws {
     times.append((pass, time, new.main.body.nodeCount))
   }
-  public func end(_ program: Program, _ context: PassContext) throws { firings = context.firings }
+  public func end(_ program: Program, _ context: PassContext) throws {
+    (firings, warnings) = (context.firings, context.warnings)
+  }
 }
 
-/// Checks the program's invariants after each pass and each form's promises when it is reached.
+/// Checks the program's invariants after each pass and each form's promises when it is reached, and in the end that there
+/// were no warnings.
 public struct VerifyInstrument: Instrument {
-  public init() {}
+  /// Whether a warning is an error.
+  public var refusesWarnings: Bool
+  public init(refusesWarnings: Bool = true) { self.refusesWarnings = refusesWarnings }
   public func after(_ pass: String, from old: Program, to new: Program, time: Duration) throws {
     try FormVerifier.verifyStructure(new, after: pass)
   }
   public func reached(_ form: Form, _ program: Program) throws { try FormVerifier.verify(program, is: form) }
+  public func end(_ program: Program, _ context: PassContext) throws {
+    if refusesWarnings, let warning = context.warnings.first { throw warning }
+  }
 }
 
 /// Lets a closure compare the program before and after each pass, as by running both.

@@ -20,6 +20,8 @@ public struct PassContext: Sendable {
   private var firingIndex: [String: Int] = [:]
   /// Whether the pass that runs has changed the program.
   public var isChanged = false
+  /// What is not right, though the program is; a fault of a pass or a rule.
+  public var warnings: [Diagnostic] = []
 
   public init(target: any Target, evaluate: (@Sendable (Program) throws -> [Tensor])? = nil) {
     (self.target, self.evaluate) = (target, evaluate)
@@ -38,7 +40,8 @@ public struct PassContext: Sendable {
   public func firings(of rule: String) -> Int { firingIndex[rule].map { firings[$0].count } ?? 0 }
 }
 
-/// Passes repeated until none changes anything.
+/// Passes repeated until none changes anything. Where that takes too many rounds, the program stays as it is by then, and
+/// the context gets a warning.
 public struct Fixpoint: Pass {
   public let name: String
   public let passes: [any Pass]
@@ -53,11 +56,27 @@ public struct Fixpoint: Pass {
 
   public func run(_ program: Program, _ context: inout PassContext) throws -> Program {
     var program = program
+    var causes: [String] = []
     for _ in 0..<limit {
-      context.isChanged = false
-      for pass in passes { program = try pass.run(program, &context) }
-      if !context.isChanged { return program }
+      var isChanged = false
+      causes = []
+      for pass in passes {
+        let before = context
+        context.isChanged = false
+        program = try pass.run(program, &context)
+        guard context.isChanged else { continue }
+        isChanged = true
+        let fired = context.firings.filter { $0.count > before.firings(of: $0.rule) }
+        causes += fired.isEmpty ? [pass.name] : fired.map { "\($0.rule) (\($0.count - before.firings(of: $0.rule)))" }
+      }
+      context.isChanged = isChanged
+      if !isChanged { return program }
     }
+    context.warnings.append(
+      Diagnostic(
+        "\(name) has not come to an end after \(limit) rounds",
+        found: "still firing: \(causes.joined(separator: ", "))",
+        hint: "rules that undo each other's work are a fault; the program is right nevertheless"))
     return program
   }
 }

@@ -127,5 +127,5 @@ extension Differentiator {
   /// For rules that do not hand a part of their work back.
   static let unavailable = Differentiator(
     gradients: { (_, _, _) throws(Diagnostic) in throw Diagnostic("there is no differentiation here") },
-    gradientFunction: { (_, _, _, _) throws(Diagnostic) in throw Diagnostic("there is no differentiation here") })
+    derivatives: { (_, _, _, _) throws(Diagnostic) in throw Diagnostic("there is no differentiation here") })
 }

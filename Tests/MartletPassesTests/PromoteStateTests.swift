@@ -132,4 +132,23 @@ import Testing
     let error = #expect(throws: Diagnostic.self) { try promote(graph, [readVariable(a), readVariable(b)]) }
     #expect(error?.message == "two variables have the name 'shared'")
   }
+
+  @Test func branchesLeaveAVariableInOneShape() throws {
+    let graph = Graph()
+    let p = graph.placeholder(.bool, shape: [], name: "p")
+    let v = graph.variableHandle(.float32, shape: [nil], name: "v")
+    let y = cond(p) { () -> Output in
+      assign(v, graph.constant([1, 2] as [Float]))
+      return graph.constant(1.0)
+    } else: { () -> Output in
+      assign(v, graph.constant([1, 2, 3] as [Float]))
+      return graph.constant(2.0)
+    }
+    let error = #expect(throws: Diagnostic.self) {
+      try Session(graph, options: SessionOptions(device: .interpreter)).run([y], feeds: [p: Tensor(true)])
+    }
+    #expect(error?.message == "the branches leave the variable 'v' in different shapes")
+    #expect(error?.found == "float32[3]")
+    #expect(error?.operation == "If 'cond'")
+  }
 }

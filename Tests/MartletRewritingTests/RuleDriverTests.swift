@@ -89,6 +89,30 @@ private func program(_ graph: Graph, _ outputs: [Output]) -> Program {
     let pass = Fixpoint("test", limit: 6) { Rewriting(rules) }
     _ = try pass.run(program(graph, [square(x)]), &context)
     #expect(context.firings(of: "square-to-product") == 3)
+    #expect(context.warnings.map(\.message) == ["test has not come to an end after 6 rounds"])
+    #expect(context.warnings.map(\.found) == ["still firing: product-to-square (1)"])
+
+    // The same as an error where the pipeline is verified, and for statistics.
+    let statistics = StatisticsInstrument()
+    let pipeline = Pipeline { Phase(.graph) { pass } }
+    let whole = program(graph, [square(x)])
+    _ = try pipeline.run(whole, target: Anything(), instruments: [statistics])
+    #expect(statistics.warnings.count == 1)
+    let error = #expect(throws: Diagnostic.self) {
+      try pipeline.run(whole, target: Anything(), instruments: [VerifyInstrument()])
+    }
+    #expect(error?.message == "test has not come to an end after 6 rounds")
+  }
+
+  @Test func fixpointsThatEndInTimeWarnOfNothing() throws {
+    let rule = Rule("remove-double-negation", .operation("Neg", .operation("Neg", .value("a")))) {
+      m throws(Diagnostic) in [m["a"]]
+    }
+    let graph = Graph()
+    let x = graph.placeholder(.float32, shape: [2], name: "x")
+    var context = PassContext(target: Anything())
+    _ = try Fixpoint("test", limit: 2) { Rewriting(RuleSet("test", [rule])) }.run(program(graph, [-(-x)]), &context)
+    #expect(context.warnings.isEmpty)
   }
 
   @Test func instrumentsSeeEachPass() throws {

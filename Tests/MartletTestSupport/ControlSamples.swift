@@ -27,6 +27,20 @@ func controlSamples() -> [(String, [ContractSample])] {
       return graph.add(operation, [graph.constant(isTrue)] + x)
     }
   }
+  // What is drawn at random is saved, in either branch something else.
+  let randomBranches = [true, false].map { isTrue in
+    ContractSample(
+      point,
+      one: { x in
+        let graph = x[0].graph
+        return cond(graph.constant(isTrue)) {
+          exp(x[0] * graph.randomUniform([2], type: .float64, seed: 1)) * x[1]
+        } else: {
+          let noise = graph.randomUniform([2, 2], type: .float64, seed: 2)
+          return graph.call(graph.buildFunction("f", arguments: [x[0].type]) { [sin($0[0] * noise)] }, [x[0]])[0]
+        }
+      })
+  }
   let custom = ContractSample(point) { x in
     withCustomGradient(x) {
       [$0[0] * $0[0]]
@@ -41,7 +55,7 @@ func controlSamples() -> [(String, [ContractSample])] {
     }
   }
   return [
-    ("StatelessIf", branches), ("If", statefulBranches),
+    ("StatelessIf", branches + randomBranches), ("If", statefulBranches),
     ("PartitionedCall", [call("PartitionedCall"), custom]),
     ("StatefulPartitionedCall", [call("StatefulPartitionedCall")]),
   ]

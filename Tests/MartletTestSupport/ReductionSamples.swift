@@ -5,6 +5,7 @@ import MartletTensors
 /// Samples of reductions and of linear algebra.
 func reductionSamples() -> [(String, [ContractSample])] {
   let block = sample(2, 3, 2)
+  let withZeros = Tensor([0, 1.5, 0.5, 1.2, 0, 0.7, 0, 1.1, 0.9, 1.3, 0.8, 1.6] as [Double], shape: [3, 4])
   return [
     ("AddN", [ContractSample([sample(2, 3), sample(2, 3, seed: 2), sample(2, 3, seed: 3)], one: { addN($0) })]),
     (
@@ -41,6 +42,8 @@ func reductionSamples() -> [(String, [ContractSample])] {
       [
         ContractSample([block], one: { product($0[0], axes: [0, 2]) }),
         ContractSample([block], one: { product($0[0], axes: [1], keepDims: true) }),
+        ContractSample([withZeros], one: { product($0[0], axes: [1]) }),
+        ContractSample([withZeros], one: { product($0[0], axes: [0, 1]) }),
       ]
     ),
     (
@@ -50,7 +53,18 @@ func reductionSamples() -> [(String, [ContractSample])] {
         ContractSample([sample(2, 3)], one: { cumulativeSum($0[0], axis: 0, exclusive: true, reverse: true) }),
       ]
     ),
-    ("Cumprod", [ContractSample([sample(2, 3)], one: { cumulativeProduct($0[0], axis: -1, exclusive: true) })]),
+    (
+      "Cumprod",
+      [false, true].flatMap { isExclusive in
+        [false, true].map { isReverse in
+          ContractSample([withZeros]) { x in
+            [-1, 0].map { cumulativeProduct(x[0], axis: $0, exclusive: isExclusive, reverse: isReverse) }
+          }
+        }
+      } + [
+        ContractSample([sample(2, 1)], one: { cumulativeProduct($0[0], axis: 1, exclusive: true) })
+      ]
+    ),
     (
       "MatMul",
       [(false, false), (false, true), (true, false), (true, true)].map { (a, b) in

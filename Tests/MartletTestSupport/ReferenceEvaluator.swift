@@ -84,7 +84,8 @@ public struct ReferenceEvaluator {
   ) -> [NodeID] {
     var isNeeded = Set<NodeID>()
     var stack =
-      results.map { storage.resolve($0) }.filter { bound[$0] == nil }.map { storage.producer(of: $0) } + targets
+      results.map { storage.resolve($0) }.filter { bound[$0] == nil }.map { storage.producer(of: $0) }
+      + targets.map { storage.resolve($0) }
     while let node = stack.popLast() {
       guard isNeeded.insert(node).inserted else { continue }
       for operand in storage.operands(of: node) where bound[operand] == nil {

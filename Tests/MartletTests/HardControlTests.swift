@@ -171,36 +171,4 @@ import Testing
       #expect(Set(floats(results[0])).count == 4)
     }
   }
-
-  /// Computed again for the gradient, such a branch would read what it has assigned.
-  @Test func branchesThatUseWhatTheyAssignHaveNoGradient() throws {
-    let graph = Graph()
-    let x = graph.placeholder(.float32, shape: [2], name: "x")
-    let p = graph.placeholder(.bool, shape: [], name: "p")
-    let v = graph.variableHandle(.float32, shape: [2], name: "v")
-    let count = graph.variableHandle(.int32, shape: [], name: "count")
-    let y = cond(p) { () -> Output in
-      let old = readVariable(v)
-      assign(v, old + 1)
-      return x * old
-    } else: {
-      x
-    }
-    let error = #expect(throws: Diagnostic.self) { try gradients(of: [y], withRespectTo: [x]) }
-    #expect(error?.message == "a sub-graph that uses and assigns one variable has no gradient")
-    // What is assigned and not used does no harm, and is not assigned twice.
-    let z = cond(p) { () -> Output in
-      assignAdd(count, graph.constant(1 as Int32))
-      return x * readVariable(v)
-    } else: {
-      x
-    }
-    let gradient = try #require(try gradients(of: [z], withRespectTo: [x])[0])
-    let session = try session(graph, .interpreter)
-    try session.assign(v, Tensor([5, 6] as [Float]))
-    try session.assign(count, Tensor(0 as Int32))
-    let results = try session.run([z, gradient], feeds: [x: Tensor([1, 2] as [Float]), p: Tensor(true)])
-    #expect(results.map(floats) == [[5, 12], [5, 6]])
-    #expect(try session.value(of: count).item() == 1 as Int32)
-  }
 }

@@ -22,8 +22,10 @@ struct ProgramCompiler: Sendable {
 
   /// The program after the passes of the pipeline up to a form.
   func optimize(_ program: Program, until form: Form = .fused) throws -> Program {
-    try Pipeline.standard(fusing: options.isFusing, rules: options.rules).run(
-      program, target: backend, until: form, instruments: options.instruments,
+    var instruments = options.instruments
+    if let log = options.log { instruments.append(WarningLog(log: log)) }
+    return try Pipeline.standard(fusing: options.isFusing, rules: options.rules).run(
+      program, target: backend, until: form, instruments: instruments,
       evaluate: { [backend] program in try Self.evaluate(program, on: backend) })
   }
 
@@ -45,4 +47,14 @@ struct ProgramCompiler: Sendable {
 
   /// The number of slots up to which the verifier, whose time grows with its square, runs in debug builds.
   private static let largestCheckedPlan = 1000
+}
+
+/// Hands the warnings of a compilation to the session's log.
+private struct WarningLog: Instrument {
+  let log: @Sendable (String) -> Void
+  func end(_ program: Program, _ context: PassContext) throws {
+    for warning in context.warnings {
+      log("warning: \([warning.message, warning.found].compactMap { $0 }.joined(separator: "; "))")
+    }
+  }
 }

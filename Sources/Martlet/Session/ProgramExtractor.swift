@@ -18,7 +18,7 @@ struct ProgramExtractor {
     self.storage = storage
     library = graph.library
     self.fetches = fetches.map { storage.resolve($0) }
-    self.targets = targets
+    self.targets = targets.map { storage.resolve($0) }
     self.feeds = feeds.map { storage.resolve($0) }
     isFed = Set(self.feeds)
   }

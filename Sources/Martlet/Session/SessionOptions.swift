@@ -19,7 +19,7 @@ public struct SessionOptions: Sendable {
   public var rules: RuleSet?
   /// Look on while a graph is compiled: verify, dump, time, compare.
   public var instruments: [any Instrument]
-  /// Called with one line for each compilation.
+  /// Called with one line for each compilation, and with its warnings.
   public var log: (@Sendable (String) -> Void)?
 
   public init(

@@ -26,7 +26,7 @@ struct GraphDefWriter {
     let results = outputs?.map(\.id) ?? []
     let main = GraphFunction(
       name: "main", body: source, arguments: [], results: results, targets: outputs == nil ? Array(source.nodes) : [])
-    try self.init(main, library: graph.library, isPruned: outputs != nil)
+    try self.init(main, library: graph.liveLibrary, isPruned: outputs != nil)
   }
 
   /// - Parameters:
@@ -119,7 +119,7 @@ struct GraphDefWriter {
       record.returns.append(.init(name, try writer.reference(to: value)))
     }
     for target in function.targets {
-      let name = writer.name(of: target)
+      let name = writer.name(of: body.resolve(target))
       record.signature.controlOutputs.append(name)
       record.controlReturns.append(.init(name, name))
     }

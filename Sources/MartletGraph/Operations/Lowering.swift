@@ -124,22 +124,41 @@ public struct Differentiator: Sendable {
   public var gradients:
     @Sendable (_ outputs: [Output], _ inputs: [Output], _ upstream: [Output]) throws(Diagnostic) -> [Output?]
 
-  /// Adds to the library of `graph` the gradient of one of its sub-graphs, and returns its name.
+  /// Adds to the library of `graph` the derivatives of the sub-graphs that one node runs on the same arguments.
   ///
-  /// Its arguments are those of the sub-graph, then the upstream gradients of the results for which `hasUpstream` is
-  /// true; its results are the gradients of the arguments for which `isNeeded` is true, zeros where they are not
-  /// connected. It computes again what it needs of the sub-graph, and obeys its custom gradient. Needed arguments and
-  /// results with upstream are floating-point; the gradient of a variable has the type of what it holds.
-  public var gradientFunction:
-    @Sendable (_ graph: Graph, _ function: FunctionName, _ hasUpstream: [Bool], _ isNeeded: [Bool]) throws(Diagnostic)
-      -> FunctionName
+  /// Needed arguments and results with upstream are floating-point; the gradient of a variable has the type of what it
+  /// holds, and is zeros where it is not connected. Custom gradients are obeyed.
+  public var derivatives:
+    @Sendable (_ graph: Graph, _ functions: [FunctionName], _ hasUpstream: [Bool], _ isNeeded: [Bool])
+      throws(Diagnostic) -> FunctionDerivatives
 
   public init(
     gradients: @escaping @Sendable ([Output], [Output], [Output]) throws(Diagnostic) -> [Output?],
-    gradientFunction: @escaping @Sendable (Graph, FunctionName, [Bool], [Bool]) throws(Diagnostic) -> FunctionName
+    derivatives: @escaping @Sendable (Graph, [FunctionName], [Bool], [Bool]) throws(Diagnostic) -> FunctionDerivatives
   ) {
     self.gradients = gradients
-    self.gradientFunction = gradientFunction
+    self.derivatives = derivatives
+  }
+}
+
+/// The derivatives of sub-graphs that are run on the same arguments, one of them or the only one.
+///
+/// A gradient computes again what it needs of its sub-graph, but for what might come out differently: what was read from
+/// variables, drawn at random, or computed with an effect. That the sub-graph has to save.
+public struct FunctionDerivatives: Sendable {
+  /// For each sub-graph one that takes its place. Its first results are those of the sub-graph; behind them is what is saved
+  /// for any of the gradients, zeros where another sub-graph computes it.
+  public var forward: [FunctionName]
+  /// Whether `forward` has other results than the sub-graphs.
+  public var isAugmented: Bool
+  /// The numbers of the results of `forward` that the gradients are given.
+  public var saved: [Int]
+  /// For each sub-graph its gradient. It takes the arguments, the results that `saved` numbers and the upstream gradients
+  /// of the results that have one, and gives the gradients of the needed arguments.
+  public var gradients: [FunctionName]
+
+  public init(forward: [FunctionName], isAugmented: Bool, saved: [Int], gradients: [FunctionName]) {
+    (self.forward, self.isAugmented, self.saved, self.gradients) = (forward, isAugmented, saved, gradients)
   }
 }
 

@@ -48,7 +48,7 @@ public struct GraphRebuilder {
       try copy(node, replace)
     }
     let results = source.results.map { map($0).id }
-    let targets = source.targets.compactMap { nodes[Int($0.index)] }
+    let targets = source.targets.compactMap { nodes[Int(body.resolve($0).index)] }
     return GraphFunction(
       name: source.name, body: graph.storage, arguments: source.arguments.map { map($0).id }, results: results,
       targets: targets, gradient: source.gradient)
@@ -113,7 +113,7 @@ extension GraphStorage {
   /// order of their rows.
   public func topologicalOrder(results: [ValueID], targets: [NodeID]) -> [NodeID] {
     var isNeeded = [Bool](repeating: false, count: rows.count)
-    var stack = results.map { producer(of: resolve($0)) } + targets
+    var stack = results.map { producer(of: resolve($0)) } + targets.map { resolve($0) }
     while let node = stack.popLast() {
       guard !isNeeded[Int(node.index)] else { continue }
       isNeeded[Int(node.index)] = true
@@ -122,15 +122,17 @@ extension GraphStorage {
     }
     var order: [NodeID] = []
     // Without forwarding, rows are in topological order already.
-    if forwards.isEmpty {
+    if forwards.isEmpty, replacements.isEmpty {
       for i in 0..<rows.count where isNeeded[i] { order.append(NodeID(i)) }
       return order
     }
-    // A depth-first walk with an explicit stack, started in row order.
+    // A depth-first walk with an explicit stack, started in row order; a replacement counts as where it was put.
     var mark = [UInt8](repeating: 0, count: rows.count)
     var walk: [(node: NodeID, isLeaving: Bool)] = []
-    for i in 0..<rows.count where isNeeded[i] && mark[i] == 0 {
-      walk.append((NodeID(i), false))
+    for i in 0..<rows.count {
+      let start = resolve(NodeID(i))
+      guard isNeeded[Int(start.index)], mark[Int(start.index)] == 0 else { continue }
+      walk.append((start, false))
       while let (node, isLeaving) = walk.popLast() {
         if isLeaving {
           order.append(node)

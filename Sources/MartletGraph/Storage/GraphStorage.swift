@@ -54,6 +54,8 @@ public struct GraphStorage: Sendable {
   var typeIndex: [ValueType: Int32] = [:]
   var knownValues: [ValueID: KnownValue] = [:]
   var forwards: [ValueID: ValueID] = [:]
+  /// The nodes that others have taken the place of.
+  var replacements: [NodeID: NodeID] = [:]
 
   var nodeIndex: [String: NodeID] = [:]
   /// The next number to try for a name that is taken.
@@ -81,7 +83,10 @@ public struct NodeScope: Hashable, Sendable {
 extension GraphStorage {
   public var nodeCount: Int { rows.count }
   public var valueCount: Int { producers.count }
-  public var nodes: some RandomAccessCollection<NodeID> { (0..<rows.count).lazy.map { NodeID($0) } }
+  /// The nodes in the order of their rows, without those that others have taken the place of.
+  public var nodes: some Collection<NodeID> {
+    (0..<rows.count).lazy.map { NodeID($0) }.filter { replacements[$0] == nil }
+  }
 
   // MARK: Nodes
 
@@ -103,9 +108,11 @@ extension GraphStorage {
     return forwards.isEmpty ? Array(slice) : slice.map { resolve($0) }
   }
   public func operandCount(of node: NodeID) -> Int { Int(rows[Int(node.index)].operandCount) }
+  /// The nodes that must run before, as they stand today.
   public func controls(of node: NodeID) -> [NodeID] {
     let row = rows[Int(node.index)]
-    return Array(controlPool[Int(row.controlStart)..<Int(row.controlStart) + Int(row.controlCount)])
+    let slice = controlPool[Int(row.controlStart)..<Int(row.controlStart) + Int(row.controlCount)]
+    return replacements.isEmpty ? Array(slice) : slice.map { resolve($0) }
   }
   public func resultCount(of node: NodeID) -> Int { Int(rows[Int(node.index)].resultCount) }
   public func results(of node: NodeID) -> [ValueID] {

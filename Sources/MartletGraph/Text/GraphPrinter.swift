@@ -15,13 +15,15 @@ public struct GraphPrinter {
   /// - Parameter elementLimit: arrays with more elements are written as `<…>`, which is shorter but cannot be read back.
   public init(elementLimit: Int? = nil) { attributes = AttributePrinter(elementLimit: elementLimit) }
 
-  /// All nodes of a graph in the order of their rows, then its sub-graphs.
+  /// All nodes of a graph, each after what it needs and otherwise in the order of their rows, then its sub-graphs.
   public func print(_ graph: Graph) -> String {
     var text = "graph {\n"
     let storage = graph.storage
-    for node in storage.nodes { text += "  \(line(node, storage))\n" }
+    for node in storage.topologicalOrder(results: [], targets: Array(storage.nodes)) {
+      text += "  \(line(node, storage))\n"
+    }
     text += "}\n"
-    for function in graph.library.functions { text += "\n" + print(function) }
+    for function in graph.liveLibrary.functions { text += "\n" + print(function) }
     return text
   }
 
@@ -45,7 +47,7 @@ public struct GraphPrinter {
     text += "  return"
     let results = function.results.map { reference(body.resolve($0), body) }
     if !results.isEmpty { text += " \(results.joined(separator: ", "))" }
-    let targets = function.targets.map { "%\(AttributePrinter.name(body.name(of: $0)))" }
+    let targets = function.targets.map { "%\(AttributePrinter.name(body.name(of: body.resolve($0))))" }
     if !targets.isEmpty { text += " after \(targets.joined(separator: ", "))" }
     if let gradient = function.gradient { text += " gradient @\(AttributePrinter.name(gradient.name))" }
     return text + "\n}\n"

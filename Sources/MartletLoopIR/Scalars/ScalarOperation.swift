@@ -10,8 +10,8 @@ public enum ScalarOperation: UInt8, Sendable, Hashable, CaseIterable {
   case constant
   /// The loop index number `payload`, an int64.
   case axis
-  /// The run-time parameter number `payload`, an int64. Number 0 counts the runs of a session, number 1 the iterations
-  /// that loops have begun in the run.
+  /// The run-time parameter number `payload`, an int64. Number 0 counts the runs of a session, number 1 tells
+  /// iterations of loops apart.
   case parameter
   /// The element of source `payload` at the operands' indices. Where the row has a guard that is false, nothing is
   /// read and the result is zero.

@@ -74,25 +74,17 @@ extension BranchOperation {
     return results
   }
 
-  /// A conditional between the gradients of the branches, each of which computes its branch again.
+  /// A conditional between the gradients of the branches.
   public func gradient(_ g: inout GradientContext) throws(Diagnostic) -> [Cotangent] {
-    let isNeeded = Array(g.isNeeded[1...])
-    let hasUpstream = g.upstream.map { $0 != nil }
-    let then = try g.differentiator.gradientFunction(g.graph, thenBranch, hasUpstream, isNeeded)
-    let other = try g.differentiator.gradientFunction(g.graph, elseBranch, hasUpstream, isNeeded)
-    let gradients = g.graph.add(Self(then: then, else: other), g.operands + g.upstream.compactMap { $0 })
-    return [.none] + cotangents(gradients, isNeeded)
+    let gradients = try g.differentiate(functions, isNeeded: Array(g.isNeeded[1...])) {
+      Self(then: $0[0], else: $0[1])
+    }
+    return [.none] + gradients
   }
 
   public func lowering(_ l: inout LoweringContext) throws(Diagnostic) -> Lowering {
     .conditional(then: thenBranch, else: elseBranch)
   }
-}
-
-/// For each operand the next gradient if one was asked for, else none.
-func cotangents(_ gradients: [Output], _ isNeeded: [Bool]) -> [Cotangent] {
-  var next = gradients.makeIterator()
-  return isNeeded.map { $0 ? next.next().map { .dense($0) } ?? .none : .none }
 }
 
 /// The results of one of two closures, chosen by a Boolean scalar when the graph runs.

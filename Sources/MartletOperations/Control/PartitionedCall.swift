@@ -55,12 +55,9 @@ extension CallOperation {
     return signature.results.map { Inference($0) }
   }
 
-  /// The function's own gradient if it has one, else a call of its derivative, which computes the function again.
+  /// A call of the function's gradient.
   public func gradient(_ g: inout GradientContext) throws(Diagnostic) -> [Cotangent] {
-    let derivative = try g.differentiator.gradientFunction(
-      g.graph, function, g.upstream.map { $0 != nil }, g.isNeeded)
-    let gradients = g.graph.add(Self(derivative), g.operands + g.upstream.compactMap { $0 })
-    return cotangents(gradients, g.isNeeded)
+    try g.differentiate(functions, isNeeded: g.isNeeded) { Self($0[0]) }
   }
 
   public func lowering(_ l: inout LoweringContext) throws(Diagnostic) -> Lowering {

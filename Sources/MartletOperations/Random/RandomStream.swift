@@ -4,31 +4,16 @@ import MartletTensors
 
 /// The stream of random numbers of one operation: blocks of four 32-bit words by Philox 4x32-10.
 ///
-/// The key comes from the operation's two seeds, or from its name if both are 0. The counter is the element's number in the
-/// result (two words) and the run's (two words, the upper one mixed with the number of the iteration, counted over all
-/// loops of the run). So each element of each run and iteration has a block of its own, which does not depend on how the work is
-/// divided.
+/// The key is that of `RandomStreamOperation`. The counter is the element's number in the result (two words) and the run's (two
+/// words), the upper words mixed with the number of the iteration of the loops around: 0 outside of loops, 1 and so on in
+/// one, a number that is mixed from all of them in loops within loops. So each element of each run and iteration has a
+/// block of its own, which does not depend on how the work is divided or in which order loops are run.
 struct RandomStream {
   let key: (UInt32, UInt32)
 
-  init(seed: Int, seed2: Int, name: String) {
-    let hash: UInt64
-    if seed == 0, seed2 == 0 {
-      // FNV-1a, the same in every process.
-      hash = name.utf8.reduce(0xCBF2_9CE4_8422_2325) { ($0 ^ UInt64($1)) &* 0x0000_0100_0000_01B3 }
-    } else {
-      hash = Self.mixed(Self.mixed(UInt64(bitPattern: Int64(seed))) &+ UInt64(bitPattern: Int64(seed2)))
-    }
-    key = (UInt32(truncatingIfNeeded: hash), UInt32(truncatingIfNeeded: hash >> 32))
-  }
-
-  /// A bijection of 64-bit numbers under which near ones go far apart: the finisher of SplitMix64 (G. Steele, D. Lea,
-  /// C. Flood, "Fast splittable pseudorandom number generators", OOPSLA 2014).
-  private static func mixed(_ x: UInt64) -> UInt64 {
-    var z = x &+ 0x9E37_79B9_7F4A_7C15
-    z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
-    z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
-    return z ^ (z >> 31)
+  init(_ operation: some RandomStreamOperation, name: String) {
+    let bits = operation.streamKey(name: name).bits
+    key = (UInt32(truncatingIfNeeded: bits), UInt32(truncatingIfNeeded: bits >> 32))
   }
 
   /// The four words of the block for the element at `axes` of an array of these extents, each an int64 from 0 to 2³² − 1.
@@ -38,8 +23,11 @@ struct RandomStream {
     let run = b.parameter(0)
     let low = b.integer(0xFFFF_FFFF)
     let half = b.integer(32)
-    let turn = b.xor(b.shiftRightLogical(run, half), b.and(b.parameter(1), low))
-    var c = [b.and(element, low), b.shiftRightLogical(element, half), b.and(run, low), turn]
+    let turn = b.parameter(1)
+    var c = [
+      b.and(element, low), b.xor(b.shiftRightLogical(element, half), b.shiftRightLogical(turn, half)), b.and(run, low),
+      b.xor(b.shiftRightLogical(run, half), b.and(turn, low)),
+    ]
     var k = key
     for round in 0..<Philox.rounds {
       if round > 0 { k = (k.0 &+ Philox.keySteps.0, k.1 &+ Philox.keySteps.1) }
@@ -74,9 +62,7 @@ struct RandomStream {
 }
 
 /// What the operations on random numbers have in common: a shape, two seeds and an element type.
-protocol RandomOperation: Operation {
-  var seed: Int { get set }
-  var seed2: Int { get set }
+protocol RandomOperation: RandomStreamOperation {
   init(_ type: ElementType, seed: Int, seed2: Int)
   /// One element from its four words.
   func element(_ b: inout ScalarBuilder, _ words: [Scalar], _ type: ElementType) -> Scalar
@@ -85,7 +71,7 @@ protocol RandomOperation: Operation {
 extension RandomOperation {
   public var differentiation: Differentiation { .none("random numbers do not vary with the shape") }
   public func lowering(_ l: inout LoweringContext) -> Lowering {
-    let stream = RandomStream(seed: seed, seed2: seed2, name: l.name)
+    let stream = RandomStream(self, name: l.name)
     let (type, extents) = (l.results[0].elementType, l.resultShape(0))
     var b = l.builder()
     let result = b.map(schema.name, type, extents) { b, axes in

@@ -7,9 +7,10 @@ import MartletTensors
 ///
 /// A random word is scaled to the range: for `int32` 32 bits by their product with it, for `int64` 63 bits by their
 /// remainder. The chances of two results differ by less than the range over 2³², or 2⁶³.
-public struct RandomUniformInt: Operation {
+public struct RandomUniformInt: RandomStreamOperation {
   public var seed = 0
   public var seed2 = 0
+  public var stream: Int?
   public init() {}
   public init(seed: Int, seed2: Int) { (self.seed, self.seed2) = (seed, seed2) }
   public static let schema = Schema(
@@ -17,6 +18,7 @@ public struct RandomUniformInt: Operation {
     types: ["T": .index, "Tout": .index], traits: [.random])
   public static let attributeTable: AttributeTable<RandomUniformInt> = [
     AttributeField("seed", \.seed), AttributeField("seed2", \.seed2),
+    AttributeField(optional: "_stream", \.stream),
   ]
   public func infer(_ operands: [Operand], _ context: InferenceContext) throws(Diagnostic) -> [Inference] {
     _ = try operands[1].shape(ofRank: 0, "minval")
@@ -28,7 +30,7 @@ public struct RandomUniformInt: Operation {
   }
   public var differentiation: Differentiation { .none("the result is an array of integers") }
   public func lowering(_ l: inout LoweringContext) throws(Diagnostic) -> Lowering {
-    let stream = RandomStream(seed: seed, seed2: seed2, name: l.name)
+    let stream = RandomStream(self, name: l.name)
     let (type, extents) = (l.results[0].elementType, l.resultShape(0))
     var b = l.builder()
     let result = b.map("RandomUniformInt", type, extents) { b, axes in

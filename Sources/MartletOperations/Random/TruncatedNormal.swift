@@ -11,6 +11,7 @@ public struct TruncatedNormal: RandomOperation {
   public var type = ElementType.float32
   public var seed = 0
   public var seed2 = 0
+  public var stream: Int?
   public init() {}
   public init(_ type: ElementType, seed: Int, seed2: Int) {
     (self.type, self.seed, self.seed2) = (type, seed, seed2)
@@ -21,6 +22,7 @@ public struct TruncatedNormal: RandomOperation {
     traits: [.random])
   public static let attributeTable: AttributeTable<TruncatedNormal> = [
     AttributeField("dtype", \.type), AttributeField("seed", \.seed), AttributeField("seed2", \.seed2),
+    AttributeField(optional: "_stream", \.stream),
   ]
   public func infer(_ operands: [Operand], _ context: InferenceContext) throws(Diagnostic) -> [Inference] {
     guard type.isFloatingPoint else {

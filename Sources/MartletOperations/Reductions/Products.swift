@@ -14,7 +14,7 @@ public struct Prod: AxisReduction {
   func known(_ elements: [Dimension]) -> Dimension? { elements.reduce(1, *) }
 
   /// The product of all other elements, without division: along each axis what stands before an element times what
-  /// stands behind it.
+  /// stands behind it. Second derivatives go by way of `Cumprod`, whose doc comment says when they are right at zeros.
   public func gradient(_ g: inout GradientContext) throws(Diagnostic) -> [Cotangent] {
     guard let axes = g.operands[1].operand.integers else {
       throw Diagnostic(

@@ -276,6 +276,26 @@ private struct Rebuilding {
     let results = body.results(of: node).filter { if case .resource = body.type(of: $0) { false } else { true } }
     bind(results, Array(outputs.prefix(results.count)))
     for (name, value) in zip(call.outgoing, outputs.dropFirst(results.count)) { current[name] = value }
+    try checkBranches(node, operation, call, resultCount: results.count)
+  }
+
+  /// A conditional's branches may leave a variable in one shape only.
+  private func checkBranches(
+    _ node: NodeID, _ operation: any Operation, _ call: PromotedCall, resultCount: Int
+  ) throws(Diagnostic) {
+    guard case .conditional = usage.calls[node] else { return }
+    let body = function.body
+    for (i, name) in call.outgoing.enumerated() {
+      let types = operation.functions.compactMap {
+        graph.library[$0]?.signature.results.dropFirst(resultCount + i).first
+      }
+      guard types[0] != types[1], types.allSatisfy({ $0.shape.isFullyKnown }) else { continue }
+      throw Diagnostic(
+        "the branches leave the variable '\(name)' in different shapes",
+        operation: "\(body.schema(of: node).name) '\(body.name(of: node))'",
+        required: "\(types[0]), as after the first",
+        found: "\(types[1])", site: body.site(of: node))
+    }
   }
 
   private mutating func bind(_ old: [ValueID], _ new: [Output]) {

@@ -44,7 +44,7 @@ struct OptimizeCommand: ParsableCommand {
       let statistics = StatisticsInstrument()
       let comparison = NumericComparison()
       var options = SessionOptions()
-      options.instruments = [VerifyInstrument(), statistics]
+      options.instruments = [VerifyInstrument(refusesWarnings: false), statistics]
       if let dump { options.instruments.append(try PassDump(folder: dump).instrument) }
       if compare { options.instruments.append(comparison.instrument) }
       let session = try Session(interface.graph, options: options)

@@ -89,7 +89,8 @@ struct ModelInterface {
     var isSeen = [Bool](repeating: false, count: storage.nodeCount)
     let fed = Set(fed.map { storage.resolve($0.id) })
     var stack =
-      targets.map(\.id) + fetches.map { storage.resolve($0.id) }.filter { !fed.contains($0) }.map(storage.producer)
+      targets.map { storage.resolve($0.id) }
+      + fetches.map { storage.resolve($0.id) }.filter { !fed.contains($0) }.map(storage.producer)
     while let node = stack.popLast() {
       guard !isSeen[Int(node.index)] else { continue }
       isSeen[Int(node.index)] = true

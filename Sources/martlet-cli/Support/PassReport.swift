@@ -26,6 +26,9 @@ struct PassReport {
         lines.append(padded(firing.rule, to: width) + String(format: "  %7d", firing.count))
       }
     }
+    for warning in statistics.warnings {
+      lines.append("warning: \([warning.message, warning.found].compactMap { $0 }.joined(separator: "; "))")
+    }
     return lines.joined(separator: "\n")
   }
 
