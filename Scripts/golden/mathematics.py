@@ -68,6 +68,7 @@ case("Equal", *truth, gradient=False)
 case("AddN", [floats(2, 2), floats(2, 2), floats(2, 2)])
 case("ClipByValue", f64([-1, 0, 0.5, 1, 2, nan]), f64(0), f64(1), gradient=False)
 case("ClipByValue", f64([-1, 0, 0.5, 1, 2]), f64(0), f64(1))
+case("ClipByValue", f64([-1, 0.5, 2]), f64(1), f64([0, 0.25, 3]), gradient=False)
 
 # Gradient operations, as training graphs of TensorFlow have them
 g, u = floats(6), f64([0, 0.5, -0.5, 6, -1, 7])
@@ -88,6 +89,8 @@ for name in ("Sum", "Mean", "Max", "Min", "Prod"):
     case(name, f64(3), np.int32([]))
     case(name, np.int32([[7, -8, -6], [1, 1, 4]]), np.int32([1]), gradient=False)
     case(name, np.zeros((2, 0)), np.int32([1]), gradient=False)
+case("Mean", np.uint8([[200, 100, 250], [1, 2, 4]]), np.int32([1]), gradient=False)
+case("Mean", np.int32([[2**31 - 1, 2**31 - 1], [-(2**31), -(2**31)]]), np.int32([1]), gradient=False)
 for name in ("Max", "Min"):
     case(name, f64([[1, 2, 2], [3, 3, 3], [1, 2, 3]]), np.int32([1]))
     case(name, f64([[1, nan], [nan, nan]]), np.int32([1]), gradient=False)

@@ -4,7 +4,8 @@ import MartletRewriting
 
 /// Infers every type again from the exact types of the feeds, so that every dimension is known. Each sub-graph is
 /// specialised for the types it is called with; callers with the same types share one. Where it draws random numbers that
-/// differ from call to call, it is specialised for each call, and the streams are fixed; see `RandomStreamOperation`.
+/// differ from call to call, it is specialised for each call, and the streams are fixed; see `RandomStreamOperation`. What
+/// could have been fed, and was not, is replaced by its default, whose shape may say more.
 public struct InferTypes: Pass {
   public let name = "InferTypes"
   public init() {}
@@ -40,6 +41,7 @@ private struct Specializer {
     return try rebuilder.run(argumentTypes: argumentTypes) { rebuilder, node, operands throws(Diagnostic) in
       let body = rebuilder.source.body
       let operation = body.operation(of: node)
+      if body.traits(of: node).contains(.defaulting), body.controls(of: node).isEmpty { return operands }
       let name = body.name(of: node)
       guard !operation.functions.isEmpty else {
         guard let call, let special = Self.drawing(operation, body.traits(of: node))?.called(from: call, name: name)

@@ -69,7 +69,10 @@ extension Dimension.Term {
     return .same
   }
 
-  /// The product, or nil where the coefficient overflows.
+  /// Terms with a factor of a higher power are given up: it bounds how long evaluation takes.
+  static let powerLimit = 256
+
+  /// The product, or nil where the coefficient overflows or a power grows too high.
   static func product(_ a: Dimension.Term, _ b: Dimension.Term) -> Dimension.Term? {
     let (coefficient, overflow) = a.coefficient.multipliedReportingOverflow(by: b.coefficient)
     if overflow { return nil }
@@ -86,6 +89,7 @@ extension Dimension.Term {
         factors.append(y)
         j += 1
       case .same:
+        guard x.power + y.power <= powerLimit else { return nil }
         factors.append(Dimension.Factor(atom: x.atom, power: x.power + y.power))
         i += 1
         j += 1

@@ -44,6 +44,14 @@ import Testing
     #expect(((x + y) * z).hashValue == (z * y + z * x).hashValue)
   }
 
+  /// Each squaring doubles the power; nothing may be left of it that takes long to evaluate, or overflows.
+  @Test func powersAreBounded() {
+    var power = x
+    for _ in 0..<70 { power = power * power }
+    #expect(power.known == nil)
+    #expect((x * x * x).evaluated([x.symbols[0]: 5]) == 125)
+  }
+
   @Test func quotientsReduce() {
     #expect((6 * x + 4).floorDivided(by: 2) == 3 * x + 2)
     #expect((6 * x + 5).floorDivided(by: 2) == 3 * x + 2)

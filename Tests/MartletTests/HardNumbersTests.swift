@@ -49,6 +49,16 @@ import Testing
     #expect(try session.value(of: v).shape == [0, 3])
   }
 
+  @Test(arguments: devices) func noImagesArePooled(_ device: SessionOptions.Device) throws {
+    let graph = Graph()
+    let x = graph.placeholder(.float32, shape: [nil, 5, 4, 2], name: "x")
+    let pooled = [maxPool(x, size: 2), avgPool(x, size: 2, padding: .same)]
+    let slopes = try pooled.map { try gradient(of: sum($0), withRespectTo: x) }
+    let session = try session(graph, device)
+    let results = try session.run(pooled + slopes, feeds: [x: Tensor([Float](), shape: [0, 5, 4, 2])])
+    #expect(results.map(\.shape) == [[0, 2, 2, 2], [0, 3, 2, 2], [0, 5, 4, 2], [0, 5, 4, 2]])
+  }
+
   @Test(arguments: devices) func emptyLoopsBranchesAndProducts(_ device: SessionOptions.Device) throws {
     let graph = Graph()
     let x = graph.placeholder(.float32, shape: [nil], name: "x")
@@ -73,6 +83,24 @@ import Testing
     #expect(results[1].shape == [0] && results[2].shape == [0])
     #expect(floats(results[3]) == [0, 0, 0, 0] && results[3].shape == [2, 2])
     #expect(results[4].shape == [0, 0])
+  }
+
+  // MARK: Means of integers
+
+  @Test(arguments: devices) func meansOfIntegersDoNotWrap(_ device: SessionOptions.Device) throws {
+    let graph = Graph()
+    let bytes = graph.placeholder(.uint8, shape: [nil, 2], name: "bytes")
+    let words = graph.placeholder(.int32, shape: [nil], name: "words")
+    let session = try session(graph, device)
+    let results = try session.run(
+      [mean(bytes, axes: [0]), mean(bytes, axes: []), mean(words)],
+      feeds: [
+        bytes: Tensor((0..<600).map { UInt8($0 % 2 == 0 ? 255 : 7) }, shape: [300, 2]),
+        words: Tensor([.max, .max - 1, .max - 5] as [Int32]),
+      ])
+    #expect(results[0].scalars() == [255, 7] as [UInt8])
+    #expect(results[1].shape == [300, 2])
+    #expect(results[2].item(as: Int32.self) == Int32.max - 2)
   }
 
   // MARK: Numbers

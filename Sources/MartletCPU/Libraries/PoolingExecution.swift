@@ -17,7 +17,7 @@ final class PoolingExecution: LibraryExecution {
 
   /// Nil where oneDNN does not do it.
   init?(_ pooling: Pooling) {
-    guard pooling.elementType == .float32 else { return nil }
+    guard pooling.elementType == .float32, !pooling.isEmpty else { return nil }
     var description = martlet_dnn_description()
     description.algorithm =
       pooling.kind == .maximum ? martlet_dnn_maximum : martlet_dnn_average_excluding_padding

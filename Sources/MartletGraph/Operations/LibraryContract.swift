@@ -129,6 +129,11 @@ public struct Pooling: Hashable, Sendable {
   public var paddingLeft: Int
   public var paddingRight: Int
 
+  /// Whether there are no images, or images without pixels or without windows.
+  public var isEmpty: Bool {
+    [batch, channels, inputHeight, inputWidth, outputHeight, outputWidth].contains(0)
+  }
+
   public init(
     role: Role, kind: Kind, elementType: ElementType, isChannelsFirst: Bool, batch: Int, channels: Int,
     input: (height: Int, width: Int), output: (height: Int, width: Int), kernel: (height: Int, width: Int),

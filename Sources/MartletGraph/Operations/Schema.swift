@@ -54,6 +54,8 @@ public struct Schema: Sendable {
     public static let constant = Traits(rawValue: 32)
     /// An argument of a sub-graph.
     public static let argument = Traits(rawValue: 64)
+    /// Hands its operand on, unless another value is fed in the place of its result.
+    public static let defaulting = Traits(rawValue: 128)
   }
 
   public var name: String

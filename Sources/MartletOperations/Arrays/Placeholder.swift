@@ -34,7 +34,7 @@ public struct PlaceholderWithDefault: Operation {
 
   public static let schema = Schema(
     "PlaceholderWithDefault", inputs: ["input": "dtype"], outputs: ["output": "dtype"], types: ["dtype": .any],
-    traits: [.pure])
+    traits: [.pure, .defaulting])
   public static let attributeTable: AttributeTable<PlaceholderWithDefault> = [AttributeField("shape", \.shape)]
 
   public func infer(_ operands: [Operand], _ context: InferenceContext) throws(Diagnostic) -> [Inference] {

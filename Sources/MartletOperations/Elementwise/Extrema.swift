@@ -29,13 +29,14 @@ private func routed(_ g: inout GradientContext, toFirst isFirst: Output) -> [Cot
   return g.cotangents({ select(isFirst, dy, dy.scalar(0)) }, { select(isFirst, dy.scalar(0), dy) })
 }
 
-/// `t` where it lies between the two bounds, else the bound it lies beyond. The bounds broadcast.
+/// `t` where it lies between the two bounds, else the bound it lies beyond. The bounds broadcast. Where the lower is above
+/// the upper, the result is the lower, as in TensorFlow.
 public struct ClipByValue: Elementwise {
   public init() {}
   public static let schema = Schema(
     "ClipByValue", inputs: ["t": "T", "clip_value_min": "T", "clip_value_max": "T"], outputs: ["output": "T"],
     types: ["T": .numeric], traits: [.pure, .elementwise])
-  public func scalar(_ b: inout ScalarBuilder, _ x: [Scalar]) -> Scalar { b.minimum(b.maximum(x[0], x[1]), x[2]) }
+  public func scalar(_ b: inout ScalarBuilder, _ x: [Scalar]) -> Scalar { b.maximum(b.minimum(x[0], x[2]), x[1]) }
   public func gradient(_ g: inout GradientContext) -> [Cotangent] {
     let (t, low, high, dy) = (g.operands[0], g.operands[1], g.operands[2], g.dy)
     let zero = dy.scalar(0)

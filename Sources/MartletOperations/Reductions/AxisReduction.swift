@@ -9,7 +9,9 @@ protocol AxisReduction: Operation {
   var keepDims: Bool { get set }
   /// How elements are combined.
   static var combiner: StageBuilder.Combiner { get }
-  /// The result's element from the combination of `count` elements.
+  /// What elements of a type are converted to before they are combined; that type, by default.
+  static func accumulator(for type: ElementType) -> ElementType
+  /// The result's element, before it is converted back, from the combination of `count` elements.
   func finish(_ b: inout ScalarBuilder, _ total: Scalar, count: Int) -> Scalar
   /// The combination of known integers; nil, by default, where it is not followed.
   func known(_ elements: [Dimension]) -> Dimension?
@@ -31,6 +33,7 @@ extension Schema {
 }
 
 extension AxisReduction {
+  static func accumulator(for type: ElementType) -> ElementType { type }
   func finish(_ b: inout ScalarBuilder, _ total: Scalar, count: Int) -> Scalar { total }
   func known(_ elements: [Dimension]) -> Dimension? { nil }
 
@@ -66,18 +69,20 @@ extension AxisReduction {
     let keepDims = keepDims
     var b = l.builder()
     func load(_ b: inout ScalarBuilder, _ axis: [Scalar], _ inner: [Scalar]) -> Scalar {
-      b.load(.input(0), type, at: interleaved(axis, inner, axes, rank: operand.extents.count, keepDims: keepDims))
+      let element = b.load(
+        .input(0), type, at: interleaved(axis, inner, axes, rank: operand.extents.count, keepDims: keepDims))
+      return b.cast(element, to: Self.accumulator(for: type))
     }
     if axes.isEmpty {
       let copy = b.map(schema.name, type, l.resultShape(0)) { b, axis in
-        finish(&b, load(&b, axis, []), count: 1)
+        b.cast(finish(&b, load(&b, axis, []), count: 1), to: type)
       }
       return .compute(b.finish([copy]))
     }
     let result = b.reduce(schema.name, type, l.resultShape(0), over: reduced, Self.combiner) { b, axis, inner in
       load(&b, axis, inner)
     } finish: { b, total in
-      finish(&b, total, count: count)
+      b.cast(finish(&b, total, count: count), to: type)
     }
     return .compute(b.finish([result]))
   }

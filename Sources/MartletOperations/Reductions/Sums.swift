@@ -18,7 +18,8 @@ public struct Sum: AxisReduction {
   }
 }
 
-/// The mean of the elements along some axes; NaN of none. Of integers, the quotient is truncated.
+/// The mean of the elements along some axes; NaN of none. Of integers, the quotient is truncated; small ones are added up in
+/// 64 bits, as in TensorFlow.
 public struct Mean: AxisReduction {
   public var keepDims = false
   public init() {}
@@ -26,6 +27,7 @@ public struct Mean: AxisReduction {
   public static let schema = Schema(reduction: "Mean", types: .numeric)
   public static let attributeTable: AttributeTable<Mean> = [AttributeField("keep_dims", \.keepDims)]
   static var combiner: StageBuilder.Combiner { .sum }
+  static func accumulator(for type: ElementType) -> ElementType { type.isInteger ? .int64 : type }
   func finish(_ b: inout ScalarBuilder, _ total: Scalar, count: Int) -> Scalar {
     b.divide(total, b.integer(count, total.type))
   }
