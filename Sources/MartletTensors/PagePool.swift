@@ -115,6 +115,9 @@ public final class PagePool: Sendable {
     return (byteCount + step - 1) & -step
   }
 
+  /// The bytes of memory that the machine has, swap space left out.
+  public static let systemByteCount = sysconf(Int32(_SC_PHYS_PAGES)) * sysconf(Int32(_SC_PAGESIZE))
+
   /// Above this size, blocks are aligned to the processor's large pages, which the system clears much faster.
   private static let largePage = 2 << 20
 

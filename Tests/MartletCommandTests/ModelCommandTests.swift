@@ -11,6 +11,7 @@ import Testing
     #expect(
       Set(object.keys) == [
         "nodes", "functions", "inputs", "outputs", "variables", "operations", "unsupported", "plan", "peak_bytes",
+        "memory",
       ])
     let input = try #require((object["inputs"] as? [[String: Any]])?.first)
     #expect(input["name"] as? String == "x")
@@ -51,16 +52,19 @@ import Testing
       graph {
         %x = Placeholder() {dtype: float32, shape: shape[2]} : float32[2]
         %y = Betainc(%x, %x, %x) : foreign
+        %z = Foo(%y) : float32[*]
+        %w = Neg(%z) : float32[*]
       }
       """
     try Data(text.utf8).write(to: URL(fileURLWithPath: tool.path("foreign.mtg")))
     let object = try tool.run("inspect", "foreign.mtg", "--json").json()
     let unsupported = try #require(object["unsupported"] as? [[String: Any]])
-    #expect(unsupported.map { $0["name"] as? String } == ["Betainc"])
+    #expect(unsupported.map { $0["name"] as? String } == ["Betainc", "Foo"])
     try tool.saveArray(Tensor([1, 2] as [Float]), "x.npy")
     let run = try tool.run("run", "foreign.mtg", "--feed", "x=x.npy")
     #expect(run.status == 1)
-    #expect(run.messages.contains("Martlet does not know the operation Betainc"))
+    #expect(run.messages.contains("Betainc 'y': Martlet does not know the operation Betainc"))
+    #expect(run.messages.contains("Foo 'z': Martlet does not know the operation Foo"))
   }
 
   @Test("dot draws each stage", arguments: ["graph", "optimized", "plan"])

@@ -46,6 +46,30 @@ import Testing
     #expect(try session.value(of: before).scalars() == [8, 9, 10] as [Float])
   }
 
+  @Test(arguments: devices)
+  func takesTheShapeOfADefaultThatIsNotReplaced(device: SessionOptions.Device) throws {
+    let graph = Graph()
+    let start = graph.constant([1, 2, 3] as [Float], shape: [3])
+    let x = graph.placeholder(defaultingTo: start, shape: .unknown, name: "x")
+    let y = graph.placeholder(defaultingTo: x, shape: [nil], name: "y")
+    let total = sum(reshape(y, [-1]) * 2)
+    let session = try session(graph, device)
+    #expect(try session.run(total).item(as: Float.self) == 12)
+    #expect(try session.run(y).scalars() == [1, 2, 3] as [Float])
+    #expect(try session.run(total, feeds: [x: Tensor([5] as [Float])]).item(as: Float.self) == 10)
+    #expect(try session.run([x, total], feeds: [y: Tensor([7, 8] as [Float])])[1].item(as: Float.self) == 30)
+  }
+
+  @Test func refusesRunsThatNoMachineHasTheMemoryFor() throws {
+    let graph = Graph()
+    let huge = fill([1 << 20, 1 << 21], with: graph.constant(1.5), name: "huge")
+    let session = try Session(graph)
+    let error = #expect(throws: Diagnostic.self) { try session.run(-huge) }
+    #expect(error?.message == "a run needs more memory than this machine has")
+    // Where the array is only used, it is never made.
+    #expect(try session.run(huge[0, 5]).item(as: Float.self) == 1.5)
+  }
+
   @Test func updatesVariablesInPlace() throws {
     let graph = Graph()
     let v = graph.variableHandle(.float32, shape: [1000], name: "v")

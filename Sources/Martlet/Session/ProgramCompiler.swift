@@ -38,11 +38,21 @@ struct ProgramCompiler: Sendable {
 
   /// The plan of a program; debug builds check its use of memory where that takes little time.
   func plan(_ program: Program) throws -> ExecutionPlan {
-    let plan = try Planner.plan(try optimize(program), for: backend)
+    let plan = try fittingPlan(try optimize(program))
     assert(
       plan.slots.count > Self.largestCheckedPlan || PlanVerifier.violations(of: plan).isEmpty,
       "\(PlanVerifier.violations(of: plan).joined(separator: "\n"))\n\(plan)")
     return plan
+  }
+
+  /// - Throws: a diagnostic that lists the largest values if a run would take more memory than it may.
+  private func fittingPlan(_ program: Program) throws(Diagnostic) -> ExecutionPlan {
+    guard let budget = options.memoryBudget else { return try Planner.plan(program, for: backend) }
+    let outcome = try Rematerialization.plan(program, for: backend, within: budget)
+    if outcome.recomputedCount > 0 {
+      options.log?("\(outcome.recomputedCount) steps run again in each run, to stay within \(budget) bytes")
+    }
+    return outcome.plan
   }
 
   /// The number of slots up to which the verifier, whose time grows with its square, runs in debug builds.

@@ -31,6 +31,7 @@ struct ProgramExtractor {
     let needed = neededNodes()
     try checkPlaceholders(needed)
     try checkFetches()
+    try checkOperations(needed)
     let graph = Graph(GraphStorage(), library: library)
     var values = [Output?](repeating: nil, count: storage.valueCount)
     var nodes = [NodeID?](repeating: nil, count: storage.nodeCount)
@@ -121,6 +122,31 @@ struct ProgramExtractor {
           operation: "\(storage.schema(of: node).name) '\(storage.name(of: node))'",
           required: "\(storage.type(of: results[0]))", found: "no feed", site: storage.site(of: node),
           hint: "give it in feeds:"))
+    }
+    try mistakes.throwIfAny()
+  }
+
+  /// Names each operation that cannot be run once, before what follows from it is found to have no type.
+  private func checkOperations(_ isNeeded: [Bool]) throws {
+    var mistakes = DiagnosticList()
+    var names: Set<String> = []
+    var pending: [FunctionName] = []
+    var seen: Set<FunctionName> = []
+    func check(_ node: NodeID, of body: GraphStorage) {
+      let operation = body.operation(of: node)
+      for function in operation.functions where seen.insert(function).inserted { pending.append(function) }
+      guard let foreign = operation as? ForeignOperation, names.insert(foreign.name).inserted else { return }
+      var refusal = foreign.refusal
+      refusal.operation = "\(foreign.name) '\(body.name(of: node))'"
+      refusal.site = body.site(of: node)
+      mistakes.append(refusal)
+    }
+    for node in storage.nodes where isNeeded[Int(node.index)] { check(node, of: storage) }
+    while let name = pending.popLast() {
+      guard let function = library[name] else { continue }
+      for node in function.body.topologicalOrder(results: function.results, targets: function.targets) {
+        check(node, of: function.body)
+      }
     }
     try mistakes.throwIfAny()
   }

@@ -155,12 +155,22 @@ public final class Session: Sendable {
     return try extractor.program(feedTypes: feedTypes)
   }
 
+  /// - Throws: a diagnostic if a run would need more memory than the machine has.
+  private func checkMemory(_ plan: ExecutionPlan) throws(Diagnostic) {
+    let available = PagePool.systemByteCount
+    guard plan.peakBytes > available else { return }
+    throw MemoryUse(plan).shortage(
+      "a run needs more memory than this machine has", limit: available,
+      hint: "work on smaller batches, or less at once")
+  }
+
   private func compile(
     _ key: RunSignature.Key, _ types: [TensorType], _ reason: SessionStatistics.Reason?
   ) throws -> RunSignature.Compiled {
     let start = ContinuousClock.now
     let nodeCount = graph.nodeCount
     let plan = try compiler.plan(try program(key, feedTypes: types))
+    try checkMemory(plan)
     let bound = try BoundPlan(plan, backend: compiler.backend)
     let stored = try plan.variables.map { variable throws(Diagnostic) in
       try variables.variable(variable.name, type: variable.type)

@@ -15,6 +15,11 @@ public struct SessionOptions: Sendable {
   public var threads: Int?
   /// Whether operations are joined into kernels; without it each is a step of its own.
   public var isFusing: Bool
+  /// The most bytes that a run may take beside feeds, constants and variables; nil for no limit but the machine's.
+  ///
+  /// Where a plan would take more, values are computed again instead of being kept (see `Rematerialization`); compiling
+  /// throws if that does not suffice.
+  public var memoryBudget: Int?
   /// Rewrites of your own, applied with Martlet's.
   public var rules: RuleSet?
   /// Look on while a graph is compiled: verify, dump, time, compare.
@@ -23,12 +28,13 @@ public struct SessionOptions: Sendable {
   public var log: (@Sendable (String) -> Void)?
 
   public init(
-    device: Device = .cpu, threads: Int? = nil, isFusing: Bool = true, rules: RuleSet? = nil,
-    instruments: [any Instrument] = [], log: (@Sendable (String) -> Void)? = nil
+    device: Device = .cpu, threads: Int? = nil, isFusing: Bool = true, memoryBudget: Int? = nil,
+    rules: RuleSet? = nil, instruments: [any Instrument] = [], log: (@Sendable (String) -> Void)? = nil
   ) {
     self.device = device
     self.threads = threads
     self.isFusing = isFusing
+    self.memoryBudget = memoryBudget
     self.rules = rules
     self.instruments = instruments
     self.log = log

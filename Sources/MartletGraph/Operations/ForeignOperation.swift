@@ -51,9 +51,12 @@ public struct ForeignOperation: Operation {
   public func infer(_ operands: [Operand], _ context: InferenceContext) throws(Diagnostic) -> [Inference] {
     results.map { Inference($0.type) }
   }
-  public func lowering(_ l: inout LoweringContext) throws(Diagnostic) -> Lowering {
-    if let reason { throw Diagnostic("\(name) cannot be run as it was read", found: reason) }
-    throw Diagnostic(
+  public func lowering(_ l: inout LoweringContext) throws(Diagnostic) -> Lowering { throw refusal }
+
+  /// Why the operation cannot be run.
+  public var refusal: Diagnostic {
+    if let reason { return Diagnostic("\(name) cannot be run as it was read", found: reason) }
+    return Diagnostic(
       "Martlet does not know the operation \(name)", hint: "define it as an Operation and give it in the catalog")
   }
 }

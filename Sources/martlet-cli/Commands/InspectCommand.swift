@@ -6,7 +6,8 @@ struct InspectCommand: ParsableCommand {
     commandName: "inspect", abstract: "Tells what is in a model.",
     discussion: """
       Inputs, outputs, variables, operations with their counts, and operations that Martlet cannot run. With --plan also \
-      the plan of a run that fetches all outputs, and its peak memory.
+      the plan of a run that fetches all outputs, its exact peak memory, and the largest values in memory at the busiest \
+      step with the source lines that made them.
       """)
 
   @OptionGroup var model: ModelArgument
@@ -14,6 +15,7 @@ struct InspectCommand: ParsableCommand {
   var plan = false
   @Flag(help: "With --plan: prints what each kernel computes, its schedule and its loops.")
   var kernels = false
+  @OptionGroup var memory: MemoryOptions
   @OptionGroup var selection: SelectionOptions
   @OptionGroup var shapes: ShapeOptions
   @Flag(help: "Prints one JSON object.")
@@ -35,7 +37,8 @@ struct InspectCommand: ParsableCommand {
     let fetches = try selection.fetches(of: interface)
     let targets = try selection.targets(of: interface)
     let types = try shapes.feedTypes(interface, fetches, targets)
-    return try Session(interface.graph).plan(for: fetches, targets: targets, feeds: types)
+    return try Session(interface.graph, options: SessionOptions(memoryBudget: memory.budget)).plan(
+      for: fetches, targets: targets, feeds: types)
   }
 
   // MARK: Output
@@ -45,7 +48,8 @@ struct InspectCommand: ParsableCommand {
     func counts(_ list: [(name: String, count: Int)]) -> JSONValue {
       .array(list.map { .object(["name": .string($0.name), "count": .int($0.count)]) })
     }
-    let peakBytes: JSONValue? = plan.map { .int($0.peakBytes) }
+    let use = plan.map { MemoryUse($0) }
+    let peakBytes: JSONValue? = use.map { .int($0.peakBytes) }
     let numbers: JSONValue? = plan.map { plan in
       .object([
         "kernels": .int(plan.kernels.count), "instructions": .int(plan.instructionCount),
@@ -56,7 +60,7 @@ struct InspectCommand: ParsableCommand {
       "nodes": .int(model.graph.nodeCount), "functions": .int(model.graph.library.functions.count),
       "inputs": values(model.inputs), "outputs": values(model.outputs), "variables": values(model.variables),
       "operations": counts(model.operations), "unsupported": counts(model.unsupported), "plan": numbers ?? .null,
-      "peak_bytes": peakBytes ?? .null,
+      "peak_bytes": peakBytes ?? .null, "memory": use?.json ?? .null,
     ])
   }
 
@@ -91,7 +95,7 @@ struct InspectCommand: ParsableCommand {
     add("variables", types(model.variables))
     add("operations", counts(model.operations))
     add("cannot be run", counts(model.unsupported))
-    if let plan { lines.append("\(plan)") }
+    if let plan { lines += ["\(plan)", MemoryUse(plan).text] }
     if kernels, let plan { lines += plan.kernels.enumerated().map { kernelText($0.element, number: $0.offset) } }
     return lines.joined(separator: "\n")
   }

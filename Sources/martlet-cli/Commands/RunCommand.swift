@@ -22,6 +22,7 @@ struct RunCommand: ParsableCommand {
   var device = DeviceArgument.processor
   @Option(help: ArgumentHelp("How many threads share the work; all processors by default.", valueName: "N"))
   var threads: Int?
+  @OptionGroup var memory: MemoryOptions
   @Option(help: ArgumentHelp("How often to run.", valueName: "N"))
   var `repeat` = 1
   @Option(name: .customLong("init"), help: ArgumentHelp("A node to run once before all else.", valueName: "NAME"))
@@ -52,7 +53,8 @@ struct RunCommand: ParsableCommand {
       }
       let arrays = try FeedReader(interface).read(feeds, fetches: fetches, targets: targets)
       let files = try outputFiles(fetches)
-      let session = try Session(graph, options: SessionOptions(device: device, threads: threads))
+      let session = try Session(
+        graph, options: SessionOptions(device: device, threads: threads, memoryBudget: memory.budget))
       for name in initializers { try session.run(try interface.node(named: name)) }
       let report = try explainingVariables { try measure(session, fetches, targets, arrays) }
       for (tensor, file) in zip(report.results, files) {

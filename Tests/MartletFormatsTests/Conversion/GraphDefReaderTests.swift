@@ -65,7 +65,8 @@ import Testing
     let written = try graph.graphDef()
     for node in nodes { #expect(written.nodes.first { $0.name == node.name } == node, "\(node.name)") }
     #expect(graph.output(named: "other:3") != nil)
-    #expect(throws: Diagnostic.self) { try Session(graph).run(graph.output(named: "other:3")!) }
+    let refusal = #expect(throws: DiagnosticList.self) { try Session(graph).run(graph.output(named: "other:3")!) }
+    #expect(refusal?.diagnostics.contains { $0.message.contains("does not know the operation Source") } == true)
     // In Martlet's own text form too.
     try Fixture.withTemporaryFolder { folder in
       try graph.save(folder + "/graph.mtg")
