@@ -10,7 +10,7 @@ extension Pipeline {
   ///   - fusing: whether operations are joined into kernels; else each is a kernel of its own.
   ///   - rules: rewrites beside Martlet's own, applied with them.
   public static func standard(fusing: Bool, rules: RuleSet? = nil) -> Pipeline {
-    let canonical: RuleSet = .algebra + .transposes
+    let canonical: RuleSet = .algebra + .transposes + .windows
     return Pipeline {
       Phase(.typed) {
         InferTypes()

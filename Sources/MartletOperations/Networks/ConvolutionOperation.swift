@@ -5,8 +5,7 @@ import MartletTensors
 
 /// A convolution of images, or one of its two gradients. Its operands and result stand in the roles of
 /// `Convolution.Role`.
-protocol ConvolutionOperation: Operation {
-  var window: Window { get set }
+protocol ConvolutionOperation: WindowedOperation {
   static var role: Convolution.Role { get }
   /// Whether each channel is convolved with filters of its own.
   static var isDepthwise: Bool { get }

@@ -4,10 +4,9 @@ import MartletLoopIR
 import MartletTensors
 
 /// Pooling of images, or its gradient.
-protocol PoolingOperation: Operation {
+protocol PoolingOperation: WindowedOperation {
   /// The extents of the window, in the order of the data format.
   var ksize: [Int] { get set }
-  var window: Window { get set }
 }
 
 extension PoolingOperation {

@@ -106,6 +106,11 @@ public struct Window: Hashable, Sendable {
   }
 }
 
+/// An operation with a window that moves over images.
+public protocol WindowedOperation: Operation {
+  var window: Window { get set }
+}
+
 extension DataFormat {
   /// The axes of the rows and of the columns.
   var imageAxes: (height: Int, width: Int) { self == .nhwc ? (1, 2) : (2, 3) }
