@@ -12,6 +12,7 @@ public final class CPUBackend: Backend {
   public let name = "cpu"
   public let machine: TargetMachine
   public let workerCount: Int
+  private let isExact: Bool
   private let compiler: NestCompiler
   private let libraries = Mutex<[LibraryContract: LibraryCall]>([:])
 
@@ -26,8 +27,10 @@ public final class CPUBackend: Backend {
 
   /// - Parameter threads: how many threads share the work of a wide step; nil for OMP_NUM_THREADS if that is set, else
   ///   all processors. The team is the process's: the number holds for every session in it.
+  /// - Parameter exact: whether library calls must compute what the operations would by themselves.
   /// - Throws: a diagnostic where LLVM is missing.
-  public init(threads: Int? = nil) throws(Diagnostic) {
+  public init(threads: Int? = nil, exact: Bool = false) throws(Diagnostic) {
+    isExact = exact
     workerCount = Int(martlet_team_start(Int32(clamping: max(threads ?? 0, 0))))
     let facts = martlet_machine_facts().pointee
     let defaults = TargetMachine()
@@ -62,14 +65,17 @@ public final class CPUBackend: Backend {
     case .missing: return nil
     case nil: break
     }
-    let made: (any LibraryExecution)? =
-      switch contract {
-      case .matrixProduct(let product): DNNProductExecution(product) ?? MatrixProductExecution(product)
-      case .convolution(let convolution): ConvolutionExecution(convolution)
-      case .pooling(let pooling): PoolingExecution(pooling)
-      }
+    let made = isExact && contract.epilogue?.activation?.hidesNaN == true ? nil : make(contract)
     libraries.withLock { $0[contract] = made.map { .found($0) } ?? .missing }
     return made
+  }
+
+  private func make(_ contract: LibraryContract) -> (any LibraryExecution)? {
+    switch contract {
+    case .matrixProduct(let product): DNNProductExecution(product) ?? MatrixProductExecution(product)
+    case .convolution(let convolution): ConvolutionExecution(convolution, isExact: isExact)
+    case .pooling(let pooling): PoolingExecution(pooling)
+    }
   }
 
   // MARK: Kernels

@@ -8,8 +8,9 @@ extension Pipeline {
   ///
   /// - Parameters:
   ///   - fusing: whether operations are joined into kernels; else each is a kernel of its own.
+  ///   - exact: whether operations keep their own rounding where they become part of another.
   ///   - rules: rewrites beside Martlet's own, applied with them.
-  public static func standard(fusing: Bool, rules: RuleSet? = nil) -> Pipeline {
+  public static func standard(fusing: Bool, exact: Bool = false, rules: RuleSet? = nil) -> Pipeline {
     let canonical: RuleSet = .algebra + .transposes + .windows
     return Pipeline {
       Phase(.typed) {
@@ -29,7 +30,7 @@ extension Pipeline {
       Phase(.fused) {
         MergeProducts()
         EvaluateConstants()
-        AttachEpilogues(fusing: fusing)
+        AttachEpilogues(fusing: fusing, foldingScales: !exact)
         EvaluateConstants()
         FormKernels(fusing: fusing)
       }

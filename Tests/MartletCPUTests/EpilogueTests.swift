@@ -91,6 +91,29 @@ import Testing
     #expect(try steps(graph, [relu(normalized)], [x: tensor(shape, seed: 1)]) == (1, 0))
   }
 
+  /// Winograd's algorithm rounds more; an exact session does without it, and lets NaN through a ReLU.
+  @Test(arguments: [[1, 24, 24, 64], [2, 17, 19, 32]])
+  func winograd(shape: [Int]) throws {
+    let graph = Graph()
+    let channels = shape[3]
+    let x = graph.placeholder(.float32, shape: Shape(shape), name: "x")
+    let filter = graph.constant(tensor([3, 3, channels, 2 * channels], seed: 2))
+    let bias = graph.constant(tensor([2 * channels], seed: 3))
+    let y = relu(biasAdd(conv2D(x, filter, padding: .same), bias))
+    let exact = try Session(graph, options: SessionOptions(isExact: true))
+    let fast = try Session(graph)
+    var images = tensor(shape, seed: 1)
+    let expected = try exact.run(y, feeds: [x: images]).scalars(as: Float.self)
+    let found = try fast.run(y, feeds: [x: images]).scalars(as: Float.self)
+    let largest = expected.reduce(0) { max($0, abs($1)) }
+    let error = zip(expected, found).reduce(0) { max($0, abs($1.0 - $1.1)) }
+    #expect(error / largest < 1e-5)
+    var values = images.scalars(as: Float.self)
+    values[0] = .nan
+    images = Tensor(values, shape: shape)
+    #expect(try exact.run(y, feeds: [x: images]).scalars(as: Float.self)[0].isNaN)
+  }
+
   /// Two branches that meet: one call adds the other's result, in its place.
   @Test func residuals() throws {
     let graph = Graph()

@@ -15,7 +15,7 @@ struct ProgramCompiler: Sendable {
   init(_ options: SessionOptions) throws {
     self.options = options
     switch options.device {
-    case .cpu: backend = try CPUBackend(threads: options.threads)
+    case .cpu: backend = try CPUBackend(threads: options.threads, exact: options.isExact)
     case .interpreter: backend = InterpreterBackend()
     }
   }
@@ -24,7 +24,7 @@ struct ProgramCompiler: Sendable {
   func optimize(_ program: Program, until form: Form = .fused) throws -> Program {
     var instruments = options.instruments
     if let log = options.log { instruments.append(WarningLog(log: log)) }
-    return try Pipeline.standard(fusing: options.isFusing, rules: options.rules).run(
+    return try Pipeline.standard(fusing: options.isFusing, exact: options.isExact, rules: options.rules).run(
       program, target: backend, until: form, instruments: instruments,
       evaluate: { [backend] program in try Self.evaluate(program, on: backend) })
   }

@@ -20,6 +20,9 @@ public struct SessionOptions: Sendable {
   /// Where a plan would take more, values are computed again instead of being kept (see `Rematerialization`); compiling
   /// throws if that does not suffice.
   public var memoryBudget: Int?
+  /// Whether library calls keep to the arithmetic of the operations that they stand for: no Winograd convolutions, no
+  /// batch normalization folded into filters, and every ReLU lets NaN pass.
+  public var isExact: Bool
   /// Rewrites of your own, applied with Martlet's.
   public var rules: RuleSet?
   /// Look on while a graph is compiled: verify, dump, time, compare.
@@ -28,13 +31,15 @@ public struct SessionOptions: Sendable {
   public var log: (@Sendable (String) -> Void)?
 
   public init(
-    device: Device = .cpu, threads: Int? = nil, isFusing: Bool = true, memoryBudget: Int? = nil,
-    rules: RuleSet? = nil, instruments: [any Instrument] = [], log: (@Sendable (String) -> Void)? = nil
+    device: Device = .cpu, threads: Int? = nil, isFusing: Bool = true, isExact: Bool = false,
+    memoryBudget: Int? = nil, rules: RuleSet? = nil, instruments: [any Instrument] = [],
+    log: (@Sendable (String) -> Void)? = nil
   ) {
     self.device = device
     self.threads = threads
     self.isFusing = isFusing
     self.memoryBudget = memoryBudget
+    self.isExact = isExact
     self.rules = rules
     self.instruments = instruments
     self.log = log

@@ -60,15 +60,18 @@ final class DNNPrimitive: @unchecked Sendable {
     mutating func run() { isDone = reorder.takeUnretainedValue().move(from, to) }
   }
 
-  /// Runs a reorder.
+  /// Runs a reorder. Those to the layouts of Winograd's algorithm need scratch memory, which is taken here.
   func move(_ from: UnsafeMutableRawPointer?, _ to: UnsafeMutableRawPointer?) -> Bool {
-    withUnsafeTemporaryAllocation(
-      of: UnsafeMutableRawPointer?.self, capacity: Int(martlet_dnn_role_count.rawValue)
-    ) { memory in
-      memory.initialize(repeating: nil)
-      memory[Int(martlet_dnn_source_role.rawValue)] = from
-      memory[Int(martlet_dnn_destination_role.rawValue)] = to
-      return memory.baseAddress.map { run($0) } ?? false
+    withUnsafeTemporaryAllocation(byteCount: max(bytes(martlet_dnn_scratch_role), 1), alignment: 64) { scratch in
+      withUnsafeTemporaryAllocation(
+        of: UnsafeMutableRawPointer?.self, capacity: Int(martlet_dnn_role_count.rawValue)
+      ) { memory in
+        memory.initialize(repeating: nil)
+        memory[Int(martlet_dnn_source_role.rawValue)] = from
+        memory[Int(martlet_dnn_destination_role.rawValue)] = to
+        memory[Int(martlet_dnn_scratch_role.rawValue)] = scratch.baseAddress
+        return memory.baseAddress.map { run($0) } ?? false
+      }
     }
   }
 
@@ -147,6 +150,14 @@ extension martlet_dnn_description {
 }
 
 extension Epilogue.Activation {
+  /// Whether oneDNN gives a number for NaN.
+  var hidesNaN: Bool {
+    switch self {
+    case .relu(slope: 0), .clip: true
+    default: false
+    }
+  }
+
   fileprivate var primitive: martlet_dnn_epilogue {
     switch self {
     case .relu(let slope): martlet_dnn_epilogue(kind: martlet_dnn_relu, alpha: slope, beta: 0)

@@ -55,6 +55,19 @@ extension LibraryContract {
     }
   }
 
+  /// The same where operand 1, a matrix or a filter, is the same in every run.
+  public var withConstantOperand: LibraryContract {
+    switch self {
+    case .matrixProduct(var product):
+      product.isRightConstant = true
+      return .matrixProduct(product)
+    case .convolution(var convolution):
+      convolution.isFilterConstant = true
+      return .convolution(convolution)
+    case .pooling: return self
+    }
+  }
+
   /// The operand that the result may be written over, if nothing else reads it.
   public var inPlaceOperand: Int? {
     guard let epilogue, epilogue.hasResidual else { return nil }

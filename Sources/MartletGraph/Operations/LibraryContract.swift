@@ -75,6 +75,8 @@ public struct Convolution: Hashable, Sendable {
   public var paddingBottom: Int
   public var paddingLeft: Int
   public var paddingRight: Int
+  /// Whether the filter is the same in every run.
+  public var isFilterConstant = false
   /// What is done to the result of `forward`.
   public var epilogue = Epilogue()
 

@@ -14,8 +14,12 @@ public struct AttachEpilogues: Pass {
   public let name = "AttachEpilogues"
   /// Without fusion each operation stays a step of its own.
   public var isFusing: Bool
+  /// Whether factors may go into constant operands, which changes how results are rounded.
+  public var isFoldingScales: Bool
 
-  public init(fusing: Bool = true) { isFusing = fusing }
+  public init(fusing: Bool = true, foldingScales: Bool = true) {
+    (isFusing, isFoldingScales) = (fusing, foldingScales)
+  }
 
   public func run(_ program: Program, _ context: inout PassContext) throws -> Program {
     guard isFusing else { return program }
@@ -23,7 +27,7 @@ public struct AttachEpilogues: Pass {
     var labels: [String] = []
     var number = 0
     let result = try program.mapFunctions { function, library throws(Diagnostic) in
-      var finder = EpilogueFinder(function, target: target)
+      var finder = EpilogueFinder(function, target: target, isFoldingScales: isFoldingScales)
       let calls = try finder.calls()
       guard !calls.isEmpty else { return function }
       var rebuilder = GraphRebuilder(function, library: library)

@@ -32,6 +32,7 @@ struct EpilogueFinder {
   private let function: GraphFunction
   private let body: GraphStorage
   private let target: any Target
+  private let isFoldingScales: Bool
   private var users: [[NodeID]]
   private var positions: [Int]
   private let order: [NodeID]
@@ -39,9 +40,10 @@ struct EpilogueFinder {
   private var isTaken: [Bool]
   private var roles: [NodeID: KernelGrouping.Role] = [:]
 
-  init(_ function: GraphFunction, target: any Target) {
+  init(_ function: GraphFunction, target: any Target, isFoldingScales: Bool) {
     self.function = function
     self.target = target
+    self.isFoldingScales = isFoldingScales
     body = function.body
     order = function.body.topologicalOrder(results: function.results, targets: function.targets)
     results = Set(function.results.map { function.body.resolve($0) })
@@ -75,17 +77,13 @@ struct EpilogueFinder {
   private mutating func call(
     _ node: NodeID, _ contract: LibraryContract, _ reference: StageProgram
   ) throws(Diagnostic) -> Call? {
-    let isRightConstant = isConstant(body.operands(of: node)[1])
-    var contract = contract
-    if case .matrixProduct(var product) = contract {
-      product.isRightConstant = isRightConstant
-      contract = .matrixProduct(product)
-    }
+    let isConstant = isConstant(body.operands(of: node)[1])
+    let contract = isConstant ? contract.withConstantOperand : contract
     let type = reference.type(of: reference.outputs[0])
     let channelAxis = contract.channelAxis(ofRank: type.extents.count)
     var matches: [Call] = []
-    if case .matrixProduct = contract, isRightConstant {
-      // That the matrix is constant is worth knowing by itself.
+    if isConstant {
+      // That is worth knowing by itself.
       matches.append(
         Call(
           base: node, result: body.results(of: node)[0], members: [node], contract: contract, reference: reference,
@@ -102,7 +100,7 @@ struct EpilogueFinder {
       let program = composer.program(outputs: [result], repeating: true)
       guard let base = composer.inputs.firstIndex(of: body.results(of: node)[0]),
         let match = EpilogueMatcher.match(program, base: base, channelAxis: channelAxis),
-        match.scale == nil || isRightConstant
+        match.scale == nil || (isConstant && isFoldingScales)
       else { continue }
       matches.append(
         Call(
