@@ -14,17 +14,15 @@ public struct Workload: Sendable {
 
   /// How workloads are run.
   public struct Options: Sendable {
-    /// The workers of a session; nil for one a processor.
-    public var threads: Int?
+    /// How the session compiles and runs.
+    public var session: SessionOptions
     /// How long a workload is measured.
     public var seconds: Double
     /// Whether to take the times of the steps, too.
     public var isProfiling: Bool
-    /// Whether operations are joined into kernels.
-    var isFusing = true
 
-    public init(threads: Int? = nil, seconds: Double = 5, isProfiling: Bool = false) {
-      self.threads = threads
+    public init(session: SessionOptions = SessionOptions(), seconds: Double = 5, isProfiling: Bool = false) {
+      self.session = session
       self.seconds = seconds
       self.isProfiling = isProfiling
     }
@@ -55,7 +53,7 @@ extension Workload {
       let build = prepare()
       return { options in
         var options = options
-        options.isFusing = false
+        options.session.isFusing = false
         return try build(options)
       }
     }

@@ -26,20 +26,13 @@ struct ForwardModel {
     let variables = resident.map { graph.variable("resident", $0.shape, .tensor($0)) }
     let output = result(Inputs(graph: graph, feeds: placeholders, weights: constants, resident: variables))
 
-    let session = try options.session(graph)
+    let session = try Session(graph, options: options.session)
     if !variables.isEmpty { try session.run(graph.initializer) }
     let call = try session.makeCallable(fetches: [output], feeds: placeholders)
     let feeds = feeds
     return Workload.Execution(
       run: { options in try call.run(feeds, options: options) },
       check: { try meanMagnitude(call.run(feeds)[0]) })
-  }
-}
-
-extension Workload.Options {
-  /// A session that runs as the options say.
-  func session(_ graph: Graph) throws -> Session {
-    try Session(graph, options: SessionOptions(threads: threads, isFusing: isFusing))
   }
 }
 

@@ -33,7 +33,7 @@ struct TrainingModel {
     let step = optimizer.minimize(loss, variables: trained)
     let updates = inputs.updates.compactMap { $0.variable.variable?.assign($0.value) }
 
-    let session = try options.session(graph)
+    let session = try Session(graph, options: options.session)
     try session.run(graph.initializer)
     let call = try session.makeCallable(fetches: [loss], targets: [step] + updates, feeds: [examples, labels])
     let feed = BatchFeed(batches)

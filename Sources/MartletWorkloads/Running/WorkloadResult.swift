@@ -45,7 +45,7 @@ extension Workload {
     let checksum = try execution.check()
     let measurement = try Measurement(seconds: options.seconds) { try execution.run(RunOptions()) }
     return WorkloadResult(
-      workload: name, threads: options.threads ?? ProcessInfo.processInfo.activeProcessorCount,
+      workload: name, threads: options.session.threads ?? ProcessInfo.processInfo.activeProcessorCount,
       measurement: measurement, compileSeconds: compileSeconds, peakBytes: peakResidentBytes(), checksum: checksum,
       profile: options.isProfiling ? try Self.profile(execution) : nil)
   }

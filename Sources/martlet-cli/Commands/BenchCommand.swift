@@ -15,8 +15,7 @@ struct BenchCommand: ParsableCommand {
 
   @ArgumentParser.Argument(help: ArgumentHelp("What to measure.", valueName: "WORKLOAD"))
   var workloads: [String]
-  @Option(help: ArgumentHelp("How many threads share the work; all processors by default.", valueName: "N"))
-  var threads: Int?
+  @OptionGroup var settings: SessionSettings
   @Option(help: ArgumentHelp("How long each workload is measured.", valueName: "S"))
   var seconds = 5.0
   @Flag(help: "Prints where the time of ten more runs goes, to standard error.")
@@ -25,7 +24,6 @@ struct BenchCommand: ParsableCommand {
   var json = false
 
   func validate() throws {
-    if let threads, threads < 1 { throw ValidationError("--threads must be at least 1") }
     if !(seconds > 0 && seconds <= 3600) { throw ValidationError("--seconds must be between 0 and 3600") }
     for word in workloads where Self.matching(word).isEmpty {
       throw ValidationError(
@@ -41,7 +39,8 @@ struct BenchCommand: ParsableCommand {
       var isFirst = true
       for workload in workloads.flatMap(Self.matching) {
         if isTerminal { showProgress("\(workload.name) …") }
-        let result = try workload.measure(Workload.Options(threads: threads, seconds: seconds, isProfiling: profile))
+        let options = Workload.Options(session: settings.options(), seconds: seconds, isProfiling: profile)
+        let result = try workload.measure(options)
         if isTerminal { showProgress("") }
         if json {
           print(result.json)

@@ -20,9 +20,7 @@ struct RunCommand: ParsableCommand {
   var out: String?
   @Option(help: ArgumentHelp("cpu, cuda:N or interpreter.", valueName: "DEVICE"))
   var device = DeviceArgument.processor
-  @Option(help: ArgumentHelp("How many threads share the work; all processors by default.", valueName: "N"))
-  var threads: Int?
-  @OptionGroup var memory: MemoryOptions
+  @OptionGroup var settings: SessionSettings
   @Option(help: ArgumentHelp("How often to run.", valueName: "N"))
   var `repeat` = 1
   @Option(name: .customLong("init"), help: ArgumentHelp("A node to run once before all else.", valueName: "NAME"))
@@ -37,7 +35,6 @@ struct RunCommand: ParsableCommand {
   var json = false
 
   func validate() throws {
-    if let threads, threads < 1 { throw ValidationError("--threads must be at least 1") }
     if `repeat` < 1 { throw ValidationError("--repeat must be at least 1") }
   }
 
@@ -53,8 +50,7 @@ struct RunCommand: ParsableCommand {
       }
       let arrays = try FeedReader(interface).read(feeds, fetches: fetches, targets: targets)
       let files = try outputFiles(fetches)
-      let session = try Session(
-        graph, options: SessionOptions(device: device, threads: threads, memoryBudget: memory.budget))
+      let session = try Session(graph, options: settings.options(device: device))
       for name in initializers { try session.run(try interface.node(named: name)) }
       let report = try explainingVariables { try measure(session, fetches, targets, arrays) }
       for (tensor, file) in zip(report.results, files) {
