@@ -65,13 +65,19 @@ public final class CPUBackend: Backend {
     case .missing: return nil
     case nil: break
     }
-    let made = isExact && contract.epilogue?.activation?.hidesNaN == true ? nil : make(contract)
+    let made = make(contract)
     libraries.withLock { $0[contract] = made.map { .found($0) } ?? .missing }
     return made
   }
 
   private func make(_ contract: LibraryContract) -> (any LibraryExecution)? {
-    switch contract {
+    if case .matrixProduct(let product) = contract,
+      let own = PackedProductExecution(product, compiler.tiles, machine)
+    {
+      return own
+    }
+    if isExact, contract.epilogue?.activation?.hidesNaN == true { return nil }
+    return switch contract {
     case .matrixProduct(let product): DNNProductExecution(product) ?? MatrixProductExecution(product)
     case .convolution(let convolution): ConvolutionExecution(convolution, isExact: isExact)
     case .pooling(let pooling): PoolingExecution(pooling)

@@ -14,6 +14,7 @@
 #include "Library.h"
 #include "Machine.h"
 #include "Team.h"
+#include "Tile.h"
 #include "Zlib.h"
 
 #endif

@@ -6,7 +6,7 @@ struct ModuleEmitter {
   let ir: IRBuilder
   private let zeros: IRValue
   private let signature: IRType
-  private let attributes: [OpaquePointer]
+  private let vectorBits: Int
 
   /// - Parameter vectorBits: The width of vector registers to use.
   init(_ llvm: UnsafePointer<martlet_llvm>, name: String, vectorBits: Int) {
@@ -19,15 +19,7 @@ struct ModuleEmitter {
     llvm.pointee.SetLinkage(zeros, martlet_llvm_private_linkage)
     llvm.pointee.SetAlignment(zeros, 64)
     signature = ir.functionType(ir.void, [ir.pointer, ir.pointer, ir.pointer, ir.pointer, ir.int64, ir.int64])
-    func attribute(_ name: String) -> OpaquePointer {
-      let kind = llvm.pointee.GetEnumAttributeKindForName(name, name.utf8.count)
-      return llvm.pointee.CreateEnumAttribute(ir.context, kind, 0)!
-    }
-    func attribute(_ key: String, _ value: String) -> OpaquePointer {
-      llvm.pointee.CreateStringAttribute(ir.context, key, UInt32(key.utf8.count), value, UInt32(value.utf8.count))!
-    }
-    // Without a preference LLVM uses only half of a 512-bit register.
-    attributes = [attribute("nounwind"), attribute("prefer-vector-width", "\(vectorBits)")]
+    self.vectorBits = vectorBits
   }
 
   /// The bytes of zeros for loads that are guarded: as many as all lanes of a loop can need.
@@ -35,8 +27,7 @@ struct ModuleEmitter {
 
   /// Emits one phase as a function with this name.
   func emit(_ phase: NestPhase, of nest: Nest, _ facts: NestFacts, name: String) {
-    let function: IRValue = ir.llvm.pointee.AddFunction(ir.module, name, signature)!
-    for attribute in attributes { ir.llvm.pointee.AddAttributeAtIndex(function, UInt32.max, attribute) }
+    let function = ir.function(name, signature, vectorBits: vectorBits)
     FunctionEmitter(nest, facts, function: function, zeros: zeros, ir).emit(phase)
   }
 

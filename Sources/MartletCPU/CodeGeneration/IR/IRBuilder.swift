@@ -86,6 +86,22 @@ final class IRBuilder {
   /// A new block in the function that is being built.
   func block(_ name: String) -> IRBlock { append(name, to: llvm.pointee.GetBasicBlockParent(block)!) }
 
+  // MARK: Functions
+
+  /// A new function without code, which may use vector registers of this width.
+  func function(_ name: String, _ type: IRType, vectorBits: Int) -> IRValue {
+    let function: IRValue = llvm.pointee.AddFunction(module, name, type)!
+    let kind = llvm.pointee.GetEnumAttributeKindForName("nounwind", 8)
+    let (key, value) = ("prefer-vector-width", "\(vectorBits)")
+    // Without a preference LLVM uses only half of a 512-bit register.
+    let attributes: [OpaquePointer] = [
+      llvm.pointee.CreateEnumAttribute(context, kind, 0)!,
+      llvm.pointee.CreateStringAttribute(context, key, UInt32(key.utf8.count), value, UInt32(value.utf8.count))!,
+    ]
+    for attribute in attributes { llvm.pointee.AddAttributeAtIndex(function, UInt32.max, attribute) }
+    return function
+  }
+
   // MARK: Control flow
 
   func branch(_ target: IRBlock) { _ = llvm.pointee.BuildBr(builder, target) }

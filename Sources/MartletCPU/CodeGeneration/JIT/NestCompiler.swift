@@ -34,6 +34,8 @@ public final class NestCompiler: Sendable {
   private let capacity: Int
   private let threads: Int
   private let state = Mutex(State())
+  /// Compiles the innermost parts of matrix products.
+  let tiles: TileCompiler
 
   /// - Parameters:
   ///   - capacity: How many kernels are kept for nests to come; beyond it the oldest are dropped.
@@ -47,6 +49,7 @@ public final class NestCompiler: Sendable {
   package init(capacity: Int = 4096, threads: Int = 2, processor: String?) throws(Diagnostic) {
     target = try CodeTarget(processor: processor)
     linker = try CodeLinker(target.llvm)
+    tiles = TileCompiler(target, linker)
     self.capacity = capacity
     self.threads = max(1, min(threads, Int(martlet_machine_facts().pointee.processors)))
   }

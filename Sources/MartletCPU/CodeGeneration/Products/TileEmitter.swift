@@ -1,0 +1,220 @@
+import CMartletRuntime
+import MartletGraph
+
+/// Emits the code of a tile as one function.
+///
+/// Each step of the summed dimension loads the panel's vectors once and multiplies them with one element of each row.
+/// Four steps are unrolled; in each such round one line of memory that will be wanted soon is fetched, since a panel that
+/// comes from memory would otherwise be waited for: hardware does not look beyond the end of a page.
+struct TileEmitter {
+  private static let unrolledSteps = 4
+
+  private let ir: IRBuilder
+  private let tile: ProductTile
+  private let lanes: Int
+  private let math: LaneMath
+  private let function: IRValue
+  private let vector: IRType
+
+  /// The members of `martlet_tile`.
+  private struct Fields {
+    var a: IRValue
+    var aStride: IRValue
+    var b: IRValue
+    var c: IRValue
+    var cStride: IRValue
+    var addend: IRValue
+    var addendStride: IRValue
+    var bias: IRValue
+    var depth: IRValue
+    var columns: IRValue
+    var ahead: IRValue
+    var aheadEnd: IRValue
+    var isLast: IRValue
+  }
+
+  /// - Parameter vectorBits: the width of vector registers.
+  init(_ ir: IRBuilder, _ tile: ProductTile, function: IRValue, vectorBits: Int) {
+    (self.ir, self.tile, self.function) = (ir, tile, function)
+    lanes = vectorBits / 32
+    math = LaneMath(ir, .single, lanes: lanes)
+    vector = ir.lanes(ir.float, lanes)
+  }
+
+  func emit() {
+    ir.position(at: ir.append("entry", to: function))
+    let fields = fields()
+    let masks = (0..<tile.vectors).map { mask(fields.columns, $0) }
+    let sums = (0..<tile.rows).map { _ in (0..<tile.vectors).map { _ in ir.alloca(vector) } }
+    let cursors = [fields.a, fields.b, fields.ahead].map { ($0, ir.alloca(ir.pointer)) }
+    for (start, cursor) in cursors { ir.store(start, cursor, alignment: 8) }
+    begin(sums, fields, masks)
+    multiply(sums, fields, a: cursors[0].1, b: cursors[1].1, ahead: cursors[2].1)
+    for (row, vectors) in sums.enumerated() {
+      let address = rowAddress(fields.c, fields.cStride, ir.int(row))
+      for (i, sum) in vectors.enumerated() {
+        store(ir.load(vector, sum, alignment: 64), address, i, masks[i])
+      }
+    }
+    if let activation = tile.activation { activate(activation, fields, masks) }
+    ir.returnVoid()
+  }
+
+  private func fields() -> Fields {
+    let base: IRValue = ir.llvm.pointee.GetParam(function, 0)!
+    func field<T>(_ path: KeyPath<martlet_tile, T>, _ type: IRType) -> IRValue {
+      guard let offset = MemoryLayout<martlet_tile>.offset(of: path) else {
+        preconditionFailure("a member of a C struct has an offset")
+      }
+      return ir.load(type, ir.element(ir.int8, base, ir.int(offset)), alignment: 8)
+    }
+    return Fields(
+      a: field(\.a, ir.pointer), aStride: field(\.a_stride, ir.int64), b: field(\.b, ir.pointer),
+      c: field(\.c, ir.pointer), cStride: field(\.c_stride, ir.int64), addend: field(\.addend, ir.pointer),
+      addendStride: field(\.addend_stride, ir.int64), bias: field(\.bias, ir.pointer),
+      depth: field(\.depth, ir.int64), columns: field(\.columns, ir.int64), ahead: field(\.ahead, ir.pointer),
+      aheadEnd: field(\.ahead_end, ir.pointer), isLast: field(\.is_last, ir.int64))
+  }
+
+  // MARK: Memory
+
+  /// Which lanes of a vector of the panel are columns of the result.
+  private func mask(_ columns: IRValue, _ number: Int) -> IRValue {
+    let left = ir.sub(columns, ir.int(number * lanes))
+    return ir.compare(martlet_llvm_int_slt, ir.steps(ir.int64, lanes), ir.splat(left, lanes))
+  }
+
+  private func rowAddress(_ base: IRValue, _ stride: IRValue, _ row: IRValue) -> IRValue {
+    ir.element(ir.float, base, ir.mul(stride, row))
+  }
+
+  private func load(_ row: IRValue, _ number: Int, _ mask: IRValue) -> IRValue {
+    ir.intrinsic(
+      "llvm.masked.load", [vector, ir.pointer],
+      [ir.element(ir.float, row, ir.int(number * lanes)), ir.constant(4, ir.int32), mask, ir.zero(vector)])
+  }
+
+  private func store(_ value: IRValue, _ row: IRValue, _ number: Int, _ mask: IRValue) {
+    _ = ir.intrinsic(
+      "llvm.masked.store", [vector, ir.pointer],
+      [value, ir.element(ir.float, row, ir.int(number * lanes)), ir.constant(4, ir.int32), mask])
+  }
+
+  // MARK: Parts
+
+  /// Runs `then` where the pointer is not null, else `otherwise`.
+  private func ifThere(_ pointer: IRValue, then: () -> Void, else otherwise: () -> Void = {}) {
+    let (there, missing, onward) = (ir.block("there"), ir.block("missing"), ir.block("onward"))
+    ir.branch(if: ir.compare(martlet_llvm_int_ne, pointer, ir.zero(ir.pointer)), there, else: missing)
+    ir.position(at: there)
+    then()
+    ir.branch(onward)
+    ir.position(at: missing)
+    otherwise()
+    ir.branch(onward)
+    ir.position(at: onward)
+  }
+
+  /// Sets the sums to what they start from.
+  private func begin(_ sums: [[IRValue]], _ fields: Fields, _ masks: [IRValue]) {
+    ifThere(fields.addend) {
+      for (row, vectors) in sums.enumerated() {
+        let address = rowAddress(fields.addend, fields.addendStride, ir.int(row))
+        for (i, sum) in vectors.enumerated() { ir.store(load(address, i, masks[i]), sum, alignment: 64) }
+      }
+    } else: {
+      for sum in sums.joined() { ir.store(ir.zero(vector), sum, alignment: 64) }
+    }
+    ifThere(fields.bias) {
+      let bias = (0..<tile.vectors).map { load(fields.bias, $0, masks[$0]) }
+      for vectors in sums {
+        for (i, sum) in vectors.enumerated() {
+          ir.store(ir.fadd(ir.load(vector, sum, alignment: 64), bias[i]), sum, alignment: 64)
+        }
+      }
+    }
+  }
+
+  /// A loop that runs `body` with `0 ..< count`.
+  private func loop(_ count: IRValue, _ body: (IRValue) -> Void) {
+    let (head, inside, onward) = (ir.block("head"), ir.block("inside"), ir.block("onward"))
+    let before = ir.block
+    ir.branch(head)
+    ir.position(at: head)
+    let number = ir.phi(ir.int64)
+    ir.addIncoming(number, ir.int(0), from: before)
+    ir.branch(if: ir.compare(martlet_llvm_int_slt, number, count), inside, else: onward)
+    ir.position(at: inside)
+    body(number)
+    ir.addIncoming(number, ir.add(number, ir.int(1)), from: ir.block)
+    ir.branch(head)
+    ir.position(at: onward)
+  }
+
+  /// Adds the products; a, b and ahead are where the addresses of what comes next are kept.
+  private func multiply(_ sums: [[IRValue]], _ fields: Fields, a: IRValue, b: IRValue, ahead: IRValue) {
+    let rowOffsets = (0..<tile.rows).map { ir.mul(fields.aStride, ir.int($0)) }
+    func steps(_ count: Int) {
+      let (left, right) = (ir.load(ir.pointer, a, alignment: 8), ir.load(ir.pointer, b, alignment: 8))
+      for step in 0..<count {
+        let panel = (0..<tile.vectors).map { number in
+          ir.load(vector, ir.element(ir.float, right, ir.int((step * tile.vectors + number) * lanes)), alignment: 4)
+        }
+        let column = tile.isByColumns ? rowAddress(left, fields.aStride, ir.int(step)) : left
+        for (row, vectors) in sums.enumerated() {
+          let address =
+            tile.isByColumns
+            ? ir.element(ir.float, column, ir.int(row))
+            : ir.element(ir.float, ir.element(ir.float, left, rowOffsets[row]), ir.int(step))
+          let factor = ir.splat(ir.load(ir.float, address, alignment: 4), lanes)
+          for (i, sum) in vectors.enumerated() {
+            ir.store(math.fma(factor, panel[i], ir.load(vector, sum, alignment: 64)), sum, alignment: 64)
+          }
+        }
+      }
+      let next =
+        tile.isByColumns ? rowAddress(left, fields.aStride, ir.int(count)) : ir.element(ir.float, left, ir.int(count))
+      ir.store(next, a, alignment: 8)
+      ir.store(ir.element(ir.float, right, ir.int(count * tile.vectors * lanes)), b, alignment: 8)
+    }
+    let rounds = ir.sdiv(fields.depth, ir.int(Self.unrolledSteps))
+    loop(rounds) { _ in
+      let line = ir.load(ir.pointer, ahead, alignment: 8)
+      // To be read, in the second-level cache, as data.
+      let hints = [0, 2, 1].map { ir.constant($0, ir.int32) }
+      _ = ir.intrinsic("llvm.prefetch", [ir.pointer], [line] + hints)
+      let next = ir.element(ir.int8, line, ir.int(64))
+      let isMore = ir.compare(martlet_llvm_int_ult, next, fields.aheadEnd)
+      ir.store(ir.select(isMore, next, line), ahead, alignment: 8)
+      steps(Self.unrolledSteps)
+    }
+    loop(ir.sub(fields.depth, ir.mul(rounds, ir.int(Self.unrolledSteps)))) { _ in steps(1) }
+  }
+
+  /// Row by row over the stored sums, which are still in the first-level cache.
+  private func activate(_ activation: Epilogue.Activation, _ fields: Fields, _ masks: [IRValue]) {
+    let rows = ir.select(
+      ir.compare(martlet_llvm_int_ne, fields.isLast, ir.int(0)), ir.int(tile.rows), ir.int(0))
+    loop(rows) { row in
+      let address = rowAddress(fields.c, fields.cStride, row)
+      for i in 0..<tile.vectors {
+        store(value(activation, load(address, i, masks[i])), address, i, masks[i])
+      }
+    }
+  }
+
+  private func value(_ activation: Epilogue.Activation, _ x: IRValue) -> IRValue {
+    let (zero, one) = (math.constant(0), math.constant(1))
+    let isPositive = math.less(zero, x)
+    switch activation {
+    case .relu(let slope): return ir.select(isPositive, x, math.mul(x, math.constant(Double(slope))))
+    case .clip(let low, let high): return math.atMost(math.atLeast(x, Double(low)), Double(high))
+    case .elu(let alpha): return ir.select(isPositive, x, math.mul(math.expm1(x), math.constant(Double(alpha))))
+    case .tanh: return math.tanh(x)
+    case .sigmoid: return math.sigmoid(x)
+    case .gelu:
+      let error = math.erf(math.mul(x, math.constant(0.5.squareRoot())))
+      return math.mul(math.mul(x, math.constant(0.5)), math.add(one, error))
+    }
+  }
+}

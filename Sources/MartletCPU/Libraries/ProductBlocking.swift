@@ -1,0 +1,101 @@
+import CMartletRuntime
+import MartletTensors
+
+/// How a product is cut up: c in tiles, b in panels as wide as a tile, the summed dimension in blocks.
+///
+/// A block of b's panels stays in the second-level cache while all tiles of some rows pass by; those rows' block of a
+/// stays there as well. See Goto and van de Geijn, "Anatomy of High-Performance Matrix Multiplication", 2008.
+struct ProductBlocking: Hashable, Sendable {
+  let m: Int
+  let n: Int
+  let k: Int
+  /// Rows of a tile, and its width in vector registers and in columns.
+  let rows: Int
+  let vectors: Int
+  let width: Int
+  /// How much of the summed dimension, and how many rows, are done before the next.
+  let depth: Int
+  let height: Int
+
+  /// Tiles that use most of 32 registers, some of them for the panel and the factors.
+  private static let shapes: [(rows: Int, vectors: Int)] = [(8, 3), (6, 4), (12, 2), (16, 1)]
+
+  /// - Parameters:
+  ///   - lanes: elements in a vector register.
+  ///   - l1Bytes: the first-level cache, half of which the rows of a tile may take.
+  init(m: Int, n: Int, k: Int, lanes: Int, l1Bytes: Int, l2Bytes: Int) {
+    (self.m, self.n, self.k) = (m, n, k)
+    let shape = Self.shapes.min {
+      Self.cycles(m, n, $0.rows, $0.vectors, lanes) < Self.cycles(m, n, $1.rows, $1.vectors, lanes)
+    }
+    (rows, vectors) = shape ?? Self.shapes[0]
+    width = vectors * lanes
+    height = Self.evenly(m, atMost: 128, multipleOf: rows)
+    // Two panels: that in use and that which is fetched.
+    let bound = min(l1Bytes / 2 / (4 * rows), l2Bytes * 3 / 4 / (4 * (height + 2 * width)))
+    depth = Self.evenly(k, atMost: max(bound, 64), multipleOf: 1)
+  }
+
+  /// The cycles that one step of the summed dimension takes for all tiles: two multiplications of vectors in each, two
+  /// loads, and four cycles before a sum is there to be added to.
+  private static func cycles(_ m: Int, _ n: Int, _ rows: Int, _ vectors: Int, _ lanes: Int) -> Int {
+    func tile(_ rows: Int) -> Int { rows == 0 ? 0 : max(rows * vectors, rows + vectors, 8) }
+    return (n + vectors * lanes - 1) / (vectors * lanes) * (m / rows * tile(rows) + tile(m % rows))
+  }
+
+  /// The size of equal pieces, of which none is larger than a bound.
+  private static func evenly(_ extent: Int, atMost bound: Int, multipleOf unit: Int) -> Int {
+    let count = max((extent + bound - 1) / bound, 1)
+    let size = (extent + count - 1) / count
+    return max((size + unit - 1) / unit * unit, unit)
+  }
+
+  var panels: Int { (n + width - 1) / width }
+  /// Bytes of b in panels, the last one filled up with zeros.
+  var packedBytes: Int { panels * width * k * MemoryLayout<Float>.stride }
+
+  /// Where a panel of b begins, in elements, for the block of the summed dimension from `start` on.
+  func offset(ofPanel panel: Int, from start: Int) -> Int {
+    let depth = min(depth, k - start)
+    return start * panels * width + panel * depth * width
+  }
+
+  /// Writes some panels of b.
+  ///
+  /// - Parameters:
+  ///   - steps: the distance of b's elements along the summed dimension, in elements.
+  ///   - columns: their distance along the other.
+  func pack(
+    _ b: UnsafePointer<Float>, steps: Int, columns: Int, _ panels: Range<Int>, to packed: UnsafeMutablePointer<Float>
+  ) {
+    for start in stride(from: 0, to: k, by: depth) {
+      let depth = min(depth, k - start)
+      for panel in panels {
+        let source = b + start * steps + panel * width * columns
+        let target = packed + offset(ofPanel: panel, from: start)
+        let count = min(width, n - panel * width)
+        if columns == 1 {
+          for step in 0..<depth { (target + step * width).update(from: source + step * steps, count: count) }
+        } else {
+          transpose(source, steps: steps, columns: columns, depth: depth, count: count, to: target)
+        }
+        guard count < width else { continue }
+        for step in 0..<depth { (target + step * width + count).update(repeating: 0, count: width - count) }
+      }
+    }
+  }
+
+  /// A few steps at a time, so that what is read is still in the cache for the next.
+  private func transpose(
+    _ source: UnsafePointer<Float>, steps: Int, columns: Int, depth: Int, count: Int,
+    to target: UnsafeMutablePointer<Float>
+  ) {
+    for first in stride(from: 0, to: depth, by: 16) {
+      let last = min(first + 16, depth)
+      for column in 0..<count {
+        let from = source + column * columns
+        for step in first..<last { target[step * width + column] = from[step * steps] }
+      }
+    }
+  }
+}

@@ -1,0 +1,91 @@
+import Foundation
+import Martlet
+import MartletTestSupport
+import Testing
+
+/// Products with constant matrices, which are laid out ahead, against sums in double precision.
+@Suite struct PackedProductTests {
+  struct Size: CustomTestStringConvertible, Sendable {
+    var m: Int
+    var n: Int
+    var k: Int
+    var testDescription: String { "\(m)×\(k) · \(k)×\(n)" }
+  }
+
+  /// Whole tiles and parts of them; one row, one column; sums of one block and of several; fewer panels than workers.
+  static let sizes = [
+    Size(m: 1, n: 300, k: 1000), Size(m: 7, n: 129, k: 415), Size(m: 8, n: 48, k: 768), Size(m: 130, n: 50, k: 64),
+    Size(m: 301, n: 1, k: 1000), Size(m: 150, n: 64, k: 33), Size(m: 6, n: 33, k: 1700), Size(m: 33, n: 333, k: 33),
+  ]
+
+  private func numbers(_ count: Int, seed: UInt64) -> [Float] {
+    var generator = SeededGenerator(seed: seed)
+    return (0..<count).map { _ in Float.random(in: -1...1, using: &generator) }
+  }
+
+  /// a · b + bias + residual in double precision, of matrices that may be stored transposed.
+  private func product(
+    _ size: Size, _ a: [Float], _ b: [Float], bias: [Float], residual: [Float], transposeA: Bool, transposeB: Bool
+  ) -> [Double] {
+    var result = residual.map { Double($0) }
+    for i in 0..<size.m {
+      for j in 0..<size.n {
+        var sum = Double(bias[j])
+        for l in 0..<size.k {
+          sum +=
+            Double(a[transposeA ? l * size.m + i : i * size.k + l])
+            * Double(b[transposeB ? j * size.k + l : l * size.n + j])
+        }
+        result[i * size.n + j] += sum
+      }
+    }
+    return result
+  }
+
+  @Test(arguments: sizes, [(false, false), (true, false), (false, true)])
+  func agreesWithSumsInDoublePrecision(size: Size, transposed: (a: Bool, b: Bool)) throws {
+    let (m, n, k) = (size.m, size.n, size.k)
+    let (a, b) = (numbers(m * k, seed: 1), numbers(k * n, seed: 2))
+    let (bias, residual) = (numbers(n, seed: 3), numbers(m * n, seed: 4))
+    let graph = Graph()
+    let x = graph.placeholder(.float32, shape: transposed.a ? [k, m] : [m, k], name: "x")
+    let r = graph.placeholder(.float32, shape: [m, n], name: "r")
+    let w = graph.constant(Tensor(b, shape: transposed.b ? [n, k] : [k, n]))
+    let plain = matMul(x, w, transposeA: transposed.a, transposeB: transposed.b)
+    let full = gelu(plain + graph.constant(Tensor(bias)) + r)
+    let session = try Session(graph)
+    let feeds = [x: Tensor(a, shape: transposed.a ? [k, m] : [m, k]), r: Tensor(residual, shape: [m, n])]
+    let sums = product(
+      size, a, b, bias: bias, residual: residual, transposeA: transposed.a, transposeB: transposed.b)
+    let activated = sums.map { 0.5 * $0 * (1 + Foundation.erf($0 / 2.0.squareRoot())) }
+    let products = sums.indices.map { sums[$0] - Double(residual[$0]) - Double(bias[$0 % n]) }
+    for (fetch, expected) in [(plain, products), (full, activated)] {
+      for _ in 0..<2 {
+        let found = try session.run([fetch], feeds: feeds)[0].scalars(as: Float.self)
+        let error = zip(found, expected).map { abs(Double($0) - $1) }.max() ?? 0
+        #expect(error < 4e-6 * Double(k).squareRoot())
+      }
+    }
+  }
+
+  /// x · Φ(x)
+  private func gelu(_ x: Output) -> Output { 0.5 * x * (1 + erf(x * (1 / 2.0.squareRoot()))) }
+
+  /// A residual that dies is written over, although the sum takes several blocks.
+  @Test func addsToWhatItWritesOver() throws {
+    let size = Size(m: 12, n: 30, k: 1600)
+    let (a, b) = (numbers(size.m * size.k, seed: 1), numbers(size.k * size.n, seed: 2))
+    let residual = numbers(size.m * size.n, seed: 4)
+    let graph = Graph()
+    let x = graph.placeholder(.float32, shape: [size.m, size.k], name: "x")
+    let r = graph.placeholder(.float32, shape: [size.m, size.n], name: "r")
+    let y = matMul(x, graph.constant(Tensor(b, shape: [size.k, size.n]))) + 2 * r
+    let found = try Session(graph).run(
+      [y], feeds: [x: Tensor(a, shape: [size.m, size.k]), r: Tensor(residual, shape: [size.m, size.n])])
+    let expected = product(
+      size, a, b, bias: Array(repeating: 0, count: size.n), residual: residual.map { 2 * $0 }, transposeA: false,
+      transposeB: false)
+    let error = zip(found[0].scalars(as: Float.self), expected).map { abs(Double($0) - $1) }.max() ?? 0
+    #expect(error < 2e-4)
+  }
+}
