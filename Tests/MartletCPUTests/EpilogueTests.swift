@@ -136,6 +136,15 @@ import Testing
   }
 
   /// A bias and a residual behind a reshape.
+  /// Each column of the result has a scale of its own, which goes into the constant matrices of the batch.
+  @Test(arguments: [false, true]) func scaledProductsOfBatches(isTransposed: Bool) throws {
+    let graph = Graph()
+    let x = graph.placeholder(.float32, shape: [3, 2, 5, 4], name: "x")
+    let w = graph.constant(tensor(isTransposed ? [3, 2, 6, 4] : [3, 2, 4, 6], seed: 2))
+    let y = batchMatMul(x, w, adjointY: isTransposed) * graph.constant(tensor([6], seed: 3))
+    #expect(try steps(graph, [y], [x: tensor([3, 2, 5, 4], seed: 1)]) == (1, 0))
+  }
+
   @Test func reshapedProducts() throws {
     let graph = Graph()
     let x = graph.placeholder(.float32, shape: [2, 50, 64], name: "x")

@@ -184,7 +184,7 @@ extension LibraryContract {
     switch self {
     case .convolution(let convolution) where convolution.isDepthwise: ScaledAxis(axis: 2, inner: extents[3])
     case .convolution, .pooling: ScaledAxis(axis: 3)
-    case .matrixProduct(let product): ScaledAxis(axis: product.transposeB ? 0 : 1)
+    case .matrixProduct(let product): ScaledAxis(axis: extents.count - (product.transposeB ? 2 : 1))
     }
   }
 }
