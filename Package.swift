@@ -58,17 +58,19 @@ let package = Package(
 
     // MARK: Layer 4: what is done with a graph
 
-    /// Reverse-mode differentiation; asks each operation for its rule.
-    .target(
-      name: "MartletGradients",
-      dependencies: ["MartletTensors", "MartletDiagnostics", "MartletGraph", "MartletOperations", "MartletRewriting"],
-      swiftSettings: settings),
     /// The concrete passes and rule sets, one file each.
     .target(
       name: "MartletPasses",
       dependencies: [
         "MartletTensors", "MartletDiagnostics", "MartletLoopIR", "MartletGraph", "MartletOperations",
         "MartletRewriting",
+      ], swiftSettings: settings),
+    /// Reverse-mode differentiation; asks each operation for its rule.
+    .target(
+      name: "MartletGradients",
+      dependencies: [
+        "MartletTensors", "MartletDiagnostics", "MartletGraph", "MartletOperations", "MartletRewriting",
+        "MartletPasses",
       ], swiftSettings: settings),
     /// GraphDef in binary and text, npy and IDX: in and out.
     .target(

@@ -1,6 +1,8 @@
 import MartletDiagnostics
 import MartletGraph
 import MartletOperations
+import MartletPasses
+import MartletRewriting
 import MartletTensors
 
 /// One differentiation: walks a graph from outputs to inputs, without recursion, and appends the gradients.
@@ -26,8 +28,10 @@ struct ReverseMode {
     let targets = inputs.map { storage.resolve($0.id) }
     let stops = Set(stopping.map { storage.resolve($0.id) })
     markActive(order, targets: targets, stops: stops)
-    // Only where a stabilised form is differentiated does it take the other's place.
-    if stabilise(order, in: graph, storage: storage, isActive: isActive) {
+    // The gradient of an expression that overflows is worth less than the expression. Only what is differentiated is
+    // replaced in the graph itself; what is not may be when it is compiled.
+    for _ in 0..<Self.stabilityRounds {
+      guard try Self.stability.rewrite(activeNodes(order), of: graph) else { break }
       order = try prepare(outputs)
       markActive(order, targets: targets, stops: stops)
     }
@@ -39,6 +43,14 @@ struct ReverseMode {
     var results: [Cotangent] = []
     for target in targets { results.append(total(of: target)) }
     return results
+  }
+
+  /// A replacement may be stabilised in turn, by a rule that looks at it from a user.
+  private static let stabilityRounds = 8
+  private static let stability = Rewriting(.stability)
+
+  private func activeNodes(_ order: [NodeID]) -> [NodeID] {
+    order.filter { node in storage.operands(of: node).contains { isActive[Int($0.index)] } }
   }
 
   /// Expands composites until none is left, and returns the nodes that the outputs need.

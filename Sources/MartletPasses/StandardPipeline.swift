@@ -4,14 +4,20 @@ extension Pipeline {
   /// The passes that every graph goes through.
   public static let standard = standard(fusing: true)
 
+  /// The rules that the standard pipeline applies.
+  public static let standardRules: RuleSet = .algebra + .transposes + .windows + .stability
+
   /// The standard pipeline.
   ///
   /// - Parameters:
   ///   - fusing: whether operations are joined into kernels; else each is a kernel of its own.
   ///   - exact: whether operations keep their own rounding where they become part of another.
   ///   - rules: rewrites beside Martlet's own, applied with them.
-  public static func standard(fusing: Bool, exact: Bool = false, rules: RuleSet? = nil) -> Pipeline {
-    let canonical: RuleSet = .algebra + .transposes + .windows
+  ///   - disabledRules: the names of rules that are not applied.
+  public static func standard(
+    fusing: Bool, exact: Bool = false, rules: RuleSet? = nil, disabledRules: Set<String> = []
+  ) -> Pipeline {
+    let canonical = rules.map { standardRules + $0 } ?? standardRules
     return Pipeline {
       Phase(.typed) {
         InferTypes()
@@ -21,7 +27,7 @@ extension Pipeline {
       Phase(.canonical) {
         Fixpoint("Canonicalize") {
           FoldConstants()
-          Rewriting(rules.map { canonical + $0 } ?? canonical)
+          Rewriting(canonical.without(disabledRules))
           EliminateCommonSubexpressions()
           EliminateDeadNodes()
         }

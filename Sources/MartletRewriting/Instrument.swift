@@ -8,9 +8,12 @@ public protocol Instrument: Sendable {
   func after(_ pass: String, from old: Program, to new: Program, time: Duration) throws
   func reached(_ form: Form, _ program: Program) throws
   func end(_ program: Program, _ context: PassContext) throws
+  /// Is shown every firing of a rule; nil, by default, if firings are of no interest.
+  var ruleObserver: RuleObserver? { get }
 }
 
 extension Instrument {
+  public var ruleObserver: RuleObserver? { nil }
   public func begin(_ program: Program) throws {}
   public func before(_ pass: String, _ program: Program) throws {}
   public func after(_ pass: String, from old: Program, to new: Program, time: Duration) throws {}

@@ -15,6 +15,8 @@ public struct PassContext: Sendable {
   public var target: any Target
   /// Runs a program without arguments on the target and returns its results; nil where nothing can be run.
   public var evaluate: (@Sendable (Program) throws -> [Tensor])?
+  /// Are shown every firing of a rule.
+  public var ruleObservers: [RuleObserver] = []
   /// How often each rule has fired, in the order of first firing.
   public private(set) var firings: [(rule: String, count: Int)] = []
   private var firingIndex: [String: Int] = [:]

@@ -29,6 +29,7 @@ public struct Pipeline: Sendable {
   ) throws -> Program {
     var program = program
     var context = PassContext(target: target, evaluate: evaluate)
+    context.ruleObservers = instruments.compactMap(\.ruleObserver)
     for instrument in instruments { try instrument.begin(program) }
     for phase in phases where phase.form <= form {
       for pass in phase.passes {

@@ -25,9 +25,28 @@ public struct Rewriting: Pass {
       guard needsWork(function) else { return function }
       var rebuilder = GraphRebuilder(function, library: library)
       return try rebuilder.run { rebuilder, node, operands throws(Diagnostic) in
-        try replacement(for: node, operands, &rebuilder, &context)
+        try replacement(for: node, operands, rebuilder, &context)
       }
     }
+  }
+
+  /// Puts replacements in the place of nodes in the graph itself: all who use or fetch the results see the new values.
+  /// One sweep; a replacement may be the root of another rule.
+  ///
+  /// - Parameter nodes: those to look at, operands before users.
+  /// - Returns: whether any rule has fired.
+  public func rewrite(_ nodes: [NodeID], of graph: Graph) throws(Diagnostic) -> Bool {
+    let body = graph.storage
+    var isChanged = false
+    for node in nodes where rules[body.schema(of: node).name] != nil {
+      let site = body.site(of: node)
+      let root = Root(node, body, operands: graph.operands(of: node))
+      let firing = try graph.withSite(site) { () throws(Diagnostic) in try fire(at: root, graph) }
+      guard let firing else { continue }
+      for (old, new) in zip(body.results(of: node), firing.outputs) { graph.forward(Output(graph, old), to: new) }
+      isChanged = true
+    }
+    return isChanged
   }
 
   /// Whether any node could be a rule's root.
@@ -36,33 +55,65 @@ public struct Rewriting: Pass {
   }
 
   private func replacement(
-    for node: NodeID, _ operands: [Output], _ rebuilder: inout GraphRebuilder, _ context: inout PassContext
+    for node: NodeID, _ operands: [Output], _ rebuilder: GraphRebuilder, _ context: inout PassContext
   ) throws(Diagnostic) -> [Output]? {
     let body = rebuilder.source.body
-    guard let candidates = rules[body.schema(of: node).name] else { return nil }
+    guard rules[body.schema(of: node).name] != nil else { return nil }
     let graph = rebuilder.graph
-    let types = body.results(of: node).map { body.type(of: $0) }
-    for rule in candidates {
+    let root = Root(node, body, operands: operands)
+    let firstNewNode = NodeID(context.ruleObservers.isEmpty ? 0 : graph.nodeCount)
+    let firing = try graph.withSite(root.site) { () throws(Diagnostic) in
+      try graph.withReplacementScope(root.name) { () throws(Diagnostic) in try fire(at: root, graph) }
+    }
+    guard let (rule, match, outputs) = firing else { return nil }
+    context.count(rule.name)
+    for observe in context.ruleObservers {
+      try observe(
+        RuleFiring(
+          rule: rule, graph: graph, firstNewNode: firstNewNode, name: root.name, site: root.site,
+          root: root.operation, operands: operands, bound: match.values.map(\.output), replacement: outputs))
+    }
+    return outputs
+  }
+
+  /// A node that may be replaced, over operands in the graph that is written.
+  private struct Root {
+    let name: String
+    let schema: Schema
+    let operation: any Operation
+    let site: BuildSite
+    let operands: [Output]
+    let types: [ValueType]
+
+    init(_ node: NodeID, _ body: GraphStorage, operands: [Output]) {
+      name = body.name(of: node)
+      schema = body.schema(of: node)
+      operation = body.operation(of: node)
+      site = body.site(of: node)
+      self.operands = operands
+      types = body.results(of: node).map { body.type(of: $0) }
+    }
+  }
+
+  /// The first rule that replaces a node, if any does.
+  private func fire(
+    at root: Root, _ graph: Graph
+  ) throws(Diagnostic) -> (rule: Rule, match: Match, outputs: [Output])? {
+    for rule in rules[root.schema.name] ?? [] {
       guard case .node(_, let patterns, _) = rule.pattern else { continue }
-      var match = Match(graph: graph, root: body.operation(of: node), operands: operands, resultTypes: types)
-      let isCommutative = body.traits(of: node).contains(.commutative)
-      guard match.bind(patterns, to: operands, isCommutative: isCommutative) else { continue }
-      let bound = match
-      let scope = body.name(of: node)
-      let outputs = try graph.withSite(body.site(of: node)) { () throws(Diagnostic) in
-        try graph.withReplacementScope(scope) { () throws(Diagnostic) in try rule.replacement(bound) }
-      }
-      guard let outputs else { continue }
-      for (output, type) in zip(outputs, types) {
+      var match = Match(graph: graph, root: root.operation, operands: root.operands, resultTypes: root.types)
+      let isCommutative = root.schema.traits.contains(.commutative)
+      guard match.bind(patterns, to: root.operands, isCommutative: isCommutative),
+        let outputs = try rule.replacement(match)
+      else { continue }
+      for (output, type) in zip(outputs, root.types) {
         guard output.elementType == type.elementType, output.shape.isCompatible(with: type.shape) else {
           throw Diagnostic(
-            "rule '\(rule.name)' replaces \(type) by \(output.type)",
-            operation: "\(body.schema(of: node).name) '\(body.name(of: node))'", site: body.site(of: node),
-            hint: "this is a fault of the rule, not of the graph")
+            "rule '\(rule.name)' replaces \(type) by \(output.type)", operation: "\(root.schema.name) '\(root.name)'",
+            site: root.site, hint: "this is a fault of the rule, not of the graph")
         }
       }
-      context.count(rule.name)
-      return outputs
+      return (rule, match, outputs)
     }
     return nil
   }

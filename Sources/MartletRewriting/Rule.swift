@@ -7,17 +7,29 @@ import MartletGraph
 /// Rule("remove-double-negation", .operation("Neg", .operation("Neg", .value("x")))) { m in [m["x"]] }
 /// ```
 public struct Rule: Sendable {
+  /// What the numbers of a replacement have to do with those of what it replaces.
+  public enum Promise: Sendable, Hashable {
+    /// Every bit is the same: NaN, infinities, signed zeros and rounding too.
+    case sameBits
+    /// They are the same in real arithmetic, and rounding does no more harm than before.
+    case sameButForRounding
+    /// As `sameButForRounding`; and where overflow, underflow or cancellation spoilt them before they may be right now.
+    case noLessAccurate
+  }
+
   /// A unique phrase in kebab-case, the same in code, dumps, switches and tests.
   public let name: String
   public let pattern: Pattern
+  /// What a proof holds the rule to.
+  public let promise: Promise
   /// The values to use instead, one for each result; nil if the rule's condition does not hold.
   public let replacement: @Sendable (Match) throws(Diagnostic) -> [Output]?
 
   public init(
-    _ name: String, _ pattern: Pattern,
+    _ name: String, _ pattern: Pattern, promise: Promise = .sameBits,
     replacement: @escaping @Sendable (Match) throws(Diagnostic) -> [Output]?
   ) {
-    (self.name, self.pattern, self.replacement) = (name, pattern, replacement)
+    (self.name, self.pattern, self.promise, self.replacement) = (name, pattern, promise, replacement)
   }
 
   /// The operation at the pattern's root.

@@ -45,6 +45,27 @@ import Testing
     )
   }
 
+  @Test("Rules are left out by name")
+  func withoutRule() throws {
+    let tool = try Tool()
+    let text = """
+      graph {
+        %x = Placeholder() {dtype: float32, shape: shape[2]} : float32[2]
+        %one = Const() {value: float32[] <1.0>} : float32[]
+        %sum = AddV2(%x, %one) : float32[2]
+        %y = Log(%sum) : float32[2]
+      }
+      """
+    try Data(text.utf8).write(to: URL(fileURLWithPath: tool.path("log.mtg")))
+    let command = ["optimize", "log.mtg", "out.mtg", "--stop-after", "canonical"]
+    #expect(try tool.run(command).output.contains("log-of-one-plus"))
+    let without = try tool.run(command + ["--without-rule", "log-of-one-plus"])
+    #expect(without.status == 0 && !without.output.contains("log-of-one-plus"))
+    let wrong = try tool.run(command + ["--without-rule", "log-of-nothing"])
+    #expect(wrong.status == 1)
+    #expect(wrong.messages.hasPrefix("error: there is no rule 'log-of-nothing' to disable"))
+  }
+
   @Test("Operations that Martlet does not know are named, and refused when they should run")
   func unsupported() throws {
     let tool = try Tool()

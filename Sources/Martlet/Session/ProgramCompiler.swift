@@ -14,6 +14,11 @@ struct ProgramCompiler: Sendable {
 
   init(_ options: SessionOptions) throws {
     self.options = options
+    let known = Set((Pipeline.standardRules.rules + (options.rules?.rules ?? [])).map(\.name))
+    if let name = options.disabledRules.subtracting(known).min() {
+      throw Diagnostic(
+        "there is no rule '\(name)' to disable", hint: "there are \(known.sorted().joined(separator: ", "))")
+    }
     switch options.device {
     case .cpu: backend = try CPUBackend(threads: options.threads, exact: options.isExact)
     case .interpreter: backend = InterpreterBackend()
@@ -24,7 +29,9 @@ struct ProgramCompiler: Sendable {
   func optimize(_ program: Program, until form: Form = .fused) throws -> Program {
     var instruments = options.instruments
     if let log = options.log { instruments.append(WarningLog(log: log)) }
-    return try Pipeline.standard(fusing: options.isFusing, exact: options.isExact, rules: options.rules).run(
+    return try Pipeline.standard(
+      fusing: options.isFusing, exact: options.isExact, rules: options.rules, disabledRules: options.disabledRules
+    ).run(
       program, target: backend, until: form, instruments: instruments,
       evaluate: { [backend] program in try Self.evaluate(program, on: backend) })
   }

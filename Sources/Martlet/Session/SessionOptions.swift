@@ -25,6 +25,12 @@ public struct SessionOptions: Sendable {
   public var isExact: Bool
   /// Rewrites of your own, applied with Martlet's.
   public var rules: RuleSet?
+  /// The names of rules that are not applied, Martlet's or yours; `martlet optimize` lists those that fire. A name that no
+  /// rule has is a mistake.
+  ///
+  /// Those of the set `stability` change the bits of results, for the better: without `log-of-one-plus`, `log(1 + x)` is
+  /// what you get from adding and then taking the logarithm.
+  public var disabledRules: Set<String>
   /// Look on while a graph is compiled: verify, dump, time, compare.
   public var instruments: [any Instrument]
   /// Called with one line for each compilation, and with its warnings.
@@ -32,8 +38,8 @@ public struct SessionOptions: Sendable {
 
   public init(
     device: Device = .cpu, threads: Int? = nil, isFusing: Bool = true, isExact: Bool = false,
-    memoryBudget: Int? = nil, rules: RuleSet? = nil, instruments: [any Instrument] = [],
-    log: (@Sendable (String) -> Void)? = nil
+    memoryBudget: Int? = nil, rules: RuleSet? = nil, disabledRules: Set<String> = [],
+    instruments: [any Instrument] = [], log: (@Sendable (String) -> Void)? = nil
   ) {
     self.device = device
     self.threads = threads
@@ -41,6 +47,7 @@ public struct SessionOptions: Sendable {
     self.memoryBudget = memoryBudget
     self.isExact = isExact
     self.rules = rules
+    self.disabledRules = disabledRules
     self.instruments = instruments
     self.log = log
   }

@@ -21,6 +21,7 @@ struct OptimizeCommand: ParsableCommand {
   var dump: String?
   @Flag(help: "Interprets the program before and after each pass, on made-up arrays, and compares the results.")
   var compare = false
+  @OptionGroup var rules: RuleOptions
   @OptionGroup var selection: SelectionOptions
   @OptionGroup var shapes: ShapeOptions
 
@@ -43,7 +44,7 @@ struct OptimizeCommand: ParsableCommand {
 
       let statistics = StatisticsInstrument()
       let comparison = NumericComparison()
-      var options = SessionOptions()
+      var options = SessionOptions(disabledRules: Set(rules.disabled))
       options.instruments = [VerifyInstrument(refusesWarnings: false), statistics]
       if let dump { options.instruments.append(try PassDump(folder: dump).instrument) }
       if compare { options.instruments.append(comparison.instrument) }

@@ -86,3 +86,11 @@ extension Output {
   /// The operation and the name, as messages have them.
   var title: String { "\(graph.schemaName(of: node)) '\(name)'" }
 }
+
+/// The rules that are left out.
+struct RuleOptions: ParsableArguments {
+  @Option(
+    name: .customLong("without-rule"),
+    help: ArgumentHelp("A rewrite that is not applied, by the name that 'martlet optimize' prints.", valueName: "RULE"))
+  var disabled: [String] = []
+}

@@ -10,12 +10,14 @@ struct SessionSettings: ParsableArguments {
       "Has library calls keep to the operations' own arithmetic: no Winograd convolution, nothing folded into filters.")
   var exact = false
   @OptionGroup var memory: MemoryOptions
+  @OptionGroup var rules: RuleOptions
 
   func validate() throws {
     if let threads, threads < 1 { throw ValidationError("--threads must be at least 1") }
   }
 
   func options(device: SessionOptions.Device = .cpu) -> SessionOptions {
-    SessionOptions(device: device, threads: threads, isExact: exact, memoryBudget: memory.budget)
+    SessionOptions(
+      device: device, threads: threads, isExact: exact, memoryBudget: memory.budget, disabledRules: Set(rules.disabled))
   }
 }
