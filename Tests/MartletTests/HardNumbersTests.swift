@@ -12,6 +12,35 @@ import Testing
 
   private func floats(_ tensor: Tensor) -> [Float] { tensor.scalars() }
 
+  // MARK: Moments
+
+  /// A channel whose mean is large beside its deviation: the difference of the squares' mean and the mean's square would
+  /// have no digit right. The first element is far from the others, too.
+  @Test(arguments: devices) func momentsOfFarAwayNumbers(_ device: SessionOptions.Device) throws {
+    var elements: [Float] = []
+    for i in 0..<2 * 40 * 40 * 3 {
+      let start: Float = i < 3 ? 1003 : 1000
+      let step: Int = i < 3 ? 0 : (i / 3 * 7919) % 101
+      elements.append(start + Float(i % 3) + Float(step) / 256)
+    }
+    let graph = Graph()
+    let x = graph.placeholder(.float32, shape: [2, 40, 40, 3])
+    let one = graph.constant([1, 1, 1] as [Float])
+    let normal = fusedBatchNorm(x, scale: one, offset: one, epsilon: 0)
+    let found = try session(graph, device).run(
+      [normal.mean, normal.variance], feeds: [x: Tensor(elements, shape: [2, 40, 40, 3])])
+    for channel in 0..<3 {
+      let own: [Double] = stride(from: channel, to: elements.count, by: 3).map { Double(elements[$0]) }
+      let mean = own.reduce(0, +) / Double(own.count)
+      let squares: [Double] = own.map { ($0 - mean) * ($0 - mean) }
+      let variance = squares.reduce(0, +) / Double(own.count - 1)
+      let foundMean = Double(floats(found[0])[channel])
+      let foundVariance = Double(floats(found[1])[channel])
+      #expect(abs(foundMean - mean) < 1e-3)
+      #expect(abs(foundVariance / variance - 1) < 1e-3)
+    }
+  }
+
   // MARK: Empty arrays
 
   @Test(arguments: devices) func emptyArraysGoThroughEverything(_ device: SessionOptions.Device) throws {

@@ -101,12 +101,7 @@ public struct FusedBatchNormV3: Operation {
     let mean: Source
     let variance: Source
     if isTraining {
-      mean = stages.mean(&b, "BatchNorm/mean") { b, axes in b.load(.input(0), type, at: axes) }
-      variance = stages.mean(&b, "BatchNorm/variance") { b, axes in
-        let x = b.load(.input(0), type, at: axes)
-        let difference = b.subtract(x, b.load(mean, type, at: [axes[stages.axis]]))
-        return b.multiply(difference, difference)
-      }
+      (mean, variance) = stages.moments(&b, "BatchNorm")
     } else {
       (mean, variance) = (.input(3), .input(4))
     }

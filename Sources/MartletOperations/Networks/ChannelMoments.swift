@@ -32,10 +32,42 @@ struct ChannelStages {
       finish: finish)
   }
 
-  func mean(
-    _ b: inout StageBuilder, _ name: String, _ element: (inout ScalarBuilder, [Scalar]) -> Scalar
-  ) -> Source {
-    sum(&b, name, element) { b, total in b.divide(total, b.constant(Double(count), type)) }
+  /// The mean and the variance of each channel, in one pass over the elements.
+  ///
+  /// Sums of the differences from a channel's first element, and of their squares: unlike those of the elements themselves,
+  /// they lose next to nothing where the mean is large beside the deviation (Chan, Golub and LeVeque, "Algorithms for
+  /// computing the sample variance", 1983).
+  func moments(_ b: inout StageBuilder, _ name: String) -> (mean: Source, variance: Source) {
+    let (type, others, extents, axis, count) = (type, others, extents, axis, count)
+    let zero = b.scalars.constant(0, type)
+    func first(_ b: inout ScalarBuilder, _ channel: Scalar) -> Scalar {
+      if count == 0 { return b.constant(0, type) }
+      return b.load(.input(0), type, at: (0..<4).map { $0 == axis ? channel : b.integer(0) })
+    }
+    func stage(
+      _ name: String, _ finish: (inout ScalarBuilder, _ shift: Scalar, _ mean: Scalar, _ square: Scalar) -> Scalar
+    )
+      -> Source
+    {
+      b.reduce(
+        name, type, channels, over: others.map { extents[$0] }, initial: [zero, zero],
+        step: { b, state, channel, inner in
+          let x = b.load(.input(0), type, at: interleaved(channel, inner, others, rank: 4, keepDims: false))
+          let difference = b.subtract(x, first(&b, channel[0]))
+          return [b.add(state[0], difference), b.add(state[1], b.multiply(difference, difference))]
+        }, merge: { b, state, other in [b.add(state[0], other[0]), b.add(state[1], other[1])] },
+        finish: { b, state in
+          let count = b.constant(Double(count), type)
+          return finish(&b, first(&b, b.axis(0)), b.divide(state[0], count), b.divide(state[1], count))
+        })
+    }
+    return (
+      stage(name + "/mean") { b, shift, mean, _ in b.add(shift, mean) },
+      stage(name + "/variance") { b, _, mean, square in
+        // Rounding may leave less than nothing.
+        b.maximum(b.subtract(square, b.multiply(mean, mean)), b.constant(0, type))
+      }
+    )
   }
 
   /// `1 / √(variance + ε)` of a channel.

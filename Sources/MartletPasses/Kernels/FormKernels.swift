@@ -58,7 +58,7 @@ private struct KernelFormer {
         graph.add(
           Argument(index: i, type: body.type(of: argument)), name: body.name(of: node), site: body.site(of: node))[0]
     }
-    for node in grouping.order {
+    for node in grouping.emission {
       if body.traits(of: node).contains(.argument) { continue }
       switch grouping.roles[Int(node.index)] {
       case .repeated:
@@ -114,9 +114,11 @@ private struct KernelFormer {
       case .barrier: continue
       }
     }
-    let outputs = group.filter { grouping.isVisible($0) || $0 == root }.flatMap { node in
-      body.results(of: node).filter { grouping.isValueUsed($0, outside: root) || $0 == body.results(of: node).first }
+    let used = group.filter { grouping.isVisible($0) }.flatMap { node in
+      body.results(of: node).filter { grouping.isValueUsed($0, outside: root) }
     }
+    // A node that only has to run has no user.
+    let outputs = used.isEmpty ? Array(body.results(of: root).prefix(1)) : used
     let program = composer.program(outputs: outputs)
     let kernel = FusedKernel(number: kernelCount, label: label(group), program: program)
     kernelCount += 1

@@ -8,7 +8,9 @@ import MartletTensors
 /// A walk from users to operands puts a node into the group of its users if all of them are in one group, so that no cycle
 /// can come about; values that are also results of the function become further outputs of the kernel. Then:
 /// - a reshape at a group's edge leaves it: outside it is an alias and costs nothing;
-/// - a node of almost no cost that reads at most scalars is repeated in every group that uses it.
+/// - a node of almost no cost that reads at most scalars is repeated in every group that uses it, and so is a cheap map of
+///   one array that only kernels use: reading its operand again costs no more than reading its result;
+/// - groups that would share loops are merged: see `KernelMerging`.
 struct KernelGrouping {
   /// What a node is to the grouping.
   enum Role {
@@ -27,13 +29,19 @@ struct KernelGrouping {
   /// The bound on the scalars of one kernel.
   static let maximumRows = 2000
 
+  /// The most that a map may cost an element, in floating-point additions, to be computed again in every group.
+  private static let repeatedCost = 6
+  private static let mostRepetitions = 4
+
   let body: GraphStorage
   let order: [NodeID]
+  /// The roots of the groups and the nodes that are in none, each after what it needs.
+  private(set) var emission: [NodeID]
   private(set) var roles: [Role]
   /// For each node the root of its group; nil for a barrier or an alias.
   private(set) var root: [NodeID?]
-  private var users: [[NodeID]]
-  private var isResult: [Bool]
+  private(set) var users: [[NodeID]]
+  private(set) var isResult: [Bool]
   /// Where each node stands in the order.
   private var positions: [Int]
   private let resultValues: Set<ValueID>
@@ -46,6 +54,7 @@ struct KernelGrouping {
     body = function.body
     order = function.body.topologicalOrder(results: function.results, targets: function.targets)
     self.roles = roles
+    emission = order
     let count = function.body.nodeCount
     root = Array(repeating: nil, count: count)
     users = Array(repeating: [], count: count)
@@ -63,6 +72,16 @@ struct KernelGrouping {
     }
     assign()
     peelReshapes()
+    if isFusing { (emission, root) = KernelMerging.merged(self) }
+  }
+
+  /// The stages of a node that can be part of a kernel.
+  func program(of node: NodeID) -> StageProgram? {
+    switch roles[Int(node.index)] {
+    case .stages(let program), .reshape(let program), .repeated(let program): program
+    case .join(let program, _): program
+    case .barrier: nil
+    }
   }
 
   /// The nodes of each group, members in topological order, by root.
@@ -113,6 +132,10 @@ struct KernelGrouping {
       case .reshape(let stages): (program, isAlias) = (stages, true)
       }
       let rows = program.scalars.count
+      if !isAlias, isRepeatable(node, program) {
+        roles[i] = .repeated(program)
+        continue
+      }
       if let group = commonGroup(of: node), rowCounts[Int(group.index)] + rows <= Self.maximumRows,
         !(isAlias && isResult[i])
       {
@@ -153,6 +176,20 @@ struct KernelGrouping {
     return 2 * placed > all
   }
 
+  /// Whether a node is a cheap map of one array, over the same elements, for a few kernels.
+  private func isRepeatable(_ node: NodeID, _ program: StageProgram) -> Bool {
+    let users = users[Int(node.index)]
+    guard isFusing, !isResult[Int(node.index)], users.count > 1, commonGroup(of: node) == nil,
+      users.allSatisfy({ root[Int($0.index)] != nil }),
+      Set(users.map { root[Int($0.index)] }).count <= Self.mostRepetitions,
+      let cost = program.elementCost, cost <= Self.repeatedCost
+    else { return false }
+    let count = program.stages[0].result.elementCount
+    let large = program.inputs.indices.filter { program.inputs[$0].elementCount * 8 > count }
+    return large.count == 1 && program.inputs[large[0]].byteCount <= program.stages[0].result.byteCount
+      && program.walks(ofInput: large[0]).allSatisfy { $0.sharedIterations == count }
+  }
+
   /// The one group that all users of a node are in.
   private func commonGroup(of node: NodeID) -> NodeID? {
     guard isFusing else { return nil }
@@ -174,7 +211,7 @@ struct KernelGrouping {
     }
   }
 
-  private func isRepeated(_ node: NodeID) -> Bool {
+  func isRepeated(_ node: NodeID) -> Bool {
     if case .repeated = roles[Int(node.index)] { true } else { false }
   }
 }
