@@ -56,7 +56,7 @@ extension BoundPlan {
   }
 
   private func execute(_ instance: PlanInstance, _ trace: RunTrace?) throws {
-    let buffer = trace.map { _ in TraceBuffer() }
+    let buffer = trace.map { _ in TraceBuffer(workers: backend.workerCount) }
     var task = RunTask(runner: PlanRunner(self, instance, trace: buffer))
     withUnsafeMutablePointer(to: &task) { pointer in
       backend.run(

@@ -14,7 +14,11 @@ public final class BoundPlan: @unchecked Sendable {
   /// The instructions of all blocks, and each block's range of them. Nothing changes after `init`.
   let records: UnsafeMutablePointer<InstructionRecord>
   let blocks: UnsafeMutablePointer<BlockRange>
+  /// The records that each worker of each group carries out.
+  let groups: UnsafeMutablePointer<GroupShares>
+  private let dealtRecords: UnsafeMutablePointer<Int32>
   let recordCount: Int
+  private let groupCount: Int
   /// For each record the instruction that it runs.
   let instructions: [PlanInstruction]
   /// What each entry of an instance's pointer table points to.
@@ -46,11 +50,21 @@ public final class BoundPlan: @unchecked Sendable {
     records.initialize(from: builder.records, count: recordCount)
     blocks = .allocate(capacity: max(builder.blocks.count, 1))
     blocks.initialize(from: builder.blocks, count: builder.blocks.count)
+    dealtRecords = .allocate(capacity: max(builder.dealt.count, 1))
+    dealtRecords.initialize(from: builder.dealt, count: builder.dealt.count)
+    groups = .allocate(capacity: max(builder.groups.count, 1))
+    for (i, ends) in builder.groups.enumerated() {
+      (groups + i).initialize(to: GroupShares(records: dealtRecords, start: ends.start, ends: ends.ends))
+    }
+    groupCount = builder.groups.count
   }
 
   deinit {
     records.deallocate()
     blocks.deallocate()
+    for i in 0..<groupCount { groups[i].ends.deallocate() }
+    groups.deallocate()
+    dealtRecords.deallocate()
   }
 
   /// An instance that nobody uses, or a new one.
@@ -84,6 +98,8 @@ struct InstructionRecord {
     case conditional
     /// `second` while `first` leaves true at the first pointer.
     case loop
+    /// The group `first`, whose records follow; the block goes on at `second`.
+    case group
   }
   var kind: Kind
   /// Into the instance's pointer table: operands, results, scratch memory.
@@ -101,6 +117,19 @@ struct BlockRange {
   var end: Int
 }
 
+/// Which records the workers of a group carry out: worker i those from where worker i − 1 ends.
+struct GroupShares {
+  var records: UnsafeMutablePointer<Int32>
+  var start: Int
+  var ends: UnsafeMutableBufferPointer<Int>
+
+  init(records: UnsafeMutablePointer<Int32>, start: Int, ends: [Int]) {
+    (self.records, self.start) = (records, start)
+    self.ends = .allocate(capacity: ends.count)
+    _ = self.ends.initialize(from: ends)
+  }
+}
+
 /// Writes a plan's instructions as records.
 private struct RecordBuilder {
   let plan: ExecutionPlan
@@ -114,6 +143,9 @@ private struct RecordBuilder {
   var instructions: [PlanInstruction] = []
   var pointers: [PlanAddress] = []
   var blocks: [BlockRange] = []
+  /// The records of all groups' workers, and for each group where its own start and where each worker's end.
+  var dealt: [Int32] = []
+  var groups: [(start: Int, ends: [Int])] = []
 
   init(
     _ plan: ExecutionPlan, _ backend: any Backend, _ constants: [Tensor], kernels: [BoundCall], hosts: [BoundCall]
@@ -124,8 +156,33 @@ private struct RecordBuilder {
 
   mutating func add(_ block: PlanBlock) throws {
     let start = records.count
-    for instruction in block.instructions { try add(instruction) }
+    var next = 0
+    for group in block.groups {
+      for instruction in block.instructions[next..<group.instructions.lowerBound] { try add(instruction) }
+      try add(group, of: block)
+      next = group.instructions.upperBound
+    }
+    for instruction in block.instructions[next...] { try add(instruction) }
     blocks.append(BlockRange(start: start, end: records.count))
+  }
+
+  private mutating func add(_ group: PlanGroup, of block: PlanBlock) throws {
+    let header = records.count
+    append(BoundCall(doNothing), [], block.instructions[group.instructions.lowerBound], .group, first: groups.count)
+    var shares = [[Int32]](repeating: [], count: (group.workers.max() ?? 0) + 1)
+    for (i, worker) in zip(group.instructions, group.workers) {
+      let first = records.count
+      try add(block.instructions[i])
+      shares[worker] += (first..<records.count).map { Int32($0) }
+    }
+    records[header].second = records.count
+    let start = dealt.count
+    var ends: [Int] = []
+    for share in shares {
+      dealt += share
+      ends.append(dealt.count)
+    }
+    groups.append((start, ends))
   }
 
   private mutating func add(_ instruction: PlanInstruction) throws {

@@ -6,21 +6,23 @@ import CMartletRuntime
 struct PlanRunner {
   private let records: UnsafeMutablePointer<InstructionRecord>
   private let blocks: UnsafeMutablePointer<BlockRange>
+  private let groups: UnsafeMutablePointer<GroupShares>
   private let pointers: UnsafeMutablePointer<UnsafeMutablePointer<UInt8>?>
   private let state: UnsafeMutablePointer<RunState>
   private let status: UnsafeMutablePointer<martlet_status>
-  /// Where times go, if the run is traced.
-  private let trace: TraceBuffer?
+  /// Where times go, if the run is traced; the plan's run keeps it alive.
+  private let trace: Unmanaged<TraceBuffer>?
   /// The record at which the run ended early.
   private(set) var failedRecord: Int?
 
   init(_ plan: BoundPlan, _ instance: PlanInstance, trace: TraceBuffer?) {
     records = plan.records
     blocks = plan.blocks
+    groups = plan.groups
     pointers = instance.pointers
     state = instance.state
     status = instance.state.pointee.status
-    self.trace = trace
+    self.trace = trace.map { Unmanaged.passUnretained($0) }
   }
 
   /// Runs a block; false if it ended early.
@@ -29,12 +31,18 @@ struct PlanRunner {
     var number = range.start
     while number < range.end {
       let record = records + number
-      let begin = trace?.now() ?? 0
+      if record.pointee.kind == .call, trace == nil {
+        guard call(record) else {
+          failedRecord = number
+          return false
+        }
+        number += 1
+        continue
+      }
+      let begin = now()
       switch record.pointee.kind {
       case .call:
-        let result = record.pointee.function(
-          UnsafeMutableRawPointer(state), UnsafePointer(pointers + record.pointee.firstPointer), record.pointee.data)
-        if result != 0 || status.pointee.code != 0 {
+        guard call(record) else {
           failedRecord = number
           return false
         }
@@ -53,14 +61,78 @@ struct PlanRunner {
         }
         // Nothing else must depend on whether the schedule puts the loop before or behind it.
         state.pointee.parameters[1] = around
+      case .group:
+        guard run(group: record.pointee.first) else { return false }
+        number = record.pointee.second
+        continue
       }
-      trace?.add(record: number, begin: begin)
+      finish(number, since: begin)
       number += 1
     }
     return true
   }
 
+  @inline(__always) private func call(_ record: UnsafeMutablePointer<InstructionRecord>) -> Bool {
+    let result = record.pointee.function(
+      UnsafeMutableRawPointer(state), UnsafePointer(pointers + record.pointee.firstPointer), record.pointee.data)
+    return result == 0 && status.pointee.code == 0
+  }
+
   private func isTrue(_ record: UnsafeMutablePointer<InstructionRecord>) -> Bool {
     (pointers[record.pointee.firstPointer]?.pointee ?? 0) != 0
+  }
+
+  private func now() -> UInt64 { trace?._withUnsafeGuaranteedRef { $0.now() } ?? 0 }
+
+  private func finish(_ record: Int, since begin: UInt64, worker: Int = 0) {
+    trace?._withUnsafeGuaranteedRef { $0.add(record: record, begin: begin, worker: worker) }
+  }
+
+  // MARK: Groups
+
+  /// A group as its workers see it.
+  private struct Launch {
+    var runner: PlanRunner
+    var shares: GroupShares
+    /// For each share the record at which it ended early, or −1.
+    var failures: UnsafeMutableBufferPointer<Int>
+  }
+
+  /// Runs a group's records on the team; false if one of them ended the run.
+  private mutating func run(group: Int) -> Bool {
+    let shares = groups[group]
+    let failed = withUnsafeTemporaryAllocation(of: Int.self, capacity: shares.ends.count) { failures in
+      failures.initialize(repeating: -1)
+      var launch = Launch(runner: self, shares: shares, failures: failures)
+      withUnsafeMutablePointer(to: &launch) { pointer in
+        martlet_team_parallel(
+          { context, worker, workers in
+            guard let launch = context?.assumingMemoryBound(to: Launch.self) else { return }
+            launch.pointee.runner.run(launch.pointee.shares, launch.pointee.failures, Int(worker), of: Int(workers))
+          }, UnsafeMutableRawPointer(pointer))
+      }
+      return failures.filter { $0 >= 0 }.min()
+    }
+    if let failed { failedRecord = failed }
+    return failed == nil
+  }
+
+  /// Carries out what one of `count` workers has to do in a group: a team may have fewer workers than the plan.
+  private func run(_ shares: GroupShares, _ failures: UnsafeMutableBufferPointer<Int>, _ worker: Int, of count: Int) {
+    var share = worker
+    while share < shares.ends.count {
+      var next = share == 0 ? shares.start : shares.ends[share - 1]
+      while next < shares.ends[share] {
+        let number = Int(shares.records[next])
+        let begin = now()
+        guard call(records + number) else {
+          failures[share] = number
+          return
+        }
+        finish(number, since: begin, worker: worker)
+        next += 1
+      }
+      share += count
+    }
   }
 }

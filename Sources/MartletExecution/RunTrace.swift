@@ -11,6 +11,8 @@ public final class RunTrace: Sendable {
     /// `kernel`, `library`, `host`, `copy`, `conditional` or `loop`.
     public var category: String
     public var isWide: Bool
+    /// The worker that carried it out; of a wide step, the one that the others joined.
+    public var worker: Int
     /// Nanoseconds of the system's monotonic clock.
     public var begin: UInt64
     public var end: UInt64
@@ -28,7 +30,7 @@ public final class RunTrace: Sendable {
       let origin = plan.plan.origins[instruction.origin]
       return Event(
         operation: origin.operation, name: origin.name, category: instruction.action.category,
-        isWide: instruction.isWide, begin: event.begin, end: event.end)
+        isWide: instruction.isWide, worker: event.worker, begin: event.begin, end: event.end)
     }
     storage.withLock { $0 += events }
   }
@@ -42,7 +44,8 @@ public final class RunTrace: Sendable {
       let fields = [
         "\"name\":\(Self.quoted(event.operation))", "\"cat\":\"\(event.category)\"", "\"ph\":\"X\"",
         "\"ts\":\(Self.microseconds(event.begin - start))", "\"dur\":\(Self.microseconds(event.end - event.begin))",
-        "\"pid\":1", "\"tid\":1", "\"args\":{\"node\":\(Self.quoted(event.name)),\"wide\":\(event.isWide)}",
+        "\"pid\":1", "\"tid\":\(event.worker + 1)",
+        "\"args\":{\"node\":\(Self.quoted(event.name)),\"wide\":\(event.isWide)}",
       ]
       return "{\(fields.joined(separator: ","))}"
     }
@@ -71,13 +74,27 @@ public final class RunTrace: Sendable {
 }
 
 /// The times of one run, by record.
-final class TraceBuffer {
+final class TraceBuffer: @unchecked Sendable {
   struct Event {
     var record: Int
+    var worker: Int
     var begin: UInt64
     var end: UInt64
   }
-  private(set) var events: [Event] = []
+  /// What one worker has done; nobody else writes to it.
+  private final class Lane {
+    var events: [Event] = []
+  }
+  private let lanes: [Lane]
+
+  init(workers: Int) { lanes = (0..<max(workers, 1)).map { _ in Lane() } }
+
+  /// In the order in which they ended.
+  var events: [Event] {
+    let used = lanes.filter { !$0.events.isEmpty }
+    if used.count == 1 { return used[0].events }
+    return used.flatMap(\.events).sorted { ($0.end, $0.record) < ($1.end, $1.record) }
+  }
 
   func now() -> UInt64 {
     var time = timespec()
@@ -85,7 +102,9 @@ final class TraceBuffer {
     return UInt64(time.tv_sec) * 1_000_000_000 + UInt64(time.tv_nsec)
   }
 
-  func add(record: Int, begin: UInt64) { events.append(Event(record: record, begin: begin, end: now())) }
+  func add(record: Int, begin: UInt64, worker: Int = 0) {
+    lanes[worker].events.append(Event(record: record, worker: worker, begin: begin, end: now()))
+  }
 }
 
 extension PlanInstruction.Action {

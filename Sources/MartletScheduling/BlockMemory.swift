@@ -8,6 +8,10 @@ struct BlockMemory {
   private let draft: BlockDraft
   private let scheduler: BlockScheduler
   private let order: [Int]
+  /// For each step the first and the last of those that run at the same time.
+  private var span: [ClosedRange<Int>]
+  /// For each node its step.
+  private var position: [Int]
   private let block: Int
   private let planner: Planner
 
@@ -25,11 +29,19 @@ struct BlockMemory {
   private var slots: [Int?]
   /// For what is computed in its place in a joined value, that value and the bytes before it.
   private var joined: [Int: (whole: Int, offset: Int)] = [:]
+  /// The values that others are computed in.
+  private var wholes: Set<Int> = []
 
-  init(_ scheduler: BlockScheduler, order: [Int], block: Int, planner: Planner) {
+  init(_ scheduler: BlockScheduler, order: [Int], groups: [PlanGroup], block: Int, planner: Planner) {
     self.scheduler = scheduler
     self.draft = scheduler.draft
     self.order = order
+    span = order.indices.map { $0...$0 }
+    for group in groups {
+      for step in group.instructions { span[step] = group.instructions.lowerBound...group.instructions.upperBound - 1 }
+    }
+    position = Array(repeating: 0, count: scheduler.draft.nodes.count)
+    for (step, node) in order.enumerated() { position[node] = step }
     self.block = block
     self.planner = planner
     lastUse = Array(repeating: -1, count: draft.values.count)
@@ -54,11 +66,10 @@ struct BlockMemory {
   }
 
   private mutating func findLastUses() {
-    var position = [Int](repeating: 0, count: draft.nodes.count)
-    for (step, node) in order.enumerated() { position[node] = step }
+    func end(_ node: Int) -> Int { span[position[node]].upperBound }
     for value in draft.values {
       guard let producer = value.producer else { continue }
-      let last = value.users.reduce(position[producer]) { max($0, position[$1]) }
+      let last = value.users.reduce(end(producer)) { max($0, end($1)) }
       lastUse[value.cell] = max(lastUse[value.cell], last)
     }
     for value in joined.keys.sorted() {
@@ -78,7 +89,10 @@ struct BlockMemory {
       if let destination = scheduler.destinations[whole], !planner.isResult(slot: destination) { continue }
       var offset = 0
       for operand in node.operands {
-        if joined[operand] == nil, isMovable(operand) { joined[operand] = (whole, offset) }
+        if joined[operand] == nil, isMovable(operand) {
+          joined[operand] = (whole, offset)
+          wholes.insert(whole)
+        }
         offset += draft.values[operand].byteCount
       }
     }
@@ -112,7 +126,8 @@ struct BlockMemory {
   private mutating func group(ofWhole number: Int, at step: Int) -> Int {
     if let destination = scheduler.destinations[number] { return planner.slotGroups[destination] }
     if let memory = local[number] { return locals[memory].group }
-    let memory = addLocal(byteCount: draft.values[number].byteCount, from: step, to: lastUse[number])
+    let memory = addLocal(
+      byteCount: draft.values[number].byteCount, from: span[step].lowerBound, to: lastUse[number])
     local[number] = memory
     return locals[memory].group
   }
@@ -142,7 +157,7 @@ struct BlockMemory {
         locals[memory].end = max(locals[memory].end, lastUse[value.cell])
         local[value.cell] = memory
       } else {
-        local[value.cell] = addLocal(byteCount: value.byteCount, from: step, to: lastUse[value.cell])
+        local[value.cell] = addLocal(byteCount: value.byteCount, from: span[step].lowerBound, to: lastUse[value.cell])
       }
       let group = locals[local[value.cell]!].group
       slots[value.cell] = planner.addSlot(group, value.type, value.name, byteCount: value.byteCount)
@@ -154,13 +169,21 @@ struct BlockMemory {
     for operand in candidates(for: result, of: node) {
       let value = draft.values[operand]
       guard !draft.readsPart(of: operand, node), !readsJoined(in: operand, node), let memory = local[value.cell],
-        !taken.contains(memory), locals[memory].end == step,
+        !taken.contains(memory), locals[memory].end == span[step].upperBound,
+        !isUsedBeside(node, operand, at: step),
         locals[memory].byteCount == draft.values[result].byteCount,
         scheduler.isInPlace(node, result: result, over: operand)
       else { continue }
       return memory
     }
     return nil
+  }
+
+  /// Whether an instruction that may run at the same time as the node uses the memory of its operand.
+  private func isUsedBeside(_ node: Int, _ operand: Int, at step: Int) -> Bool {
+    guard span[step].count > 1 else { return false }
+    return wholes.contains(operand)
+      || draft.values[operand].users.contains { $0 != node && span[step].contains(position[$0]) }
   }
 
   /// The operands whose memory a result could take, the most useful first.
@@ -190,7 +213,7 @@ struct BlockMemory {
   }
 
   private mutating func addScratch(byteCount: Int, at step: Int, _ name: String) -> Int {
-    let memory = addLocal(byteCount: byteCount, from: step, to: step)
+    let memory = addLocal(byteCount: byteCount, from: span[step].lowerBound, to: span[step].upperBound)
     return planner.addSlot(locals[memory].group, nil, name)
   }
 

@@ -29,7 +29,13 @@ extension ExecutionPlan: CustomStringConvertible {
     }
     for (number, block) in blocks.enumerated() {
       lines.append("block \(number) '\(block.name)'")
-      for (i, instruction) in block.instructions.enumerated() { lines.append("  [\(i)] \(text(of: instruction))") }
+      var workers: [Int: String] = [:]
+      for (number, group) in block.groups.enumerated() {
+        for (i, worker) in zip(group.instructions, group.workers) { workers[i] = " group \(number) worker \(worker):" }
+      }
+      for (i, instruction) in block.instructions.enumerated() {
+        lines.append("  [\(i)]\(workers[i] ?? "") \(text(of: instruction))")
+      }
     }
     return lines.joined(separator: "\n")
   }

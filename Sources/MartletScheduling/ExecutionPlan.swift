@@ -35,7 +35,9 @@ public struct ExecutionPlan: Sendable {
   /// The most memory that a run holds beside feeds, constants and variables: the arena and the fetched arrays.
   public var peakBytes: Int { arenaBytes + results.reduce(0) { $0 + slots[$1.slot].byteCount } }
   /// Whether a step wants the whole team.
-  public var isWide: Bool { blocks.contains { $0.instructions.contains(where: \.isWide) } }
+  public var isWide: Bool {
+    blocks.contains { !$0.groups.isEmpty || $0.instructions.contains(where: \.isWide) }
+  }
 }
 
 /// A fed or fetched array.
@@ -66,10 +68,22 @@ public struct PlanSlot: Hashable, Sendable {
   public var whole: Int?
 }
 
-/// Instructions that run one after the other.
+/// Instructions that run one after the other, but for those in groups.
 public struct PlanBlock: Sendable {
   public var name: String
   public var instructions: [PlanInstruction] = []
+  /// In order, none overlapping another.
+  public var groups: [PlanGroup] = []
+}
+
+/// Instructions that run at the same time, dealt to the workers. Those of different workers do not need each other.
+public struct PlanGroup: Hashable, Sendable {
+  /// The places of the instructions in the block.
+  public var instructions: Range<Int>
+  /// For each of them the worker that carries it out; a worker carries out its own in order.
+  public var workers: [Int]
+
+  public init(instructions: Range<Int>, workers: [Int]) { (self.instructions, self.workers) = (instructions, workers) }
 }
 
 /// One step of a plan.

@@ -70,6 +70,7 @@ public struct PlanVerifier {
     }
     depth += 1
     defer { depth -= 1 }
+    for group in plan.blocks[block].groups { checkWorkers(of: group, in: block) }
     for (i, instruction) in plan.blocks[block].instructions.enumerated() {
       let place = "block \(block) [\(i)]"
       for operand in instruction.operands where !holdsValue(operand) {
@@ -124,6 +125,29 @@ public struct PlanVerifier {
       verify(block: loop.body, writable: writable)
     }
     if let afterNone { for slot in isValid.indices { isValid[slot] = isValid[slot] && afterNone[slot] } }
+  }
+
+  /// What one worker of a group writes no other worker touches.
+  private mutating func checkWorkers(of group: PlanGroup, in block: Int) {
+    let instructions = plan.blocks[block].instructions[group.instructions]
+    guard group.workers.count == instructions.count else {
+      violations.append("block \(block) has a group of \(instructions.count) with \(group.workers.count) workers")
+      return
+    }
+    /// For each slot the worker that touches it, or −1 for several.
+    var toucher: [Int: Int] = [:]
+    for (instruction, worker) in zip(instructions, group.workers) {
+      for slot in instruction.operands + instruction.results + instruction.scratch {
+        toucher[slot] = toucher[slot, default: worker] == worker ? worker : -1
+      }
+    }
+    for (instruction, worker) in zip(instructions, group.workers) {
+      for slot in instruction.results + instruction.scratch {
+        for other in [slot] + overlaps[slot] where toucher[other, default: worker] != worker {
+          violations.append("block \(block): %\(slot) is written by worker \(worker) while another uses %\(other)")
+        }
+      }
+    }
   }
 
   private mutating func write(_ slot: Int) {

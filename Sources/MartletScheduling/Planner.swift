@@ -15,6 +15,9 @@ public final class Planner {
   private var kernelIndex: [StructuralKey: Int] = [:]
   /// For each kernel and output the inputs that it may be written over.
   private(set) var inPlaceCandidates: [[[Int]]] = []
+  /// For each kernel an estimate of its work, in floating-point additions.
+  private var kernelWork: [Int] = []
+  private var savedNanoseconds = 0
   private var contractIndex: [LibraryContract: Int] = [:]
   private var constantIndex: [ObjectIdentifier: Int] = [:]
   private var originIndex: [PlanOrigin: Int] = [:]
@@ -103,6 +106,7 @@ public final class Planner {
     let (_, size) = try planBlock(main, arguments: arguments, destinations: destinations, arena: nil)
     plan.arenaBytes = size
     placeSlots()
+    dropIdleGroups()
   }
 
   /// Where a function's result goes.
@@ -133,11 +137,37 @@ public final class Planner {
     var scheduler = BlockScheduler(builder.draft, planner: self)
     scheduler.place(destinations.map { (results[$0.result], $0.slot) })
     let order = scheduler.order()
-    var memory = BlockMemory(scheduler, order: order, block: block, planner: self)
+    let (groups, saved) = StepGrouping.groups(
+      scheduler.draft, order: order, costs: scheduler.draft.nodes.map { nanoseconds(of: $0) },
+      workers: target.workerCount)
+    savedNanoseconds += saved
+    plan.blocks[block].groups = groups
+    var memory = BlockMemory(scheduler, order: order, groups: groups, block: block, planner: self)
     let (instructions, size) = try memory.layOut()
     plan.blocks[block].instructions = instructions
     return (block, size)
   }
+
+  /// What a small kernel or a copy takes on one worker, about; nil for what is not dealt to workers.
+  private func nanoseconds(of node: BlockDraft.Node) -> Int? {
+    guard !node.isWide, !node.hasEffect else { return nil }
+    switch node.work {
+    case .kernel(let kernel): return 25 + kernelWork[kernel] / 64
+    case .copy, .join, .library, .host, .conditional, .loop: return nil
+    }
+  }
+
+  /// Takes groups out of a plan that is narrow but for them, where they save less than it may cost to hand the run to the
+  /// team.
+  private func dropIdleGroups() {
+    guard savedNanoseconds < Self.teamHandover,
+      !plan.blocks.contains(where: { $0.instructions.contains(where: \.isWide) })
+    else { return }
+    for block in plan.blocks.indices { plan.blocks[block].groups = [] }
+  }
+
+  /// What it takes at most, in nanoseconds, until another thread than the caller has begun with a run.
+  private static let teamHandover = 30_000
 
   /// Whether a slot is a variable's own memory.
   func isVariable(slot: Int) -> Bool {
@@ -206,6 +236,7 @@ public final class Planner {
     let inPlace = InPlaceAnalysis(program, schedule)
     plan.kernels.append(PlanKernel(program: program, schedule: schedule, nest: nest, label: label))
     inPlaceCandidates.append(program.outputs.indices.map { inPlace.candidates(output: $0) })
+    kernelWork.append(program.work)
     kernelIndex[key] = plan.kernels.count - 1
     return plan.kernels.count - 1
   }

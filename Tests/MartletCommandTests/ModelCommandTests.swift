@@ -25,6 +25,32 @@ import Testing
     #expect(object["plan"] is NSNull)
   }
 
+  /// Hashing differs from process to process, and nothing that depends on it may show.
+  @Test("Plans are the same in every process")
+  func plansAreTheSame() throws {
+    let tool = try Tool()
+    let graph = Graph()
+    let x = graph.placeholder(.float32, shape: [64, 32], name: "x")
+    let labels = graph.placeholder(.int32, shape: [64], name: "labels")
+    let weights = (0..<3).map { graph.variable("w\($0)", [32, 32], .zeros) }
+    let y = weights.reduce(x) { y, w in
+      let product = matMul(y, w)
+      return relu(product) + tanh(product) * sigmoid(product)
+    }
+    let loss = mean(sparseSoftmaxCrossEntropy(logits: y, labels: labels), name: "loss")
+    let step = Adam(learningRate: 0.1).minimize(loss, name: "step")
+    _ = step
+    try graph.save(tool.path("train.mtg"))
+    let texts = try (0..<3).map { _ in
+      let result = try tool.run(
+        "inspect", "train.mtg", "--plan", "--kernels", "--fetch", "loss", "--target", "step/step")
+      #expect(result.status == 0, "\(result.messages)")
+      return result.output
+    }
+    #expect(texts[0].contains("kernel"))
+    #expect(texts[0] == texts[1] && texts[1] == texts[2])
+  }
+
   @Test("inspect --plan takes extents that are not known as 1, or as given")
   func plan() throws {
     let tool = try Tool()

@@ -1,0 +1,110 @@
+import Martlet
+import MartletTestSupport
+import Testing
+
+/// Small instructions that do not need each other are dealt to the workers.
+@Suite struct GroupStepTests {
+  /// Chains of small operations on different arrays, each operation a kernel of its own.
+  private struct Chains {
+    let graph = Graph()
+    var feeds: [Output: Tensor] = [:]
+    var results: [Output] = []
+    var options = SessionOptions(threads: 2, isFusing: false)
+
+    init(count: Int, length: Int, size: Int = 32) {
+      for chain in 0..<count {
+        let x = graph.placeholder(.float32, shape: [size, size], name: "x\(chain)")
+        let elements = (0..<size * size).map { Float($0 % 17 - 8) / Float(chain + 9) }
+        feeds[x] = Tensor(elements, shape: [size, size])
+        results.append((0..<length).reduce(x) { y, step in step % 2 == 0 ? tanh(y) : y * 1.5 + y })
+      }
+    }
+
+    func plan() throws -> ExecutionPlan {
+      try Session(graph, options: options).plan(for: results, feeds: feeds.mapValues(\.type))
+    }
+  }
+
+  @Test func chainsAreDealtToTheWorkers() throws {
+    let chains = Chains(count: 8, length: 60)
+    let plan = try chains.plan()
+    #expect(PlanVerifier.violations(of: plan) == [])
+    let group = try #require(plan.blocks[0].groups.first)
+    #expect(Set(group.workers) == [0, 1])
+    #expect(group.workers.count { $0 == 0 } * 2 == group.workers.count)
+    #expect("\(plan)".contains("[0] group 0 worker 0: Tanh"))
+
+    let session = try Session(chains.graph, options: chains.options)
+    let trace = RunTrace()
+    let found = try session.run(chains.results, feeds: chains.feeds, options: RunOptions(trace: trace))
+    let interpreter = try Session(chains.graph, options: SessionOptions(device: .interpreter))
+    let expected = try interpreter.run(chains.results, feeds: chains.feeds)
+    for (a, b) in zip(found, expected) { expectClose(a, b, relative: 1e-5, absolute: 1e-6) }
+    #expect(trace.events.count == plan.instructionCount)
+    #expect(Set(trace.events.map(\.worker)) == [0, 1])
+  }
+
+  /// One worker, one chain, or too little work: nothing to deal.
+  @Test(arguments: [(1, 8, 60), (2, 1, 480), (2, 8, 1)])
+  func otherwiseThereAreNoGroups(threads: Int, count: Int, length: Int) throws {
+    var chains = Chains(count: count, length: length)
+    chains.options.threads = threads
+    #expect(try chains.plan().blocks.allSatisfy { $0.groups.isEmpty })
+  }
+
+  /// What all chains need comes before them, what needs all of them comes after.
+  @Test func forksAndJoinsStandBetweenGroups() throws {
+    var chains = Chains(count: 1, length: 1)
+    let fork = chains.results[0]
+    let ends = (0..<8).map { chain in (0..<60).reduce(fork * Double(chain + 1)) { y, _ in tanh(y + fork) } }
+    chains.results = [addN(ends)]
+    let plan = try chains.plan()
+    #expect(PlanVerifier.violations(of: plan) == [])
+    let group = try #require(plan.blocks[0].groups.first)
+    #expect(group.instructions.lowerBound > 0)
+    #expect(group.instructions.upperBound < plan.blocks[0].instructions.count)
+    let found = try Session(chains.graph, options: chains.options).run(chains.results, feeds: chains.feeds)
+    let expected = try Session(chains.graph, options: SessionOptions(device: .interpreter))
+      .run(chains.results, feeds: chains.feeds)
+    expectClose(found[0], expected[0], relative: 1e-5, absolute: 1e-5)
+  }
+
+  @Test func theVerifierFindsWorkersThatNeedEachOther() throws {
+    var plan = try Chains(count: 8, length: 60).plan()
+    let workers = plan.blocks[0].groups[0].workers
+    plan.blocks[0].groups[0].workers[workers.count / 2] = 1 - workers[workers.count / 2]
+    #expect(!PlanVerifier.violations(of: plan).isEmpty)
+  }
+
+  /// The run throws what the first of the failing instructions says.
+  @Test func aWorkerEndsTheRun() throws {
+    var chains = Chains(count: 8, length: 60)
+    let indices = chains.graph.placeholder(.int32, shape: [2], name: "indices")
+    chains.results.append(gather(tanh(chains.results[3]), indices))
+    chains.feeds[indices] = Tensor([0, 5] as [Int32])
+    let session = try Session(chains.graph, options: chains.options)
+    #expect(try session.run(chains.results, feeds: chains.feeds).count == 9)
+    chains.feeds[indices] = Tensor([0, 99] as [Int32])
+    let error = #expect(throws: Diagnostic.self) { try session.run(chains.results, feeds: chains.feeds) }
+    #expect(error?.operation?.contains("Gather") == true)
+  }
+
+  /// Random graphs with groups give what the interpreter gives.
+  @Test(arguments: 0..<8)
+  func randomGraphsAgreeForAnyNumberOfThreads(seed: UInt64) throws {
+    let random = RandomGraph(seed: 500 + seed, operationCount: 60)
+    var results: [[Tensor]] = []
+    for threads in [1, 2, 3] {
+      for isFusing in [true, false] {
+        let session = try Session(random.graph, options: SessionOptions(threads: threads, isFusing: isFusing))
+        for (handle, value) in random.variables { try session.assign(handle, value) }
+        var found = try session.run(random.fetches, feeds: random.feeds, targets: random.targets)
+        for (handle, _) in random.variables { found.append(try session.value(of: handle)) }
+        results.append(found)
+      }
+    }
+    for (i, found) in results.enumerated().dropFirst(2) {
+      for (a, b) in zip(results[i % 2], found) { #expect(a == b, "seed \(seed)") }
+    }
+  }
+}
