@@ -2,8 +2,6 @@
 
 #include "Team.h"
 
-#include <stddef.h>
-
 typedef struct {
   martlet_kernel kernel;
   const int64_t *params;
@@ -51,4 +49,8 @@ void martlet_status_raise(martlet_status *status, int32_t code, int64_t site, in
     status->site = site;
     status->index = index;
   }
+}
+
+void martlet_code_flush(void *start, size_t byte_count) {
+  __builtin___clear_cache((char *)start, (char *)start + byte_count);
 }

@@ -1,6 +1,11 @@
 #define _GNU_SOURCE
 #include "Machine.h"
 
+#if defined(__x86_64__)
+#include <cpuid.h>
+#else
+#include <sys/auxv.h>
+#endif
 #include <pthread.h>
 #include <sched.h>
 #include <stdio.h>
@@ -77,6 +82,36 @@ static void find_name(void) {
   fclose(file);
 }
 
+/// Adds a number to `code_features`. FNV-1a over words. Source: G. Fowler, L. C. Noll, K.-P. Vo, the FNV hash.
+static void add_feature(uint64_t value) {
+  machine.code_features = (machine.code_features ^ value) * 0x100000001B3u;
+  machine.code_features ^= machine.code_features >> 32;
+}
+
+static void find_features(void) {
+  machine.code_features = 0xCBF29CE484222325u;
+#if defined(__x86_64__)
+  unsigned a = 0, b = 0, c = 0, d = 0;
+  if (__get_cpuid(1, &a, &b, &c, &d)) {
+    // The rest of b tells on which core this runs.
+    add_feature(a), add_feature(c), add_feature(d);
+    if (c & (1u << 27)) {
+      unsigned low, high;
+      __asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+      add_feature(low);
+    }
+  }
+  for (unsigned leaf = 0; leaf < 2; leaf++) {
+    if (__get_cpuid_count(7, leaf, &a, &b, &c, &d)) add_feature(a), add_feature(b), add_feature(c), add_feature(d);
+  }
+  if (__get_cpuid(0x80000001u, &a, &b, &c, &d)) add_feature(c), add_feature(d);
+#else
+  add_feature(getauxval(AT_HWCAP));
+  add_feature(getauxval(AT_HWCAP2));
+#endif
+  for (const char *p = machine.name; *p; p++) add_feature((unsigned char)*p);
+}
+
 static void look(void) {
   machine.processors = processors();
   machine.l1_bytes = cache(1);
@@ -99,6 +134,7 @@ static void look(void) {
   machine.vector_bits = machine.has_avx512 ? 512 : machine.has_avx2_fma ? 256 : 128;
 #endif
   find_name();
+  find_features();
 }
 
 const martlet_machine *martlet_machine_facts(void) {

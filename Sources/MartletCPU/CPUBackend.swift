@@ -1,4 +1,5 @@
 import CMartletRuntime
+import Dispatch
 import MartletDiagnostics
 import MartletExecution
 import MartletGraph
@@ -14,6 +15,8 @@ public final class CPUBackend: Backend {
   public let workerCount: Int
   private let isExact: Bool
   private let compiler: NestCompiler
+  /// Where code is kept from process to process.
+  private let store: CodeStore?
   private let libraries = Mutex<[LibraryContract: LibraryCall]>([:])
 
   /// A library call, or that none does the contract.
@@ -23,13 +26,15 @@ public final class CPUBackend: Backend {
   }
 
   /// Code is found again by all back ends of the process.
-  private static let sharedCompiler = Mutex<NestCompiler?>(nil)
+  private static let sharedCompiler = NestCompiler()
 
-  /// - Parameter threads: how many threads share the work of a wide step; nil for OMP_NUM_THREADS if that is set, else
-  ///   all processors. The team is the process's: the number holds for every session in it.
-  /// - Parameter exact: whether library calls must compute what the operations would by themselves.
-  /// - Throws: a diagnostic where LLVM is missing.
-  public init(threads: Int? = nil, exact: Bool = false) throws(Diagnostic) {
+  /// - Parameters:
+  ///   - threads: how many threads share the work of a wide step; nil for OMP_NUM_THREADS if that is set, else all
+  ///     processors. The team is the process's: the number holds for every session in it.
+  ///   - exact: whether library calls must compute what the operations would by themselves.
+  ///   - codeCache: where code is kept from process to process. A folder that cannot be used is as good as none;
+  ///     `CodeCache.content()` says why.
+  public init(threads: Int? = nil, exact: Bool = false, codeCache: CodeCache = .standard) {
     isExact = exact
     workerCount = Int(martlet_team_start(Int32(clamping: max(threads ?? 0, 0))))
     let facts = martlet_machine_facts().pointee
@@ -37,12 +42,21 @@ public final class CPUBackend: Backend {
     machine = TargetMachine(
       vectorBytes: Int(facts.vector_bits) / 8, l1Bytes: facts.l1_bytes > 0 ? Int(facts.l1_bytes) : defaults.l1Bytes,
       l2Bytes: facts.l2_bytes > 0 ? Int(facts.l2_bytes) : defaults.l2Bytes)
-    compiler = try Self.sharedCompiler.withLock { (shared) throws(Diagnostic) in
-      if let shared { return shared }
-      let new = try NestCompiler()
-      shared = new
-      return new
+    compiler = Self.sharedCompiler
+    store = codeCache.path.flatMap { try? CodeStore($0) }
+  }
+
+  /// The libraries are loaded while the passes run.
+  public func compiling<Result>(_ body: () throws -> Result) rethrows -> Result {
+    let loading = DispatchGroup()
+    let needsLLVM = compiler.needsLLVM(store)
+    DispatchQueue.global(qos: .userInitiated).async(group: loading) {
+      _ = martlet_dnn_library()
+      _ = martlet_blas_library()
+      if needsLLVM { _ = martlet_llvm_library() }
     }
+    defer { loading.wait() }
+    return try body()
   }
 
   // MARK: Libraries
@@ -86,8 +100,12 @@ public final class CPUBackend: Backend {
 
   // MARK: Kernels
 
-  public func bind(_ kernels: [PlanKernel]) throws -> [BoundCall] {
-    let compiled = try compiler.compile(kernels.map(\.nest))
+  public func bind(_ kernels: [PlanKernel], report: inout BindingReport) throws -> [BoundCall] {
+    var counts = NestCompiler.Statistics()
+    let compiled = try compiler.compile(kernels.map(\.nest), store: store, counts: &counts)
+    report.generatedKernels += counts.compiled
+    report.cachedKernels += counts.loaded
+    report.reusedKernels += counts.reused
     return zip(kernels, compiled).map { KernelExecution($0.nest, $1, workers: workerCount).call }
   }
 

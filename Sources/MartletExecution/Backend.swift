@@ -6,14 +6,23 @@ import MartletTensors
 
 /// A device that plans can be bound to and run on.
 public protocol Backend: SchedulingTarget {
+  /// Runs `body`, which compiles something. What the back end prepares at the same time has ended when this returns: a
+  /// process that ends must not be loading libraries.
+  func compiling<Result>(_ body: () throws -> Result) rethrows -> Result
   /// Code for kernels. All that a plan needs come at once, so that they can be compiled together.
-  func bind(_ kernels: [PlanKernel]) throws -> [BoundCall]
+  ///
+  /// - Parameter report: is told where the code came from.
+  func bind(_ kernels: [PlanKernel], report: inout BindingReport) throws -> [BoundCall]
   /// A library's primitive for a contract that this back end claims.
   ///
   /// - Parameter constants: operands, by number, that are the same in every run, to be laid out as the library likes.
   func bind(_ contract: LibraryContract, constants: [Int: Tensor]) throws -> BoundCall
   /// Runs `task(context)` and returns when it is done; calls of wide steps may be made in it if `isWide`.
   func run(isWide: Bool, _ task: @convention(c) (UnsafeMutableRawPointer?) -> Void, _ context: UnsafeMutableRawPointer)
+}
+
+extension Backend {
+  public func compiling<Result>(_ body: () throws -> Result) rethrows -> Result { try body() }
 }
 
 /// Code that runs one instruction.

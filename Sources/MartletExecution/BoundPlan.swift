@@ -10,6 +10,8 @@ import Synchronization
 public final class BoundPlan: @unchecked Sendable {
   public let plan: ExecutionPlan
   public let backend: any Backend
+  /// What binding took.
+  public let report: BindingReport
 
   /// The instructions of all blocks, and each block's range of them. Nothing changes after `init`.
   let records: UnsafeMutablePointer<InstructionRecord>
@@ -38,10 +40,16 @@ public final class BoundPlan: @unchecked Sendable {
     self.backend = backend
     isWide = plan.isWide
     constants = plan.constants.map(\.tensor.aligned)
-    let kernels = try backend.bind(plan.kernels)
+    var report = BindingReport()
+    var start = ContinuousClock.now
+    let kernels = try backend.bind(plan.kernels, report: &report)
+    report.codeSeconds = ContinuousClock.seconds(since: start)
+    start = ContinuousClock.now
     let hosts = try plan.hostCalls.map { call throws(Diagnostic) in try HostExecution(call).call }
     var builder = RecordBuilder(plan, backend, constants, kernels: kernels, hosts: hosts)
     for block in plan.blocks { try builder.add(block) }
+    report.librarySeconds = ContinuousClock.seconds(since: start)
+    self.report = report
     owners = (kernels + hosts).compactMap(\.owner) + builder.owners
     instructions = builder.instructions
     pointers = builder.pointers

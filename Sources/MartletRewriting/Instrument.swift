@@ -39,6 +39,8 @@ public struct DumpInstrument: Instrument {
 public final class StatisticsInstrument: Instrument, @unchecked Sendable {
   /// Pass by pass, in the order in which they ran. Read it when the pipeline has ended.
   public private(set) var times: [(pass: String, time: Duration, nodes: Int)] = []
+  /// The passes inside of each `Fixpoint`, all rounds together.
+  public private(set) var repeated: [(fixpoint: String, pass: String, time: Duration, rounds: Int)] = []
   public private(set) var firings: [(rule: String, count: Int)] = []
   public private(set) var warnings: [Diagnostic] = []
 
@@ -47,7 +49,7 @@ public final class StatisticsInstrument: Instrument, @unchecked Sendable {
     times.append((pass, time, new.main.body.nodeCount))
   }
   public func end(_ program: Program, _ context: PassContext) throws {
-    (firings, warnings) = (context.firings, context.warnings)
+    (firings, warnings, repeated) = (context.firings, context.warnings, context.repeated)
   }
 }
 

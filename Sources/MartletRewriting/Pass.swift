@@ -20,6 +20,8 @@ public struct PassContext: Sendable {
   /// How often each rule has fired, in the order of first firing.
   public private(set) var firings: [(rule: String, count: Int)] = []
   private var firingIndex: [String: Int] = [:]
+  /// What the passes inside of each `Fixpoint` took, all rounds together, in the order of their first round.
+  public private(set) var repeated: [(fixpoint: String, pass: String, time: Duration, rounds: Int)] = []
   /// Whether the pass that runs has changed the program.
   public var isChanged = false
   /// What is not right, though the program is; a fault of a pass or a rule.
@@ -40,6 +42,16 @@ public struct PassContext: Sendable {
     }
   }
   public func firings(of rule: String) -> Int { firingIndex[rule].map { firings[$0].count } ?? 0 }
+
+  /// Adds a round of a pass inside of a `Fixpoint`.
+  mutating func count(_ pass: String, in fixpoint: String, time: Duration) {
+    if let i = repeated.firstIndex(where: { $0.fixpoint == fixpoint && $0.pass == pass }) {
+      repeated[i].time += time
+      repeated[i].rounds += 1
+    } else {
+      repeated.append((fixpoint, pass, time, 1))
+    }
+  }
 }
 
 /// Passes repeated until none changes anything. Where that takes too many rounds, the program stays as it is by then, and
@@ -63,13 +75,19 @@ public struct Fixpoint: Pass {
       var isChanged = false
       causes = []
       for pass in passes {
-        let before = context
+        let before = context.firings
         context.isChanged = false
+        let start = ContinuousClock.now
         program = try pass.run(program, &context)
+        context.count(pass.name, in: name, time: ContinuousClock.now - start)
         guard context.isChanged else { continue }
         isChanged = true
-        let fired = context.firings.filter { $0.count > before.firings(of: $0.rule) }
-        causes += fired.isEmpty ? [pass.name] : fired.map { "\($0.rule) (\($0.count - before.firings(of: $0.rule)))" }
+        // Rules are counted in the order of their first firing: the counts of before are a beginning of those of now.
+        let fired = context.firings.enumerated().compactMap { i, firing -> String? in
+          let count = firing.count - (i < before.count ? before[i].count : 0)
+          return count > 0 ? "\(firing.rule) (\(count))" : nil
+        }
+        causes += fired.isEmpty ? [pass.name] : fired
       }
       context.isChanged = isChanged
       if !isChanged { return program }

@@ -34,6 +34,8 @@ public struct Workload: Sendable {
     let run: (RunOptions) throws -> Void
     /// Gives the number by which programs for the same workload are compared, after one `run` and before others.
     let check: () throws -> Double
+    /// The session that runs it.
+    let session: Session
   }
 }
 

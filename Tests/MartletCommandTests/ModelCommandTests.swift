@@ -11,7 +11,7 @@ import Testing
     #expect(
       Set(object.keys) == [
         "nodes", "functions", "inputs", "outputs", "variables", "operations", "unsupported", "plan", "peak_bytes",
-        "memory",
+        "memory", "compile",
       ])
     let input = try #require((object["inputs"] as? [[String: Any]])?.first)
     #expect(input["name"] as? String == "x")
@@ -23,6 +23,7 @@ import Testing
     let counts = Dictionary(uniqueKeysWithValues: operations.map { ($0["name"] as! String, $0["count"] as! Int) })
     #expect(counts == ["Placeholder": 1, "Mul": 1, "AddV2": 1, "Identity": 1, "Sum": 1, "Const": 3])
     #expect(object["plan"] is NSNull)
+    #expect(object["compile"] is NSNull)
   }
 
   /// Hashing differs from process to process, and nothing that depends on it may show.
@@ -57,6 +58,9 @@ import Testing
     try tool.saveModel()
     let one = try tool.run("inspect", "model.mtg", "--plan", "--fetch", "layer/y", "--json").json()
     #expect(one["peak_bytes"] as? Int == 12)
+    let compile = try #require(one["compile"] as? [String: Any])
+    #expect(try #require(compile["planning_s"] as? Double) > 0)
+    #expect((compile["passes"] as? [[String: Any]])?.isEmpty == false)
     let ten = try tool.run(
       "inspect", "model.mtg", "--plan", "--fetch", "layer/y", "--shape", "x=10,3", "--json")
     #expect(try ten.json()["peak_bytes"] as? Int == 120)
@@ -160,6 +164,19 @@ import Testing
     let run = try tool.run("run", "small.mtg", "--feed", "x=x.npy", "--fetch", "layer/y", "--out", "o")
     #expect(run.status == 0)
     #expect(try NPY.read(tool.path("o/layer_y.npy")) == Tensor([3, 5, 7] as [Float], shape: [1, 3]))
+  }
+
+  @Test("optimize --json tells of passes and rules")
+  func optimizeJSON() throws {
+    let tool = try Tool()
+    try tool.saveModel()
+    let object = try tool.run("optimize", "model.mtg", "small.mtg", "--json").json()
+    let passes = try #require(object["passes"] as? [[String: Any]])
+    let names = passes.compactMap { $0["name"] as? String }
+    #expect(names.first == "InferTypes")
+    #expect(names.contains("Canonicalize") && names.contains("Canonicalize/FoldConstants"))
+    #expect(passes.allSatisfy { $0["seconds"] is Double })
+    #expect(object["rules"] is [[String: Any]])
   }
 
   @Test("optimize keeps variables and their updates")

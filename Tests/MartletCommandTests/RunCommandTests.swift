@@ -32,7 +32,7 @@ import Testing
     let object = try result.json()
     #expect(
       Set(object.keys) == [
-        "outputs", "compile_s", "first_run_s", "median_s", "min_s", "runs", "peak_bytes", "plan",
+        "outputs", "compile_s", "first_run_s", "median_s", "min_s", "runs", "peak_bytes", "compile", "plan",
       ])
     let outputs = try #require(object["outputs"] as? [[String: Any]])
     #expect(outputs.count == 1)
@@ -49,6 +49,65 @@ import Testing
     let (least, median) = (try #require(object["min_s"] as? Double), try #require(object["median_s"] as? Double))
     #expect(least > 0 && least <= median)
     #expect(try #require(object["first_run_s"] as? Double) >= #require(object["compile_s"] as? Double))
+  }
+
+  @Test("A compilation is told stage by stage, and a second process generates no code")
+  func compilation() throws {
+    let tool = try Tool()
+    try tool.saveModel()
+    try tool.saveArray(Tensor([1, 2, 3] as [Float], shape: [1, 3]), "x.npy")
+    var outputs: [Data] = []
+    for process in 0...1 {
+      let result = try tool.run(
+        ["run", "model.mtg", "--feed", "x=x.npy", "--fetch", "layer/y", "--out", "o", "--json"],
+        environment: ["MARTLET_CACHE": tool.path("code")])
+      let object = try result.json()
+      let compile = try #require(object["compile"] as? [String: Any])
+      #expect(
+        Set(compile.keys) == [
+          "extraction_s", "passes", "planning_s", "codegen_s", "libraries_s", "kernels", "kernels_from_cache",
+        ])
+      #expect(compile["kernels"] as? Int == 1)
+      #expect(compile["kernels_from_cache"] as? Int == process)
+      let passes = try #require(compile["passes"] as? [[String: Any]])
+      #expect(passes.first?["name"] as? String == "InferTypes")
+      #expect(passes.contains { $0["name"] as? String == "Canonicalize" && $0["passes"] is [[String: Any]] })
+      let stages = ["extraction_s", "planning_s", "codegen_s", "libraries_s"].compactMap { compile[$0] as? Double }
+      let sum = (stages + passes.compactMap { $0["seconds"] as? Double }).reduce(0, +)
+      let whole = try #require(object["compile_s"] as? Double)
+      #expect(sum > 0 && sum <= whole)
+      outputs.append(try Data(contentsOf: URL(fileURLWithPath: tool.path("o/layer_y.npy"))))
+    }
+    #expect(outputs[0] == outputs[1])
+
+    let doctor = try tool.run(["doctor", "--json"], environment: ["MARTLET_CACHE": tool.path("code")]).json()
+    let cache = try #require(doctor["code_cache"] as? [String: Any])
+    #expect(cache["path"] as? String == tool.path("code"))
+    #expect(try #require(cache["files"] as? Int) >= 2)
+    #expect(try #require(cache["bytes"] as? Int) > 0)
+    #expect(try tool.run(["doctor"], environment: ["MARTLET_CACHE": "off"]).output.contains("code cache   off"))
+  }
+
+  @Test("Processes that run at the same time share the folder of machine code")
+  func concurrentProcesses() async throws {
+    let tool = try Tool()
+    try tool.saveModel()
+    try tool.saveArray(Tensor([1, 2, 3] as [Float], shape: [1, 3]), "x.npy")
+    try await withThrowingTaskGroup(of: Void.self) { group in
+      for process in 0..<3 {
+        let arguments = ["run", "model.mtg", "--feed", "x=x.npy", "--fetch", "layer/y", "--out", "o\(process)"]
+        group.addTask {
+          let result = try tool.run(arguments, environment: ["MARTLET_CACHE": tool.path("code")])
+          #expect(result.status == 0, "\(result.messages)")
+          #expect(try NPY.read(tool.path("o\(process)/layer_y.npy")) == Tensor([3, 5, 7] as [Float], shape: [1, 3]))
+        }
+      }
+      try await group.waitForAll()
+    }
+    let result = try tool.run(
+      ["run", "model.mtg", "--feed", "x=x.npy", "--fetch", "layer/y", "--json"],
+      environment: ["MARTLET_CACHE": tool.path("code")])
+    #expect((try result.json()["compile"] as? [String: Any])?["kernels_from_cache"] as? Int == 1)
   }
 
   @Test("Without --out no file is named")

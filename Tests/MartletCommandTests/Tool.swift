@@ -3,7 +3,7 @@ import Martlet
 import Testing
 
 /// The command line tool, as it lies beside the tests, in a folder of its own.
-final class Tool {
+final class Tool: Sendable {
   struct Result {
     var status: Int32
     var output: String
@@ -28,12 +28,14 @@ final class Tool {
   /// Runs `martlet` in the folder.
   func run(_ arguments: String...) throws -> Result { try run(arguments) }
 
-  func run(_ arguments: [String]) throws -> Result {
+  /// - Parameter environment: variables beside those of the test.
+  func run(_ arguments: [String], environment: [String: String] = [:]) throws -> Result {
     let process = Process()
     process.executableURL = try #require(Bundle.main.executableURL).deletingLastPathComponent()
       .appendingPathComponent("martlet")
     process.arguments = arguments
     process.currentDirectoryURL = folder
+    process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
     // Files, since a full pipe would stop the tool.
     let files = try ["output", "messages"].map { name in
       let file = folder.appendingPathComponent(".\(name)-\(UUID().uuidString)")

@@ -63,7 +63,8 @@ import Testing
     let object = try tool.run("doctor", "--json").json()
     #expect(
       Set(object.keys) == [
-        "processor", "team", "blas", "onednn", "llvm", "zlib", "cuda", "environment", "problems", "can_run",
+        "processor", "team", "blas", "onednn", "llvm", "zlib", "code_cache", "cuda", "environment", "problems",
+        "can_run",
       ])
     let processor = try #require(object["processor"] as? [String: Any])
     #expect(try #require(processor["processors"] as? Int) >= 1)

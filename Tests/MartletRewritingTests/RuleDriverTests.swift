@@ -122,5 +122,19 @@ private func program(_ graph: Graph, _ outputs: [Output]) -> Program {
     let statistics = StatisticsInstrument()
     _ = try pipeline.run(program(graph, [-x]), target: Anything(), instruments: [statistics, VerifyInstrument()])
     #expect(statistics.times.map(\.pass) == ["Rewrite(empty)"])
+    #expect(statistics.repeated.isEmpty)
+  }
+
+  @Test func instrumentsSeeRoundsOfAFixpoint() throws {
+    let rules = RuleSet("double", [Rule("remove", .operation("Neg", .operation("Neg", .value("x")))) { [$0["x"]] }])
+    let graph = Graph()
+    let x = graph.placeholder(.float32, shape: [2], name: "x")
+    let pipeline = Pipeline { Phase(.graph) { Fixpoint("both") { Rewriting(rules) } } }
+    let statistics = StatisticsInstrument()
+    _ = try pipeline.run(program(graph, [-(-x)]), target: Anything(), instruments: [statistics])
+    #expect(statistics.times.map(\.pass) == ["both"])
+    // One round removes, one finds nothing left.
+    #expect(statistics.repeated.map(\.pass) == ["Rewrite(double)"])
+    #expect(statistics.repeated.map(\.rounds) == [2])
   }
 }

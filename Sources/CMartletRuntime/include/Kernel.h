@@ -2,6 +2,7 @@
 #ifndef MARTLET_KERNEL_H
 #define MARTLET_KERNEL_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 /// The first fault that a run's kernels met; `code` 0 while there was none.
@@ -23,6 +24,9 @@ typedef void (*martlet_kernel)(
 
 /// Records a fault unless there is one already. Any number of workers may call it at once.
 void martlet_status_raise(martlet_status *status, int32_t code, int64_t site, int64_t index);
+
+/// Makes the processor see code that was just written; does nothing where it sees it anyway.
+void martlet_code_flush(void *start, size_t byte_count);
 
 /// Runs `count` iterations of a kernel on the team, in one contiguous chunk for each worker.
 ///

@@ -24,6 +24,8 @@ typedef struct {
   /// Architecture ("x86_64") and the processor's name for itself.
   char architecture[16];
   char name[64];
+  /// A number for what the processor and the system offer to code: the same for equal machines, in every process.
+  uint64_t code_features;
 } martlet_machine;
 
 /// The machine, looked at once.

@@ -20,20 +20,26 @@ struct ProgramCompiler: Sendable {
         "there is no rule '\(name)' to disable", hint: "there are \(known.sorted().joined(separator: ", "))")
     }
     switch options.device {
-    case .cpu: backend = try CPUBackend(threads: options.threads, exact: options.isExact)
+    case .cpu:
+      backend = CPUBackend(threads: options.threads, exact: options.isExact, codeCache: options.codeCache)
     case .interpreter: backend = InterpreterBackend()
     }
   }
 
   /// The program after the passes of the pipeline up to a form.
-  func optimize(_ program: Program, until form: Form = .fused) throws -> Program {
-    var instruments = options.instruments
+  ///
+  /// - Parameter profile: is told what each pass took.
+  func optimize(_ program: Program, until form: Form = .fused, profile: inout CompilationProfile) throws -> Program {
+    let statistics = StatisticsInstrument()
+    var instruments = options.instruments + [statistics]
     if let log = options.log { instruments.append(WarningLog(log: log)) }
-    return try Pipeline.standard(
+    let result = try Pipeline.standard(
       fusing: options.isFusing, exact: options.isExact, rules: options.rules, disabledRules: options.disabledRules
     ).run(
       program, target: backend, until: form, instruments: instruments,
       evaluate: { [backend] program in try Self.evaluate(program, on: backend) })
+    profile.add(statistics)
+    return result
   }
 
   /// The results of a program without arguments.
@@ -44,8 +50,11 @@ struct ProgramCompiler: Sendable {
   }
 
   /// The plan of a program; debug builds check its use of memory where that takes little time.
-  func plan(_ program: Program) throws -> ExecutionPlan {
-    let plan = try fittingPlan(try optimize(program))
+  func plan(_ program: Program, profile: inout CompilationProfile) throws -> ExecutionPlan {
+    let fused = try optimize(program, profile: &profile)
+    let start = ContinuousClock.now
+    let plan = try fittingPlan(fused)
+    profile.planningSeconds += (ContinuousClock.now - start) / .seconds(1)
     assert(
       plan.slots.count > Self.largestCheckedPlan || PlanVerifier.violations(of: plan).isEmpty,
       "\(PlanVerifier.violations(of: plan).joined(separator: "\n"))\n\(plan)")

@@ -107,9 +107,18 @@ public final class Session: Sendable {
   public func plan(
     for fetches: [Output], targets: [GraphNode] = [], feeds: [Output: TensorType] = [:]
   ) throws -> ExecutionPlan {
+    try profiledPlan(for: fetches, targets: targets, feeds: feeds).plan
+  }
+
+  /// As `plan(for:targets:feeds:)`, with what the passes and the planner took.
+  public func profiledPlan(
+    for fetches: [Output], targets: [GraphNode] = [], feeds: [Output: TensorType] = [:]
+  ) throws -> (plan: ExecutionPlan, profile: CompilationProfile) {
     let ordered = feeds.sorted { $0.key.id < $1.key.id }
     let key = try signature(fetches, targets, ordered.map(\.key)).key
-    return try compiler.plan(try program(key, feedTypes: ordered.map(\.value)))
+    var profile = CompilationProfile()
+    let program = try program(key, feedTypes: ordered.map(\.value), profile: &profile)
+    return (try compiler.plan(program, profile: &profile), profile)
   }
 
   /// The program that a run with feeds of these types would be planned from, after the passes up to a form.
@@ -118,7 +127,9 @@ public final class Session: Sendable {
   ) throws -> Program {
     let ordered = feeds.sorted { $0.key.id < $1.key.id }
     let key = try signature(fetches, targets, ordered.map(\.key)).key
-    return try compiler.optimize(try program(key, feedTypes: ordered.map(\.value)), until: form)
+    var profile = CompilationProfile()
+    let program = try program(key, feedTypes: ordered.map(\.value), profile: &profile)
+    return try compiler.optimize(program, until: form, profile: &profile)
   }
 
   func run(_ signature: RunSignature, _ feeds: [Tensor], _ options: RunOptions) throws -> [Tensor] {
@@ -149,8 +160,12 @@ public final class Session: Sendable {
 
   // MARK: Compiling
 
-  private func program(_ key: RunSignature.Key, feedTypes: [TensorType]) throws -> Program {
+  private func program(
+    _ key: RunSignature.Key, feedTypes: [TensorType], profile: inout CompilationProfile
+  ) throws -> Program {
     try DiagnosticList(graph.diagnostics).throwIfAny()
+    let start = ContinuousClock.now
+    defer { profile.extractionSeconds += (ContinuousClock.now - start) / .seconds(1) }
     let extractor = ProgramExtractor(graph, fetches: key.fetches, targets: key.targets, feeds: key.feeds)
     return try extractor.program(feedTypes: feedTypes)
   }
@@ -169,9 +184,14 @@ public final class Session: Sendable {
   ) throws -> RunSignature.Compiled {
     let start = ContinuousClock.now
     let nodeCount = graph.nodeCount
-    let plan = try compiler.plan(try program(key, feedTypes: types))
-    try checkMemory(plan)
-    let bound = try BoundPlan(plan, backend: compiler.backend)
+    var profile = CompilationProfile()
+    let bound = try compiler.backend.compiling {
+      let plan = try compiler.plan(try program(key, feedTypes: types, profile: &profile), profile: &profile)
+      try checkMemory(plan)
+      return try BoundPlan(plan, backend: compiler.backend)
+    }
+    let plan = bound.plan
+    profile.binding = bound.report
     let stored = try plan.variables.map { variable throws(Diagnostic) in
       try variables.variable(variable.name, type: variable.type)
     }
@@ -182,7 +202,8 @@ public final class Session: Sendable {
       targets: key.targets.map { storage.name(of: $0) },
       feeds: zip(key.feeds, types).map { "\(storage.name(of: $0)): \($1)" },
       seconds: Double(time.components.seconds) + Double(time.components.attoseconds) * 1e-18,
-      instructionCount: plan.instructionCount, kernelCount: plan.kernels.count, arenaBytes: plan.arenaBytes)
+      instructionCount: plan.instructionCount, kernelCount: plan.kernels.count, arenaBytes: plan.arenaBytes,
+      profile: profile)
     state.withLock { state in
       if reason == nil {
         if state.compilations.isEmpty {

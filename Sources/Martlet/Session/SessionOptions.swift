@@ -1,3 +1,4 @@
+import MartletCPU
 import MartletExecution
 import MartletRewriting
 
@@ -23,6 +24,8 @@ public struct SessionOptions: Sendable {
   /// Whether library calls keep to the arithmetic of the operations that they stand for: no Winograd convolutions, no
   /// batch normalization folded into filters, and every ReLU lets NaN pass.
   public var isExact: Bool
+  /// Where machine code is kept from one process to the next.
+  public var codeCache: CodeCache
   /// Rewrites of your own, applied with Martlet's.
   public var rules: RuleSet?
   /// The names of rules that are not applied, Martlet's or yours; `martlet optimize` lists those that fire. A name that no
@@ -38,7 +41,7 @@ public struct SessionOptions: Sendable {
 
   public init(
     device: Device = .cpu, threads: Int? = nil, isFusing: Bool = true, isExact: Bool = false,
-    memoryBudget: Int? = nil, rules: RuleSet? = nil, disabledRules: Set<String> = [],
+    memoryBudget: Int? = nil, codeCache: CodeCache = .standard, rules: RuleSet? = nil, disabledRules: Set<String> = [],
     instruments: [any Instrument] = [], log: (@Sendable (String) -> Void)? = nil
   ) {
     self.device = device
@@ -46,6 +49,7 @@ public struct SessionOptions: Sendable {
     self.isFusing = isFusing
     self.memoryBudget = memoryBudget
     self.isExact = isExact
+    self.codeCache = codeCache
     self.rules = rules
     self.disabledRules = disabledRules
     self.instruments = instruments
@@ -86,6 +90,8 @@ public struct SessionStatistics: Sendable {
     public var instructionCount: Int
     public var kernelCount: Int
     public var arenaBytes: Int
+    /// Where the seconds went.
+    public var profile: CompilationProfile
   }
 
   public internal(set) var runs = 0

@@ -32,7 +32,7 @@ struct ForwardModel {
     let feeds = feeds
     return Workload.Execution(
       run: { options in try call.run(feeds, options: options) },
-      check: { try meanMagnitude(call.run(feeds)[0]) })
+      check: { try meanMagnitude(call.run(feeds)[0]) }, session: session)
   }
 }
 

@@ -46,7 +46,7 @@ struct TrainingModel {
         // One step was taken before the check.
         for _ in 2..<checkedStep { _ = try run(RunOptions()) }
         return try Double(run(RunOptions()))
-      })
+      }, session: session)
   }
 }
 

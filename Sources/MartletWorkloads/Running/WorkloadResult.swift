@@ -12,7 +12,9 @@ public struct WorkloadResult: Sendable {
   public let peakBytes: Int?
   /// The mean magnitude of the result, or the loss at a certain step.
   public let checksum: Double
-  /// Where the time goes, if it was asked for.
+  /// Where the time of compiling the workload's run went.
+  public var compilation: CompilationProfile? = nil
+  /// Where the time of runs goes, if it was asked for.
   public let profile: RunProfile?
 
   /// One line of JSON: seconds with four significant digits, the checksum with seven.
@@ -32,10 +34,13 @@ public struct WorkloadResult: Sendable {
 }
 
 extension Workload {
-  /// Draws the data, builds, checks and measures the workload.
+  /// Draws the data, builds, checks and measures the workload. All code is generated anew, so that what that takes is
+  /// measured.
   ///
   /// - Throws: what building the graph, compiling it or running it throws.
   public func measure(_ options: Options = Options()) throws -> WorkloadResult {
+    var options = options
+    options.session.codeCache = .off
     let build = prepare()
     let clock = ContinuousClock()
     let start = clock.now
@@ -47,6 +52,7 @@ extension Workload {
     return WorkloadResult(
       workload: name, threads: options.session.threads ?? ProcessInfo.processInfo.activeProcessorCount,
       measurement: measurement, compileSeconds: compileSeconds, peakBytes: peakResidentBytes(), checksum: checksum,
+      compilation: execution.session.statistics.compilations.last?.profile,
       profile: options.isProfiling ? try Self.profile(execution) : nil)
   }
 

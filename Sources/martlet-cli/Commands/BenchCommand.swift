@@ -18,7 +18,7 @@ struct BenchCommand: ParsableCommand {
   @OptionGroup var settings: SessionSettings
   @Option(help: ArgumentHelp("How long each workload is measured.", valueName: "S"))
   var seconds = 5.0
-  @Flag(help: "Prints where the time of ten more runs goes, to standard error.")
+  @Flag(help: "Prints where the time of the compilation and of ten more runs goes, to standard error.")
   var profile = false
   @Flag(help: "Prints one JSON object a workload.")
   var json = false
@@ -52,7 +52,9 @@ struct BenchCommand: ParsableCommand {
           }
           print(row(result))
         }
-        if let profile = result.profile { FileHandle.standardError.write(Data("\(profile)\n".utf8)) }
+        if let profile = result.profile, let compilation = result.compilation {
+          FileHandle.standardError.write(Data("\(compilation)\n\(profile)\n".utf8))
+        }
         fflush(nil)
         isFirst = false
       }

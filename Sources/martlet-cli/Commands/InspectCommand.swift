@@ -29,21 +29,23 @@ struct InspectCommand: ParsableCommand {
     try reportingFailure {
       let interface = ModelInterface(try model.load())
       let plan = self.plan ? try makePlan(interface) : nil
-      print(json ? object(interface, plan).text : text(interface, plan))
+      print(json ? object(interface, plan?.plan, plan?.profile).text : text(interface, plan?.plan))
     }
   }
 
-  private func makePlan(_ interface: ModelInterface) throws -> ExecutionPlan {
+  private func makePlan(_ interface: ModelInterface) throws -> (plan: ExecutionPlan, profile: CompilationProfile) {
     let fetches = try selection.fetches(of: interface)
     let targets = try selection.targets(of: interface)
     let types = try shapes.feedTypes(interface, fetches, targets)
-    return try Session(interface.graph, options: SessionOptions(memoryBudget: memory.budget)).plan(
+    return try Session(interface.graph, options: SessionOptions(memoryBudget: memory.budget)).profiledPlan(
       for: fetches, targets: targets, feeds: types)
   }
 
   // MARK: Output
 
-  private func object(_ model: ModelInterface, _ plan: ExecutionPlan?) -> JSONValue {
+  private func object(
+    _ model: ModelInterface, _ plan: ExecutionPlan?, _ profile: CompilationProfile?
+  ) -> JSONValue {
     func values(_ outputs: [Output]) -> JSONValue { .array(outputs.map(value)) }
     func counts(_ list: [(name: String, count: Int)]) -> JSONValue {
       .array(list.map { .object(["name": .string($0.name), "count": .int($0.count)]) })
@@ -61,6 +63,7 @@ struct InspectCommand: ParsableCommand {
       "inputs": values(model.inputs), "outputs": values(model.outputs), "variables": values(model.variables),
       "operations": counts(model.operations), "unsupported": counts(model.unsupported), "plan": numbers ?? .null,
       "peak_bytes": peakBytes ?? .null, "memory": use?.json ?? .null,
+      "compile": profile.map { .profile($0) } ?? .null,
     ])
   }
 

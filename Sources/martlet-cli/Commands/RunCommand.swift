@@ -7,8 +7,9 @@ struct RunCommand: ParsableCommand {
     commandName: "run", abstract: "Runs a model on arrays from files.",
     discussion: """
       With --json one object is printed: {"outputs": [{"name", "dtype", "shape", "file"}], "compile_s", "first_run_s", \
-      "median_s", "min_s", "runs", "peak_bytes", "plan": {"kernels", "instructions", "arena_bytes"}}. first_run_s has \
-      the compilation in it; median and minimum are of the runs after the first, or of that run without its compilation \
+      "median_s", "min_s", "runs", "peak_bytes", "compile": {"extraction_s", "passes": [{"name", "seconds"}], \
+      "planning_s", "codegen_s", "libraries_s", "kernels", "kernels_from_cache"}, "plan": {"kernels", "instructions", \
+      "arena_bytes"}}. first_run_s has the compilation in it; median and minimum are of the runs after the first, or of that run without its compilation \
       if there is only one.
       """)
 

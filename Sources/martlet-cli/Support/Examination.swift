@@ -1,5 +1,6 @@
 import CMartletRuntime
 import Foundation
+import Martlet
 
 /// What the machine has, and what is wrong with it.
 struct Examination {
@@ -30,6 +31,7 @@ struct Examination {
     examineDNN()
     examineLLVM()
     examineZlib()
+    examineCodeCache()
     findings.append(
       Finding(
         key: "cuda", title: "CUDA", isAvailable: false, lines: ["this version of Martlet has no CUDA back end"],
@@ -145,6 +147,32 @@ struct Examination {
       problems.append(
         Problem(what: "zlib is missing: compressed data sets cannot be read", remedy: "apt install zlib1g"))
     }
+  }
+
+  private mutating func examineCodeCache() {
+    let path = CodeCache.standard.path
+    var finding = Finding(
+      key: "code_cache", title: "code cache", isAvailable: path != nil,
+      lines: [path ?? "off: machine code is not kept from process to process"],
+      facts: ["path": .optional(path), "files": .int(0), "bytes": .int(0), "limit_bytes": .int(0)])
+    do throws(Diagnostic) {
+      if let path, let content = try CodeCache.standard.content() {
+        finding.lines = [
+          "\(path): \(content.files) files, \(byteText(content.bytes)) of at most \(byteText(content.limit))"
+        ]
+        finding.facts = [
+          "path": .string(path), "files": .int(content.files), "bytes": .int(content.bytes),
+          "limit_bytes": .int(content.limit),
+        ]
+      }
+    } catch {
+      finding.isAvailable = false
+      problems.append(
+        Problem(
+          what: "\(error.message): \(error.found ?? ""); every process generates all machine code anew",
+          remedy: error.hint ?? "name a folder in MARTLET_CACHE, or set it to off"))
+    }
+    findings.append(finding)
   }
 
   // MARK: Output

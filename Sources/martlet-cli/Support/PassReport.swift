@@ -6,6 +6,28 @@ struct PassReport {
   let statistics: StatisticsInstrument
   let comparison: NumericComparison?
 
+  var json: JSONValue {
+    var passes: [JSONValue] = []
+    for (i, item) in statistics.times.enumerated() {
+      var members: [(key: String, value: JSONValue)] = [
+        ("name", .string(item.pass)), ("seconds", .number(item.time / .seconds(1))), ("nodes", .int(item.nodes)),
+      ]
+      if let differences = comparison?.differences, differences.indices.contains(i) {
+        members.append(("difference", .number(differences[i].absolute)))
+      }
+      passes.append(.members(members))
+      for inner in statistics.repeated where inner.fixpoint == item.pass {
+        passes.append(
+          .object([
+            "name": .string("\(item.pass)/\(inner.pass)"), "seconds": .number(inner.time / .seconds(1)),
+            "rounds": .int(inner.rounds),
+          ]))
+      }
+    }
+    let rules = statistics.firings.map { JSONValue.object(["name": .string($0.rule), "firings": .int($0.count)]) }
+    return .object(["passes": .array(passes), "rules": .array(rules)])
+  }
+
   var text: String {
     let width = statistics.times.map(\.pass.count).max() ?? 0
     var lines = [

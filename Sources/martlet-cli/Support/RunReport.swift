@@ -37,6 +37,7 @@ struct RunReport {
       "outputs": .array(outputs), "compile_s": .number(compileSeconds), "first_run_s": .number(times.first ?? 0),
       "median_s": .number(median), "min_s": .number(steadyTimes.first ?? 0), "runs": .int(times.count),
       "peak_bytes": .int(peakBytes),
+      "compile": compilation.map { .profile($0.profile) } ?? .null,
       "plan": .object([
         "kernels": .int(compilation?.kernelCount ?? 0), "instructions": .int(compilation?.instructionCount ?? 0),
         "arena_bytes": .int(compilation?.arenaBytes ?? 0),

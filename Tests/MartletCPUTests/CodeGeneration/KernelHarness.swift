@@ -2,19 +2,16 @@ import CMartletRuntime
 import MartletCPU
 import MartletLoopIR
 import MartletTensors
+import Testing
 
 /// Compiles nests that tests write by hand and runs them on plain memory.
 enum KernelHarness {
-  private static let sharedCompiler = Result { try NestCompiler() }
-  static var compiler: NestCompiler { get throws { try sharedCompiler.get() } }
+  static let compiler = NestCompiler()
   /// Compilers for older processors that this one can stand in for: without AVX-512, and without AVX.
   static let olderProcessors = ["x86-64-v3", "x86-64-v2"]
-  private static let olderCompilers = Result {
-    try olderProcessors.map { ($0, try NestCompiler(processor: $0)) }
-  }
-  static func compiler(for processor: String) throws -> NestCompiler {
-    try olderCompilers.get().first { $0.0 == processor }!.1
-  }
+  private static let olderCompilers = Dictionary(
+    uniqueKeysWithValues: olderProcessors.map { ($0, NestCompiler(processor: $0)) })
+  static func compiler(for processor: String) throws -> NestCompiler { try #require(olderCompilers[processor]) }
 
   /// Runs every phase over all its iterations, in `pieces` calls, and returns what the status says at the end.
   @discardableResult

@@ -19,7 +19,7 @@ struct NestCompilerTests {
   }
 
   @Test func codeIsKeptByStructure() throws {
-    let compiler = try NestCompiler()
+    let compiler = NestCompiler()
     let kernels = try compiler.compile([
       Self.scaled(by: 2, name: "a"), Self.scaled(by: 3, name: "b"), Self.scaled(by: 2, name: "c"),
     ])
@@ -35,7 +35,7 @@ struct NestCompilerTests {
   }
 
   @Test func codeOutlivesItsCompiler() throws {
-    var compiler: NestCompiler? = try NestCompiler(capacity: 1)
+    var compiler: NestCompiler? = NestCompiler(capacity: 1)
     let kernels = try compiler!.compile([Self.scaled(by: 5, name: "a"), Self.scaled(by: 7, name: "b")])
     compiler = nil
     #expect(Self.run(kernels[0]) == (0..<20).map { Float(5 * $0) })
@@ -49,7 +49,7 @@ struct NestCompilerTests {
   }
 
   @Test func manyThreadsCompile() async throws {
-    let compiler = try NestCompiler()
+    let compiler = NestCompiler()
     try await withThrowingTaskGroup(of: Void.self) { group in
       for thread in 0..<4 {
         group.addTask {

@@ -184,7 +184,7 @@ extension FunctionEmitter {
       faulty = ir.extract(index, first)
     }
     _ = ir.call(
-      address: KernelFault.raiseAddress, ir.void, [ir.pointer, ir.int32, ir.int64, ir.int64],
+      external: KernelFault.raiseName, ir.void, [ir.pointer, ir.int32, ir.int64, ir.int64],
       [status, ir.constant(Int64(KernelFault.indexOutOfBounds), ir.int32), ir.constant(site, ir.int64), faulty])
     ir.branch(onward)
     ir.position(at: onward)

@@ -219,9 +219,11 @@ final class IRBuilder {
     return call(llvm.pointee.GlobalGetValueType(declaration)!, declaration, arguments)
   }
 
-  /// Calls a function of this process at a fixed address.
-  func call(address: UInt, _ result: IRType, _ parameters: [IRType], _ arguments: [IRValue]) -> IRValue {
-    let function: IRValue = llvm.pointee.ConstIntToPtr(constant(Int64(bitPattern: UInt64(address)), int64), pointer)!
-    return call(functionType(result, parameters), function, arguments)
+  /// Calls a function of this process by its name.
+  func call(external name: String, _ result: IRType, _ parameters: [IRType], _ arguments: [IRValue]) -> IRValue {
+    let type = functionType(result, parameters)
+    let function: IRValue =
+      llvm.pointee.GetNamedFunction(module, name) ?? llvm.pointee.AddFunction(module, name, type)!
+    return call(type, function, arguments)
   }
 }

@@ -9,7 +9,7 @@ struct CodeTarget: @unchecked Sendable {
   private let processor: String?
   /// Rows are emitted once and where they belong; what remains is to promote registers and to find equal addresses. (Combining
   /// instructions takes a third of the time again, and breaks up the minima and maxima that the code generator knows.)
-  private let passes = "function(sroa,early-cse)"
+  let passes = "function(sroa,early-cse)"
   /// 512, 256 or 128.
   let vectorBits: Int
 
@@ -82,12 +82,12 @@ struct CodeTarget: @unchecked Sendable {
 
   /// The module as an object file, or as assembly text.
   func code(
-    _ ir: IRBuilder, _ machine: OpaquePointer, _ kind: martlet_llvm_file_type = martlet_llvm_object_file
+    _ module: OpaquePointer, _ machine: OpaquePointer, _ kind: martlet_llvm_file_type = martlet_llvm_object_file
   ) throws(Diagnostic) -> [UInt8] {
     var buffer: OpaquePointer?
     var message: UnsafeMutablePointer<CChar>?
     guard
-      llvm.pointee.TargetMachineEmitToMemoryBuffer(machine, ir.module, kind, &message, &buffer) == 0, let buffer
+      llvm.pointee.TargetMachineEmitToMemoryBuffer(machine, module, kind, &message, &buffer) == 0, let buffer
     else { throw Self.fault(llvm, "generating code", message) }
     defer { llvm.pointee.DisposeMemoryBuffer(buffer) }
     let bytes = UnsafeRawBufferPointer(

@@ -29,6 +29,8 @@ public enum KernelFault {
   /// The `code` of an index outside its extent; `index` is that index.
   public static let indexOutOfBounds: Int32 = 1
 
+  /// What generated code calls it.
+  static let raiseName = "martlet_status_raise"
   static let raiseAddress: UInt = {
     let raise: @convention(c) (UnsafeMutablePointer<martlet_status>?, Int32, Int64, Int64) -> Void =
       martlet_status_raise

@@ -1,16 +1,5 @@
 import CMartletRuntime
 
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Musl)
-  import Musl
-#endif
-
-// The C library's functions, under names that those of `LaneMath` do not hide.
-private let librarySin: @convention(c) (Double) -> Double = { sin($0) }
-private let libraryCos: @convention(c) (Double) -> Double = { cos($0) }
-private let libraryTan: @convention(c) (Double) -> Double = { tan($0) }
-
 /// sin x, cos x, tan x.
 ///
 /// With n = round(x · 2/π), r = x − n · π/2, and sine and cosine of r ≤ π/4 by polynomials in r², the fits "sin …" and
@@ -94,10 +83,10 @@ extension LaneMath {
   func sin(_ x: IRValue) -> IRValue {
     // The sum r + r³ q loses the sign of a zero.
     let inner = ir.select(equal(x, constant(0)), x, sinOrCos(x, plusQuarters: 0))
-    return laneByLane(x, inner, librarySin)
+    return laneByLane(x, inner, "sin")
   }
 
-  func cos(_ x: IRValue) -> IRValue { laneByLane(x, sinOrCos(x, plusQuarters: 1), libraryCos) }
+  func cos(_ x: IRValue) -> IRValue { laneByLane(x, sinOrCos(x, plusQuarters: 1), "cos") }
 
   func tan(_ x: IRValue) -> IRValue {
     let wide = double
@@ -106,12 +95,12 @@ extension LaneMath {
     let (sine, cosine) = (wide.sinReduced(reduced.r, reduced.rest), wide.cosReduced(reduced.r, reduced.rest))
     let quotient = wide.div(ir.select(isOdd, ir.fneg(cosine), sine), ir.select(isOdd, sine, cosine))
     let inner = isSingle ? ir.fptrunc(quotient, type) : quotient
-    return laneByLane(x, ir.select(equal(x, constant(0)), x, inner), libraryTan)
+    return laneByLane(x, ir.select(equal(x, constant(0)), x, inner), "tan")
   }
 
-  /// `result`, but with `function` called for the lanes whose finite argument is too great for the reduction.
+  /// `result`, but with a function of the C library called for the lanes whose finite argument is too great for the reduction.
   private func laneByLane(
-    _ x: IRValue, _ result: IRValue, _ function: @convention(c) (Double) -> Double
+    _ x: IRValue, _ result: IRValue, _ function: String
   ) -> IRValue {
     let magnitude = absolute(x)
     let isGreat = ir.and(
@@ -122,9 +111,8 @@ extension LaneMath {
     ir.position(at: header)
     let (lane, current) = (ir.phi(ir.int32), ir.phi(type))
     let argument = lanes == 1 ? x : ir.extract(x, lane)
-    let address = unsafeBitCast(function, to: UInt.self)
     let called = ir.call(
-      address: address, ir.double, [ir.double], [isSingle ? ir.fpext(argument, ir.double) : argument])
+      external: function, ir.double, [ir.double], [isSingle ? ir.fpext(argument, ir.double) : argument])
     let value = isSingle ? ir.fptrunc(called, ir.float) : called
     var next = value
     if lanes > 1 {

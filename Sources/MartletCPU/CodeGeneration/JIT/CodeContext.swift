@@ -1,0 +1,65 @@
+import CMartletRuntime
+import Foundation
+
+/// What generated code depends on beside the structure of its nest: this code generator, LLVM, the processor.
+struct CodeContext: Hashable, Sendable {
+  /// One fact a line; the first is the file that LLVM was loaded from, with its size and its time.
+  let text: String
+
+  /// The context of code that `target` generates; nil where LLVM's file cannot be told from another.
+  init?(_ target: CodeTarget) {
+    let llvm = target.llvm.pointee
+    guard let path = llvm.path.map({ String(cString: $0) }), let stamp = Self.stamp(path) else { return nil }
+    text = """
+      \(stamp) \(path)
+      \(CodeGenerationVersion.fingerprint)
+      \(String(cString: llvm.triple)) \(String(cString: llvm.cpu)) \(target.vectorBits) \(target.passes)
+      \(String(cString: llvm.features))
+      """
+  }
+
+  /// A hash for the names of files.
+  var digest: String { Self.hash(text) }
+
+  // MARK: Without loading LLVM
+
+  /// The context as an earlier process on an equal machine found it, if LLVM's file is still the same.
+  init?(recordedIn store: CodeStore) {
+    guard let content = store.read([Self.recordName]).contents.first, let file = CodeFile(content),
+      file.object.isEmpty, file.context.utf8.count < 1 << 16
+    else { return nil }
+    let first = file.context.prefix { $0 != "\n" }
+    guard let space = first.firstIndex(of: " "),
+      Self.stamp(String(first[first.index(after: space)...])) == String(first[..<space])
+    else { return nil }
+    text = file.context
+  }
+
+  /// Leaves the context for processes to come.
+  func record(in store: CodeStore) {
+    guard CodeContext(recordedIn: store) != self else { return }
+    store.remove(Self.recordName)
+    store.write(CodeFile(context: text, kernels: [], object: []).bytes, names: [Self.recordName])
+  }
+
+  /// Names what decides which LLVM is loaded and what code it generates.
+  private static var recordName: String {
+    let chosen = getenv("MARTLET_LLVM").map { String(cString: $0) } ?? ""
+    let machine = martlet_machine_facts().pointee
+    return "machine-" + hash("\(machine.code_features) \(CodeGenerationVersion.fingerprint) \(chosen)")
+  }
+
+  /// Size and time of a file.
+  private static func stamp(_ path: String) -> String? {
+    var status = stat()
+    guard stat(path, &status) == 0 else { return nil }
+    return "\(status.st_size)-\(status.st_mtim.tv_sec)-\(status.st_mtim.tv_nsec)-\(status.st_ino)"
+  }
+
+  /// FNV-1a. Source: G. Fowler, L. C. Noll, K.-P. Vo, the FNV hash.
+  private static func hash(_ text: String) -> String {
+    var hash: UInt64 = 0xCBF2_9CE4_8422_2325
+    for byte in text.utf8 { hash = (hash ^ UInt64(byte)) &* 0x0000_0100_0000_01B3 }
+    return String(hash, radix: 16)
+  }
+}

@@ -1,0 +1,6 @@
+/// Tells code that this version of the code generator makes from that of others.
+enum CodeGenerationVersion {
+  /// A hash over the sources that decide what code a nest becomes. `Scripts/code-version` writes it,
+  /// and `Scripts/check` tells when it is no longer right.
+  static let fingerprint = "f5fb799dbef3caeb"
+}

@@ -1,0 +1,41 @@
+import MartletDiagnostics
+import MartletLoopIR
+
+/// Kernels on disk: finds code by a nest's structure, and keeps what was generated.
+struct CodeLibrary: Sendable {
+  let store: CodeStore
+  let context: CodeContext
+
+  private func name(_ key: StructuralKey) -> String { "\(context.digest)-\(key.digest)" }
+
+  /// For each key the image that has its code, with the kernel's number there.
+  func load(_ keys: [StructuralKey]) -> [(image: CodeImage, number: Int)?] {
+    let names = keys.map(name)
+    let found = store.read(names)
+    var images: [(image: CodeImage, numbers: [[UInt8]: Int])?] = []
+    for content in found.contents {
+      let file = CodeFile(content)
+      guard let file, file.context == context.text, let object = try? ObjectFile(file.object),
+        let image = try? CodeImage(object)
+      else {
+        images.append(nil)
+        continue
+      }
+      images.append((image, Dictionary(zip(file.kernels, 0...)) { first, _ in first }))
+    }
+    return zip(keys, names).enumerated().map { i, item in
+      guard let number = found.numbers[i] else { return nil }
+      guard let image = images[number], let kernel = image.numbers[item.0.bytes] else {
+        store.remove(item.1)
+        return nil
+      }
+      return (image.image, kernel)
+    }
+  }
+
+  /// Keeps the object that holds the kernels of these structures.
+  func save(_ object: [UInt8], _ keys: [StructuralKey]) {
+    store.write(
+      CodeFile(context: context.text, kernels: keys.map(\.bytes), object: object).bytes, names: keys.map(name))
+  }
+}

@@ -1,0 +1,20 @@
+/// What it took to bind a plan, and where the code of its kernels came from.
+public struct BindingReport: Sendable, Hashable {
+  /// Seconds spent on machine code: generated, loaded or found.
+  public var codeSeconds = 0.0
+  /// Seconds spent on the primitives of libraries, but for those that the passes and the planner had asked about before.
+  public var librarySeconds = 0.0
+  /// Kernels for which code was generated.
+  public var generatedKernels = 0
+  /// Kernels whose code an earlier process had left on disk.
+  public var cachedKernels = 0
+  /// Kernels whose code this process had already.
+  public var reusedKernels = 0
+
+  public init() {}
+}
+
+extension ContinuousClock {
+  /// Seconds since `start`.
+  static func seconds(since start: Instant) -> Double { (ContinuousClock.now - start) / .seconds(1) }
+}
