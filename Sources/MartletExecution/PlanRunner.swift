@@ -73,9 +73,14 @@ struct PlanRunner {
   }
 
   @inline(__always) private func call(_ record: UnsafeMutablePointer<InstructionRecord>) -> Bool {
-    let result = record.pointee.function(
-      UnsafeMutableRawPointer(state), UnsafePointer(pointers + record.pointee.firstPointer), record.pointee.data)
-    return result == 0 && status.pointee.code == 0
+    call(record, state) && status.pointee.code == 0
+  }
+
+  @inline(__always) private func call(
+    _ record: UnsafeMutablePointer<InstructionRecord>, _ state: UnsafeMutablePointer<RunState>
+  ) -> Bool {
+    record.pointee.function(
+      UnsafeMutableRawPointer(state), UnsafePointer(pointers + record.pointee.firstPointer), record.pointee.data) == 0
   }
 
   private func isTrue(_ record: UnsafeMutablePointer<InstructionRecord>) -> Bool {
@@ -94,45 +99,57 @@ struct PlanRunner {
   private struct Launch {
     var runner: PlanRunner
     var shares: GroupShares
-    /// For each share the record at which it ended early, or −1.
-    var failures: UnsafeMutableBufferPointer<Int>
+    var ends: UnsafeMutableBufferPointer<ShareEnd>
+  }
+
+  /// How a worker's share of a group has ended. Each has a status of its own, so that it is known which record failed.
+  private struct ShareEnd {
+    /// The record at which it ended early.
+    var record: Int?
+    var status = martlet_status()
   }
 
   /// Runs a group's records on the team; false if one of them ended the run.
   private mutating func run(group: Int) -> Bool {
     let shares = groups[group]
-    let failed = withUnsafeTemporaryAllocation(of: Int.self, capacity: shares.ends.count) { failures in
-      failures.initialize(repeating: -1)
-      var launch = Launch(runner: self, shares: shares, failures: failures)
+    let failed = withUnsafeTemporaryAllocation(of: ShareEnd.self, capacity: shares.ends.count) { ends in
+      ends.initialize(repeating: ShareEnd())
+      var launch = Launch(runner: self, shares: shares, ends: ends)
       withUnsafeMutablePointer(to: &launch) { pointer in
         martlet_team_parallel(
           { context, worker, workers in
             guard let launch = context?.assumingMemoryBound(to: Launch.self) else { return }
-            launch.pointee.runner.run(launch.pointee.shares, launch.pointee.failures, Int(worker), of: Int(workers))
+            let runner = launch.pointee.runner
+            // A team may have fewer workers than the plan.
+            var share = Int(worker)
+            while share < launch.pointee.shares.ends.count {
+              runner.run(launch.pointee.shares, share, worker: Int(worker), &launch.pointee.ends[share])
+              share += Int(workers)
+            }
           }, UnsafeMutableRawPointer(pointer))
       }
-      return failures.filter { $0 >= 0 }.min()
+      return ends.filter { $0.record != nil }.min { $0.record ?? 0 < $1.record ?? 0 }
     }
-    if let failed { failedRecord = failed }
-    return failed == nil
+    guard let failed else { return true }
+    failedRecord = failed.record
+    status.pointee = failed.status
+    return false
   }
 
-  /// Carries out what one of `count` workers has to do in a group: a team may have fewer workers than the plan.
-  private func run(_ shares: GroupShares, _ failures: UnsafeMutableBufferPointer<Int>, _ worker: Int, of count: Int) {
-    var share = worker
-    while share < shares.ends.count {
+  /// Carries out one worker's share of a group.
+  private func run(_ shares: GroupShares, _ share: Int, worker: Int, _ end: inout ShareEnd) {
+    end.record = withUnsafeMutablePointer(to: &end.status) { status in
+      var state = state.pointee
+      state.status = status
       var next = share == 0 ? shares.start : shares.ends[share - 1]
       while next < shares.ends[share] {
         let number = Int(shares.records[next])
         let begin = now()
-        guard call(records + number) else {
-          failures[share] = number
-          return
-        }
+        guard call(records + number, &state), status.pointee.code == 0 else { return number }
         finish(number, since: begin, worker: worker)
         next += 1
       }
-      share += count
+      return nil
     }
   }
 }

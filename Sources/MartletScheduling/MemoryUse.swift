@@ -80,9 +80,14 @@ private struct BusiestStep {
   mutating func visit(block: Int, around: [Int]) {
     let instructions = plan.blocks[block].instructions
     var last: [Int: Int] = [:]
+    // What runs at the same time is in use together.
+    var end = Array(instructions.indices)
+    for group in plan.blocks[block].groups {
+      for i in group.instructions { end[i] = group.instructions.upperBound - 1 }
+    }
     for (i, instruction) in instructions.enumerated() {
-      for slot in instruction.operands { last[plan.slots[slot].whole ?? slot] = i }
-      for slot in instruction.results + instruction.scratch { last[slot] = i }
+      for slot in instruction.operands { last[plan.slots[slot].whole ?? slot] = end[i] }
+      for slot in instruction.results + instruction.scratch { last[slot] = end[i] }
     }
     var live = around
     var sum = around.reduce(0) { $0 + plan.slots[$1].byteCount }

@@ -32,16 +32,34 @@ extension StageProgram {
     return keeping(isNeeded)
   }
 
-  /// The program with the stages that are marked; the others must not be used.
-  private func keeping(_ isKept: [Bool]) -> StageProgram {
-    var numbers = [Int](repeating: -1, count: stages.count)
-    var next = 0
-    for i in stages.indices where isKept[i] {
-      numbers[i] = next
-      next += 1
+  /// The program that computes one of the outputs alone, and the inputs that it reads, in order.
+  public func restricted(toOutput output: Int) -> (program: StageProgram, inputs: [Int]) {
+    var program = self
+    program.outputs = [outputs[output]]
+    program = program.withoutDeadStages()
+    var isRead = [Bool](repeating: false, count: inputs.count)
+    let sources = program.scalars.rows.lazy.filter { $0.operation == .load }.map { Source(payload: $0.payload) }
+    for case .input(let i) in program.outputs + sources { isRead[i] = true }
+    let all = [Bool](repeating: true, count: program.stages.count)
+    return (program.keeping(all, inputs: isRead), inputs.indices.filter { isRead[$0] })
+  }
+
+  /// The program with the stages and inputs that are marked; the others must not be used.
+  private func keeping(_ isKept: [Bool], inputs isRead: [Bool]? = nil) -> StageProgram {
+    func numbers(_ isKept: [Bool]) -> [Int] {
+      var next = 0
+      return isKept.map { kept in
+        defer { next += kept ? 1 : 0 }
+        return next
+      }
     }
+    let stageNumbers = numbers(isKept)
+    let inputNumbers = isRead.map { numbers($0) } ?? Array(inputs.indices)
     func moved(_ source: Source) -> Source {
-      if case .stage(let i) = source { .stage(numbers[i]) } else { source }
+      switch source {
+      case .stage(let i): .stage(stageNumbers[i])
+      case .input(let i): .input(inputNumbers[i])
+      }
     }
     var builder = ScalarBuilder()
     var kept: [Stage] = []
@@ -53,7 +71,8 @@ extension StageProgram {
       }
       kept.append(stage.replacingRoots(copies.map(\.id)))
     }
-    return StageProgram(scalars: builder.arena, inputs: inputs, stages: kept, outputs: outputs.map(moved))
+    let keptInputs = isRead.map { isRead in inputs.indices.filter { isRead[$0] }.map { inputs[$0] } } ?? inputs
+    return StageProgram(scalars: builder.arena, inputs: keptInputs, stages: kept, outputs: outputs.map(moved))
   }
 }
 

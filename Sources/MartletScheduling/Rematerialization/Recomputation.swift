@@ -1,8 +1,9 @@
 import MartletDiagnostics
 import MartletGraph
+import MartletLoopIR
 
 /// A function in which some values are computed a second time, right before they are needed again, instead of being kept
-/// over the busiest step.
+/// over the busiest step. Of a kernel with several results only the needed one is computed again.
 struct Recomputation {
   private let function: GraphFunction
   private let lifetimes: Lifetimes
@@ -13,6 +14,13 @@ struct Recomputation {
   private var between: Set<Int> = []
   /// The values from which others are computed again: they are kept.
   private var kept: Set<Int> = []
+  /// For results of kernels with several, the part that computes them alone.
+  private var parts: [ValueID: KernelPart] = [:]
+
+  private struct KernelPart {
+    var program: StageProgram
+    var operands: [ValueID]
+  }
 
   /// - Parameter byteCount: how much less memory should be in use at the busiest step; it may become less than that.
   /// - Returns: the function and how many nodes it runs again; nil if nothing can be dropped.
@@ -46,7 +54,8 @@ struct Recomputation {
   }
 
   private mutating func choose(_ byteCount: Int) {
-    var ways = lifetimes.lifetimes.indices.compactMap { way(to: $0) }
+    var ways: [Way] = []
+    for value in lifetimes.lifetimes.indices { if let way = way(to: value) { ways.append(way) } }
     ways.sort { ($0.seconds / Double($0.byteCount), $0.value) < ($1.seconds / Double($1.byteCount), $1.value) }
     var saved = 0
     for candidate in ways where saved < byteCount {
@@ -60,7 +69,7 @@ struct Recomputation {
   }
 
   /// How to drop a value at the busiest step and to have it again; nil if it is needed there or cannot be had again.
-  private func way(to value: Int) -> Way? {
+  private mutating func way(to value: Int) -> Way? {
     guard let lifetime = lifetimes.lifetimes[value], let definition = lifetime.definition, definition < busiest,
       !lifetime.uses.contains(busiest), let next = lifetime.uses.first(where: { $0 > busiest }), lifetime.byteCount > 0
     else { return nil }
@@ -70,11 +79,11 @@ struct Recomputation {
   }
 
   /// Adds what the computation of `value` takes where `way` ends.
-  private func extend(_ way: inout Way, by value: Int, depth: Int) -> Bool {
+  private mutating func extend(_ way: inout Way, by value: Int, depth: Int) -> Bool {
     let node = function.body.producer(of: ValueID(value))
     guard let cost = lifetimes.costs[Int(node.index)], depth < Self.longestWay else { return false }
     way.seconds += cost
-    for operand in function.body.operands(of: node) {
+    for operand in operands(for: ValueID(value)) {
       let source = Int(lifetimes.roots[Int(operand.index)].index)
       guard let lifetime = lifetimes.lifetimes[source], lifetime.definition != nil, !way.between.contains(source) else {
         continue
@@ -89,6 +98,22 @@ struct Recomputation {
       }
     }
     return true
+  }
+
+  /// What a value is computed from.
+  private mutating func operands(for value: ValueID) -> [ValueID] {
+    let body = function.body
+    let node = body.producer(of: value)
+    let operands = body.operands(of: node)
+    let results = body.results(of: node)
+    guard results.count > 1, let kernel = body.operation(of: node) as? FusedKernel,
+      let output = results.firstIndex(of: value)
+    else { return Array(operands) }
+    if let known = parts[value] { return known.operands }
+    let (program, inputs) = kernel.program.restricted(toOutput: output)
+    let part = KernelPart(program: program, operands: inputs.map { operands[$0] })
+    parts[value] = part
+    return part.operands
   }
 
   /// The most values in a row that are computed again for one.
@@ -109,7 +134,9 @@ struct Recomputation {
       guard ids.contains(where: { isDropped($0, at: position) }) else { return nil }
       var changed = operands
       for (i, id) in ids.enumerated() where isDropped(id, at: position) { changed[i] = copies.copy(of: id, &rebuilder) }
-      return rebuilder.insertCopy(of: node, changed, name: function.body.name(of: node), isControlled: true)
+      return rebuilder.insertCopy(
+        of: node, as: function.body.operation(of: node), changed, name: function.body.name(of: node), isControlled: true
+      )
     }
     return (result, copies.count)
   }
@@ -125,22 +152,35 @@ struct Recomputation {
     let recomputation: Recomputation
     private var values: [ValueID: Output] = [:]
     private(set) var count = 0
+    private var kernelNumber = 0
 
-    init(_ recomputation: Recomputation) { self.recomputation = recomputation }
+    init(_ recomputation: Recomputation) {
+      self.recomputation = recomputation
+      for node in recomputation.lifetimes.order {
+        guard let kernel = recomputation.function.body.operation(of: node) as? FusedKernel else { continue }
+        kernelNumber = max(kernelNumber, kernel.number)
+      }
+    }
 
     mutating func copy(of value: ValueID, _ rebuilder: inout GraphRebuilder) -> Output {
       if let known = values[value] { return known }
       let body = recomputation.function.body
       let node = body.producer(of: value)
+      let part = recomputation.parts[value]
       var operands: [Output] = []
-      for operand in body.operands(of: node) {
+      for operand in part?.operands ?? Array(body.operands(of: node)) {
         let root = Int(recomputation.lifetimes.roots[Int(operand.index)].index)
         let isCopied = recomputation.dropped[root] != nil || recomputation.between.contains(root)
         operands.append(isCopied ? copy(of: operand, &rebuilder) : rebuilder.map(operand))
       }
+      var operation = body.operation(of: node)
+      if let part, let kernel = operation as? FusedKernel {
+        kernelNumber += 1
+        operation = FusedKernel(number: kernelNumber, label: kernel.label, program: part.program)
+      }
       let results = rebuilder.insertCopy(
-        of: node, operands, name: body.name(of: node) + "/again", isControlled: false)
-      for (old, new) in zip(body.results(of: node), results) { values[old] = new }
+        of: node, as: operation, operands, name: body.name(of: node) + "/again", isControlled: false)
+      for (old, new) in zip(part == nil ? Array(body.results(of: node)) : [value], results) { values[old] = new }
       if recomputation.lifetimes.costs[Int(node.index)] != nil { count += 1 }
       return values[value]!
     }
@@ -148,13 +188,13 @@ struct Recomputation {
 }
 
 extension GraphRebuilder {
-  /// Adds a node of the source with other operands.
+  /// Adds a node of the source with other operands, or a part of what it does.
   fileprivate func insertCopy(
-    of node: NodeID, _ operands: [Output], name: String, isControlled: Bool
+    of node: NodeID, as operation: any Operation, _ operands: [Output], name: String, isControlled: Bool
   ) -> [Output] {
     let body = source.body
     return graph.insert(
-      body.operation(of: node), operands, name: name, controls: isControlled ? controls(of: node) : [],
+      operation, operands, name: name, controls: isControlled ? controls(of: node) : [],
       site: body.site(of: node), scope: body.scope(of: node)
     ).outputs
   }
