@@ -69,7 +69,7 @@ public final class CPUBackend: Backend {
     guard let execution = execution(of: contract) else {
       throw Diagnostic("no library does what the plan asks for", found: "\(contract)")
     }
-    return (execution.specialized(for: constants) ?? execution).call
+    return try execution.bind(constants)
   }
 
   private func execution(of contract: LibraryContract) -> (any LibraryExecution)? {
@@ -93,9 +93,14 @@ public final class CPUBackend: Backend {
     if isExact, contract.epilogue?.activation?.hidesNaN == true { return nil }
     return switch contract {
     case .matrixProduct(let product): DNNProductExecution(product) ?? MatrixProductExecution(product)
-    case .convolution(let convolution): ConvolutionExecution(convolution, isExact: isExact)
+    case .convolution(let convolution):
+      (isExact ? nil : winograd(convolution)) ?? ConvolutionExecution(convolution)
     case .pooling(let pooling): PoolingExecution(pooling)
     }
+  }
+
+  private func winograd(_ convolution: Convolution) -> (any LibraryExecution)? {
+    WinogradExecution(convolution, compiler: compiler, vectorBytes: machine.vectorBytes, workers: workerCount)
   }
 
   // MARK: Kernels
@@ -118,16 +123,11 @@ public final class CPUBackend: Backend {
   }
 }
 
-/// A library call that is ready to run.
+/// A library's way to do a contract.
 protocol LibraryExecution: AnyObject, Sendable {
   var scratchBytes: Int { get }
   /// Whether the library shares the work among the team's threads.
   var isWide: Bool { get }
-  var call: BoundCall { get }
-  /// The call for operands of which some are always the same, if anything can be done about them ahead; else nil.
-  func specialized(for constants: [Int: Tensor]) -> (any LibraryExecution)?
-}
-
-extension LibraryExecution {
-  func specialized(for constants: [Int: Tensor]) -> (any LibraryExecution)? { nil }
+  /// The call, ready to run, for operands of which some, by number, are the same in every run.
+  func bind(_ constants: [Int: Tensor]) throws -> BoundCall
 }

@@ -38,7 +38,7 @@ final class ConvolutionExecution: LibraryExecution {
   }
 
   /// Nil where oneDNN does not do it.
-  init?(_ convolution: Convolution, isExact: Bool) {
+  init?(_ convolution: Convolution) {
     guard convolution.elementType == .float32, convolution.groups == 1 || convolution.isDepthwise else { return nil }
     let epilogue = convolution.epilogue
     let image = martlet_dnn_tensor(
@@ -49,7 +49,7 @@ final class ConvolutionExecution: LibraryExecution {
       isChannelsFirst: convolution.isChannelsFirst)
     let filter = Self.filter(convolution)
     guard
-      let primitive = Self.make(convolution, isExact: isExact, image: image, filter: filter, result: result)
+      let primitive = Self.make(convolution, image: image, filter: filter, result: result)
     else { return nil }
     self.primitive = primitive
 
@@ -109,7 +109,7 @@ final class ConvolutionExecution: LibraryExecution {
   }
 
   private static func make(
-    _ c: Convolution, isExact: Bool, image: martlet_dnn_tensor, filter: martlet_dnn_tensor, result: martlet_dnn_tensor
+    _ c: Convolution, image: martlet_dnn_tensor, filter: martlet_dnn_tensor, result: martlet_dnn_tensor
   ) -> DNNPrimitive? {
     var description = martlet_dnn_description()
     switch c.role {
@@ -126,13 +126,6 @@ final class ConvolutionExecution: LibraryExecution {
     description.source = image
     description.destination = result
     description.setEpilogue(c.epilogue, channels: c.outputChannels)
-    if !isExact, c.isFasterByWinograd {
-      var winograd = description
-      winograd.algorithm = martlet_dnn_winograd
-      winograd.source = image.inAnyLayout
-      winograd.destination = result.inAnyLayout
-      if let primitive = DNNPrimitive(winograd) { return primitive }
-    }
     let plain = DNNPrimitive(description)
     if let plain, !plain.implementation.hasPrefix("ref") { return plain }
     description.source = image.inAnyLayout
@@ -155,7 +148,7 @@ final class ConvolutionExecution: LibraryExecution {
   }
 
   /// The same with constant operands in the primitive's layout already.
-  func specialized(for constants: [Int: Tensor]) -> (any LibraryExecution)? {
+  private func specialized(for constants: [Int: Tensor]) -> ConvolutionExecution? {
     var inputs = inputs
     for (i, input) in inputs.enumerated() {
       guard let constant = constants[input.slot], let reorder = input.reorder else { continue }
@@ -165,7 +158,9 @@ final class ConvolutionExecution: LibraryExecution {
     return inputs.contains { $0.packed != nil } ? ConvolutionExecution(self, inputs: inputs) : nil
   }
 
-  var call: BoundCall {
+  func bind(_ constants: [Int: Tensor]) -> BoundCall { (specialized(for: constants) ?? self).call }
+
+  private var call: BoundCall {
     BoundCall(
       { _, slots, data in BoundCall.object(ConvolutionExecution.self, at: data).run(slots) ? 0 : 1 }, object: self)
   }
@@ -205,20 +200,4 @@ final class ConvolutionExecution: LibraryExecution {
       return output.reorder?.move(inner, result) ?? true
     }
   }
-}
-
-extension Convolution {
-  /// Whether Winograd's algorithm is worth its larger filter and the reorders of the images around it.
-  ///
-  /// It takes 2.25 (tiles of 2×2) to 4 times (4×4) fewer multiplications, but reads a filter that is as much larger,
-  /// and images in blocks of 16 channels.
-  fileprivate var isFasterByWinograd: Bool {
-    role == .forward && isFilterConstant && !isDepthwise && groups == 1 && (kernelHeight, kernelWidth) == (3, 3)
-      && (strideHeight, strideWidth) == (1, 1) && (dilationHeight, dilationWidth) == (1, 1)
-      && inputChannels % 16 == 0 && outputChannels % 16 == 0 && min(inputChannels, outputChannels) >= 32
-      && batch * outputHeight * outputWidth >= Self.smallestWinogradImage
-  }
-
-  /// How often each weight must be used.
-  private static let smallestWinogradImage = 512
 }

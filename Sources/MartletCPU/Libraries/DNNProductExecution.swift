@@ -58,14 +58,16 @@ final class DNNProductExecution: LibraryExecution {
     scratchOffset = other.scratchOffset
   }
 
-  func specialized(for constants: [Int: Tensor]) -> (any LibraryExecution)? {
+  private func specialized(for constants: [Int: Tensor]) -> DNNProductExecution? {
     guard let reorder, let matrix = constants[1],
       let packed = primitive.packed(matrix, martlet_dnn_weights_role, by: reorder)
     else { return nil }
     return DNNProductExecution(self, packed: packed)
   }
 
-  var call: BoundCall {
+  func bind(_ constants: [Int: Tensor]) -> BoundCall { (specialized(for: constants) ?? self).call }
+
+  private var call: BoundCall {
     BoundCall(
       { _, slots, data in BoundCall.object(DNNProductExecution.self, at: data).run(slots) ? 0 : 1 }, object: self)
   }

@@ -75,7 +75,7 @@ final class MatrixProductExecution: LibraryExecution {
     return primitive
   }
 
-  var call: BoundCall {
+  func bind(_ constants: [Int: Tensor]) -> BoundCall {
     BoundCall(
       { _, slots, data in
         guard let a = slots[0], let b = slots[1], let c = slots[2], let data else { return 1 }

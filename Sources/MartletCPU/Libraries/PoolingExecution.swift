@@ -55,7 +55,7 @@ final class PoolingExecution: LibraryExecution {
     scratchBytes = layout.byteCount
   }
 
-  var call: BoundCall {
+  func bind(_ constants: [Int: Tensor]) -> BoundCall {
     BoundCall({ _, slots, data in BoundCall.object(PoolingExecution.self, at: data).run(slots) ? 0 : 1 }, object: self)
   }
 

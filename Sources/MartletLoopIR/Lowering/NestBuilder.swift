@@ -1,45 +1,47 @@
 import MartletTensors
 
 /// Collects the parts of a nest.
-struct NestBuilder {
-  var scalars = ScalarBuilder()
-  private(set) var buffers: [NestBuffer] = []
+package struct NestBuilder {
+  package init() {}
+
+  package var scalars = ScalarBuilder()
+  package private(set) var buffers: [NestBuffer] = []
   private(set) var registers: [ElementType] = []
   private(set) var phases: [NestPhase] = []
-  private(set) var scratchBytes = 0
+  package private(set) var scratchBytes = 0
   private var scratchTop = 0
 
   /// A new axis and its variable. An axis of extent 1 is the number 0.
-  mutating func axis(_ extent: Int) -> (number: Int, value: Scalar) {
+  package mutating func axis(_ extent: Int) -> (number: Int, value: Scalar) {
     let number = scalars.axisExtents.count
     scalars.axisExtents.append(extent)
     return (number, scalars.axis(number))
   }
 
-  mutating func register(_ type: ElementType) -> Int {
+  package mutating func register(_ type: ElementType) -> Int {
     registers.append(type)
     return registers.count - 1
   }
 
-  mutating func read(_ register: Int) -> Scalar {
+  package mutating func read(_ register: Int) -> Scalar {
     scalars.row(.register, registers[register], payload: Int64(register))
   }
 
-  mutating func slot(_ number: Int, _ type: BufferType, isWritten: Bool) -> Int {
+  package mutating func slot(_ number: Int, _ type: BufferType, isWritten: Bool) -> Int {
     buffers.append(NestBuffer(.slot(number), type.elementType, type.elementCount, isWritten: isWritten))
     return buffers.count - 1
   }
 
   /// Scratch memory that lasts until the next `endScratch`.
-  mutating func scratch(_ type: ElementType, _ count: Int) -> Int {
+  package mutating func scratch(_ type: ElementType, _ count: Int) -> Int {
     buffers.append(NestBuffer(.scratch(offset: scratchTop), type, count, isWritten: true))
     scratchTop += (count * type.byteWidth + 63) / 64 * 64
     scratchBytes = max(scratchBytes, scratchTop)
     return buffers.count - 1
   }
-  mutating func endScratch() { scratchTop = 0 }
+  package mutating func endScratch() { scratchTop = 0 }
 
-  mutating func load(_ buffer: Int, at offset: Scalar, if condition: Scalar? = nil) -> Scalar {
+  package mutating func load(_ buffer: Int, at offset: Scalar, if condition: Scalar? = nil) -> Scalar {
     let type = buffers[buffer].elementType
     guard buffers[buffer].elementCount > 0 else {
       // Nothing can be read. The offset stays, for the check that it may hold.
@@ -49,13 +51,13 @@ struct NestBuilder {
       ScalarRow(.load, type, [offset.id], payload: Int64(buffer), condition: condition?.id ?? .none))
   }
 
-  mutating func phase(_ axis: Int, _ extent: Int, grain: Int, _ body: [NestStatement]) {
+  package mutating func phase(_ axis: Int, _ extent: Int, grain: Int, _ body: [NestStatement]) {
     if body.isEmpty || extent == 0 { return }
     phases.append(NestPhase(axis: axis, extent: extent, grain: max(1, grain), body: body))
   }
 
   /// The index along each run of axes for number `flat` of their combinations, outermost first.
-  mutating func indices(_ flat: Scalar, _ extents: [Int]) -> [Scalar] {
+  package mutating func indices(_ flat: Scalar, _ extents: [Int]) -> [Scalar] {
     let strides = rowMajorStrides(extents)
     return extents.indices.map { i in
       let outer = scalars.floorDivide(flat, scalars.integer(max(1, strides[i])))
@@ -63,7 +65,7 @@ struct NestBuilder {
     }
   }
 
-  func nest(name: String, argumentCount: Int) -> Nest {
+  package func nest(name: String, argumentCount: Int) -> Nest {
     Nest(
       name: name, scalars: scalars.arena, buffers: buffers, registers: registers, phases: phases,
       scratchBytes: scratchBytes, argumentCount: argumentCount)

@@ -149,6 +149,11 @@ public struct ScalarBuilder: Sendable {
     intern(ScalarRow(.select, x.type, [condition.id, x.id, y.id]))
   }
 
+  /// x · y + z of floats, rounded once.
+  public mutating func multiplyAdd(_ x: Scalar, _ y: Scalar, _ z: Scalar) -> Scalar {
+    row(.multiplyAdd, x.type, x, y, z)
+  }
+
   // MARK: Rows
 
   /// Adds a row of any operation, in its simplest equal form.

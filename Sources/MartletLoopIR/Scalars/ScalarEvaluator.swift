@@ -28,6 +28,13 @@ public enum ScalarEvaluator {
     switch operation {
     case .select:
       for i in 0..<count { result[i] = x[i] != 0 ? y[i] : z[i] }
+    case .multiplyAdd:
+      for i in 0..<count {
+        let (x, y, z) = (Double(bitPattern: x[i]), Double(bitPattern: y[i]), Double(bitPattern: z[i]))
+        let isNarrow = type == .float32 && !isWide
+        result[i] =
+          (isNarrow ? Double(Float(z).addingProduct(Float(x), Float(y))) : z.addingProduct(x, y)).bitPattern
+      }
     case .cast:
       cast(from: operandType, to: type, into: result, count: count, x, isWide: isWide)
     case .bitcast:

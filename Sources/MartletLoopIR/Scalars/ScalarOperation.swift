@@ -77,6 +77,8 @@ public enum ScalarOperation: UInt8, Sendable, Hashable, CaseIterable {
 
   /// The second operand where the first is true, else the third.
   case select
+  /// The product of two floats plus the third, rounded once.
+  case multiplyAdd
 
   /// The number of operands, or nil for a load, which has one for each index.
   public var arity: Int? {
@@ -86,7 +88,7 @@ public enum ScalarOperation: UInt8, Sendable, Hashable, CaseIterable {
     case .negate, .absolute, .sign, .not, .floor, .ceil, .round, .sqrt, .rsqrt, .reciprocal, .exp, .expm1, .log, .log1p,
       .sin, .cos, .tan, .tanh, .sigmoid, .erf, .isNaN, .isInfinite, .isFinite, .cast, .bitcast:
       1
-    case .select: 3
+    case .select, .multiplyAdd: 3
     default: 2
     }
   }
@@ -107,7 +109,8 @@ public enum ScalarOperation: UInt8, Sendable, Hashable, CaseIterable {
     switch self {
     case .constant, .axis, .parameter, .state, .other, .register, .bitcast: 0
     case .load, .negate, .absolute, .not, .floor, .ceil, .round, .isNaN, .isInfinite, .isFinite, .cast, .add, .subtract,
-      .multiply, .equal, .notEqual, .less, .lessEqual, .and, .or, .xor, .shiftLeft, .shiftRightLogical, .select:
+      .multiply, .equal, .notEqual, .less, .lessEqual, .and, .or, .xor, .shiftLeft, .shiftRightLogical, .select,
+      .multiplyAdd:
       1
     case .sign, .minimum, .maximum, .checkIndex: 2
     case .divide, .sqrt, .reciprocal: 5

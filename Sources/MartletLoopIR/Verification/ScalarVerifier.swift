@@ -52,6 +52,7 @@ struct ScalarVerifier {
     case .bitcast: return operands[0].byteWidth == row.type.byteWidth
     case .not, .and, .or, .xor, .shiftLeft, .shiftRightLogical:
       return !row.type.isFloatingPoint && operands.allSatisfy { $0 == row.type }
+    case .multiplyAdd: return row.type.isFloatingPoint && operands.allSatisfy { $0 == row.type }
     case .exp, .expm1, .log, .log1p, .sin, .cos, .tan, .tanh, .sigmoid, .erf, .sqrt, .rsqrt:
       return row.type.isFloatingPoint && operands[0] == row.type
     default: return operands.allSatisfy { $0 == row.type }

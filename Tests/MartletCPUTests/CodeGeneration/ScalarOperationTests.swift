@@ -108,7 +108,7 @@ struct ScalarOperationTests {
       var memory = inputs.map { Self.write($0, operand) } + [Array(repeating: 0xA5, count: inputs[0].count * 8)]
       let pointers = memory.indices.map { i in memory[i].withUnsafeMutableBytes { $0.baseAddress! } }
       withExtendedLifetime(memory) { _ = KernelHarness.run(kernel, pointers) }
-      var (x, y, z) = (inputs[0], inputs.count > 1 ? inputs[1] : [0], [UInt64(0)])
+      var (x, y, z) = (inputs[0], inputs.count > 1 ? inputs[1] : [0], inputs.count > 2 ? inputs[2] : [0])
       var expected = Array(repeating: UInt64(0), count: inputs[0].count)
       ScalarEvaluator.evaluate(
         operation, result, from: operand, into: &expected, count: count, &x, &y, &z)
@@ -142,6 +142,24 @@ struct ScalarOperationTests {
       let result: ElementType = Self.tests.contains(operation) ? .bool : type
       try check(operation, result, from: type, [x, y], counts: Self.remainders(operation))
     }
+  }
+
+  /// One rounding: 2⁻²⁴ more or less in a factor is not lost before the sum.
+  @Test func multiplyAdd() throws {
+    let x = 1 + Float.ulpOfOne
+    #expect(x * x - (1 + 2 * Float.ulpOfOne) == 0)
+    for type in [ElementType.float32, .float64] {
+      let samples = Self.samples(type)
+      let (y, z) = (samples.flatMap { value in samples.map { _ in value } }, samples.flatMap { _ in samples })
+      for value in samples {
+        try check(.multiplyAdd, type, from: type, [Array(repeating: value, count: y.count), y, z])
+      }
+    }
+    let operands = [x, x, -(1 + 2 * Float.ulpOfOne)].map { [Double($0).bitPattern] }
+    var (a, b, c) = (operands[0], operands[1], operands[2])
+    var result: [UInt64] = [0]
+    ScalarEvaluator.evaluate(.multiplyAdd, .float32, from: .float32, into: &result, count: 1, &a, &b, &c)
+    #expect(Double(bitPattern: result[0]) == Double(Float.ulpOfOne * Float.ulpOfOne))
   }
 
   @Test(arguments: types, types) func casts(_ source: ElementType, _ target: ElementType) throws {

@@ -78,6 +78,7 @@ struct OperationEmitter {
     case .tanh: return math.tanh(x)
     case .sigmoid: return math.sigmoid(x)
     case .erf: return math.erf(x)
+    case .multiplyAdd: return math.fma(x, operands[1], operands[2])
     case .isNaN: return math.isNaN(x)
     case .isInfinite: return math.equal(math.absolute(x), math.constant(.infinity))
     case .isFinite: return math.less(math.absolute(x), math.constant(.infinity))

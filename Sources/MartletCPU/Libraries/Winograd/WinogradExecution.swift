@@ -1,0 +1,141 @@
+import CMartletRuntime
+import MartletExecution
+import MartletGraph
+import MartletTensors
+
+/// Convolutions by 3×3 filters in Winograd's way, by code of our own.
+final class WinogradExecution: LibraryExecution {
+  let isWide = true
+  let scratchBytes: Int
+  private let shape: WinogradShape
+  private let compiler: NestCompiler
+  /// The numbers of the slots.
+  private let slots: Slots
+  /// Where the filter, the source and the products lie in scratch memory once they are moved; the workers' own memory
+  /// stands in the source's place.
+  private let offsets: Offsets
+  private let isFilterConstant: Bool
+  private let workers: Int
+
+  fileprivate typealias Slots = (source: Int, filter: Int, epilogue: Range<Int>, result: Int, scratch: Int)
+  fileprivate typealias Offsets = (filter: Int, source: Int, products: Int)
+
+  /// Nil for what is not done so, or not faster.
+  init?(_ convolution: Convolution, compiler: NestCompiler, vectorBytes: Int, workers: Int) {
+    guard let shape = WinogradShape(convolution, vectorBytes: vectorBytes, workers: workers),
+      shape.isWorthwhile(isFilterConstant: convolution.isFilterConstant)
+    else { return nil }
+    self.shape = shape
+    self.compiler = compiler
+    self.workers = workers
+    isFilterConstant = convolution.isFilterConstant
+    let operands = shape.epilogue.operandCount
+    slots =
+      shape.isTurned
+      ? (source: 2, filter: 1, epilogue: 3..<3, result: 3, scratch: 4)
+      : (source: 0, filter: 1, epilogue: 2..<2 + operands, result: 2 + operands, scratch: 3 + operands)
+    var layout = ScratchLayout()
+    var offsets = (filter: 0, source: 0, products: 0)
+    if !convolution.isFilterConstant { offsets.filter = layout.add(4 * shape.filterElements) }
+    if shape.isShared {
+      offsets.source = layout.add(4 * shape.sourceElements)
+      offsets.products = layout.add(4 * shape.resultElements)
+    } else {
+      let workerBytes = 4 * ((shape.sourceElements + 15) & -16) + 4 * ((shape.resultElements + 15) & -16)
+      offsets.source = layout.add(workers * workerBytes)
+    }
+    self.offsets = offsets
+    scratchBytes = layout.byteCount
+  }
+
+  func bind(_ constants: [Int: Tensor]) throws -> BoundCall {
+    let kernels = try compiler.compile([WinogradNests.filter(shape), WinogradNests.images(shape)])
+    let packed = isFilterConstant ? TensorStorage(byteCount: 4 * shape.filterElements) : nil
+    var call = WinogradCall(
+      filter: kernels[0], images: kernels[1], slots: slots, offsets: offsets, isShared: shape.isShared,
+      workers: workers, packed: packed)
+    if let packed, let constant = constants[slots.filter] {
+      call.pack(constant.storage.bytes, to: packed.bytes)
+      call.isPacked = true
+    }
+    let box = Box(call)
+    return BoundCall(
+      { _, slots, data in
+        BoundCall.object(Box.self, at: data).call.run(slots)
+        return 0
+      }, object: box)
+  }
+
+  private final class Box: Sendable {
+    let call: WinogradCall
+    init(_ call: WinogradCall) { self.call = call }
+  }
+}
+
+/// The compiled kernels of a Winograd convolution, with its filter where that is constant.
+private struct WinogradCall: Sendable {
+  let filter: CompiledKernel
+  let images: CompiledKernel
+  let slots: WinogradExecution.Slots
+  let offsets: WinogradExecution.Offsets
+  let isShared: Bool
+  /// No more take part, whatever the team's size: the others have no scratch memory.
+  let workers: Int
+  let packed: TensorStorage?
+  /// Whether `packed` holds the filter already.
+  var isPacked = false
+
+  /// Moves a filter, from outside of runs.
+  func pack(_ from: UnsafeMutableRawPointer, to: UnsafeMutableRawPointer) {
+    let task = Packing(kernel: filter, workers: workers, from: from, to: to)
+    withExtendedLifetime(task) {
+      martlet_team_run(
+        { context in BoundCall.object(Packing.self, at: context).run() }, Unmanaged.passUnretained(task).toOpaque())
+    }
+  }
+
+  private final class Packing {
+    private let kernel: CompiledKernel
+    private let workers: Int
+    private let from: UnsafeMutableRawPointer
+    private let to: UnsafeMutableRawPointer
+
+    init(kernel: CompiledKernel, workers: Int, from: UnsafeMutableRawPointer, to: UnsafeMutableRawPointer) {
+      (self.kernel, self.workers, self.from, self.to) = (kernel, workers, from, to)
+    }
+
+    func run() { kernel.run([from, to], workers: workers) }
+  }
+
+  func run(_ addresses: UnsafePointer<UnsafeMutablePointer<UInt8>?>) {
+    func address(_ slot: Int) -> UnsafeMutableRawPointer? { addresses[slot].map { UnsafeMutableRawPointer($0) } }
+    let scratch = address(slots.scratch)
+    func piece(_ offset: Int) -> UnsafeMutableRawPointer? { scratch.map { $0 + offset } }
+    let moved = packed?.bytes ?? piece(offsets.filter)
+    if !isPacked { filter.run([address(slots.filter), moved], workers: workers) }
+    var arguments = [address(slots.source), moved]
+    for slot in slots.epilogue { arguments.append(address(slot)) }
+    arguments.append(address(slots.result))
+    if isShared { arguments += [piece(offsets.source), piece(offsets.products)] }
+    images.run(arguments, scratch: isShared ? nil : piece(offsets.source), workers: workers)
+  }
+}
+
+extension CompiledKernel {
+  /// Runs a kernel that cannot fail on the team.
+  ///
+  /// - Parameter scratch: `scratchBytes` for each worker.
+  func run(
+    _ arguments: [UnsafeMutableRawPointer?], parameters: [Int64] = [], scratch: UnsafeMutableRawPointer? = nil,
+    workers: Int
+  ) {
+    var status = martlet_status()
+    let slots = arguments.map { $0?.assumingMemoryBound(to: UInt8.self) }
+    for phase in phases {
+      let share = (phase.extent + workers - 1) / workers
+      martlet_team_kernel(
+        phase.function, parameters, slots, &status, scratch?.assumingMemoryBound(to: UInt8.self), Int64(scratchBytes),
+        Int64(phase.extent), Int64(max(phase.grain, share, 1)))
+    }
+  }
+}

@@ -1,0 +1,98 @@
+import MartletGraph
+
+/// A convolution by 3×3 filters with stride 1, or its gradient with respect to the image, which is one with the filter
+/// turned around: what is read, what is written, and how the work is cut up.
+struct WinogradShape {
+  /// Images in NHWC.
+  struct Images {
+    var height: Int
+    var width: Int
+    var channels: Int
+  }
+  let batch: Int
+  let source: Images
+  let result: Images
+  /// The rows and columns of zeros before the source.
+  let padding: (top: Int, left: Int)
+  let isTurned: Bool
+  let epilogue: Epilogue
+
+  /// How many tiles of results each image has along its axes.
+  let tiles: (rows: Int, columns: Int)
+  /// A tile's products are made in blocks of so many tiles.
+  let blockTiles: Int
+  let blockCount: Int
+  /// Whether the team shares each step of the only block, instead of dealing blocks.
+  let isShared: Bool
+  /// So many channels of the result are made at once.
+  let panelWidth: Int
+  /// Channels in a vector.
+  let lanes: Int
+
+  var tileCount: Int { batch * tiles.rows * tiles.columns }
+  var panelCount: Int { result.channels / panelWidth }
+
+  /// Nil for what is no such convolution.
+  init?(_ c: Convolution, vectorBytes: Int, workers: Int) {
+    guard c.elementType == .float32, !c.isChannelsFirst, c.groups == 1, !c.isDepthwise, c.role != .backwardFilter,
+      (c.kernelHeight, c.kernelWidth) == (3, 3), (c.strideHeight, c.strideWidth) == (1, 1),
+      (c.dilationHeight, c.dilationWidth) == (1, 1), vectorBytes >= 32
+    else { return nil }
+    batch = c.batch
+    isTurned = c.role == .backwardData
+    epilogue = isTurned ? Epilogue() : c.epilogue
+    let input = Images(height: c.inputHeight, width: c.inputWidth, channels: c.inputChannels)
+    let output = Images(height: c.outputHeight, width: c.outputWidth, channels: c.outputChannels)
+    (source, result) = isTurned ? (output, input) : (input, output)
+    padding = isTurned ? (2 - c.paddingTop, 2 - c.paddingLeft) : (c.paddingTop, c.paddingLeft)
+    let lanes = vectorBytes / 4
+    self.lanes = lanes
+    guard source.channels % lanes == 0, result.channels % lanes == 0, min(source.channels, result.channels) > 0,
+      epilogue.activation?.isPiecewiseLinear ?? true
+    else { return nil }
+    let vectors = result.channels / lanes
+    panelWidth = lanes * (vectors % 4 == 0 ? 4 : vectors % 3 == 0 ? 3 : vectors % 2 == 0 ? 2 : 1)
+    let size = WinogradBasis.results
+    tiles = ((result.height + size - 1) / size, (result.width + size - 1) / size)
+    let count = batch * tiles.rows * tiles.columns
+    guard count > 0, source.height > 0, source.width > 0 else { return nil }
+    if count < workers * Self.fewestTiles {
+      isShared = true
+      blockTiles = count
+      blockCount = 1
+    } else {
+      isShared = false
+      let rounds = (count + workers * Self.mostTiles - 1) / (workers * Self.mostTiles)
+      blockTiles = (count + workers * rounds - 1) / (workers * rounds)
+      blockCount = (count + blockTiles - 1) / blockTiles
+    }
+  }
+
+  /// A block has so many tiles, as far as there are so many: few enough for their products to stay in cache, many enough
+  /// for each weight that is read.
+  private static let (fewestTiles, mostTiles) = (32, 64)
+
+  /// Whether this is faster than the direct sum: where each weight is used often enough for its being read, and for a
+  /// filter that changes, moved.
+  func isWorthwhile(isFilterConstant: Bool) -> Bool {
+    min(source.channels, result.channels) >= 32 && tileCount >= 8
+  }
+
+  /// Elements from one product's matrix to the next's. They start in different sets of a cache.
+  var filterStride: Int { source.channels * result.channels + 16 }
+  var sourceStride: Int { blockTiles * source.channels + 16 }
+  var resultStride: Int { blockTiles * result.channels + 16 }
+  private static let productCount = WinogradBasis.products * WinogradBasis.products
+  var filterElements: Int { Self.productCount * filterStride }
+  var sourceElements: Int { Self.productCount * sourceStride }
+  var resultElements: Int { Self.productCount * resultStride }
+}
+
+extension Epilogue.Activation {
+  fileprivate var isPiecewiseLinear: Bool {
+    switch self {
+    case .relu, .clip: true
+    default: false
+    }
+  }
+}
