@@ -75,7 +75,7 @@ import Testing
     )
   }
 
-  @Test("Rules are left out by name")
+  @Test("Rules are proved, and left out by name")
   func withoutRule() throws {
     let tool = try Tool()
     let text = """
@@ -91,6 +91,8 @@ import Testing
     #expect(try tool.run(command).output.contains("log-of-one-plus"))
     let without = try tool.run(command + ["--without-rule", "log-of-one-plus"])
     #expect(without.status == 0 && !without.output.contains("log-of-one-plus"))
+    let proof = try tool.run(command + ["--prove"])
+    #expect(proof.status == 0 && proof.output.contains("firings: 1, expressions compared: 1"))
     let wrong = try tool.run(command + ["--without-rule", "log-of-nothing"])
     #expect(wrong.status == 1)
     #expect(wrong.messages.hasPrefix("error: there is no rule 'log-of-nothing' to disable"))

@@ -22,6 +22,8 @@ struct OptimizeCommand: ParsableCommand {
   var dump: String?
   @Flag(help: "Interprets the program before and after each pass, on made-up arrays, and compares the results.")
   var compare = false
+  @Flag(help: "Runs what each rule and pass rewrites, before and after, on made-up arrays, up to the first difference.")
+  var prove = false
   @OptionGroup var rules: RuleOptions
   @OptionGroup var selection: SelectionOptions
   @OptionGroup var shapes: ShapeOptions
@@ -50,6 +52,8 @@ struct OptimizeCommand: ParsableCommand {
       var options = SessionOptions(disabledRules: Set(rules.disabled))
       options.instruments = [VerifyInstrument(refusesWarnings: false), statistics]
       if let dump { options.instruments.append(try PassDump(folder: dump).instrument) }
+      let proof = Proof()
+      if prove { options.instruments.append(proof) }
       if compare { options.instruments.append(comparison.instrument) }
       let session = try Session(interface.graph, options: options)
       let program = try session.program(for: fetches, targets: targets, feeds: types, until: form)
@@ -60,6 +64,7 @@ struct OptimizeCommand: ParsableCommand {
       }
       let report = PassReport(statistics: statistics, comparison: compare ? comparison : nil)
       print(json ? report.json.text : report.text)
+      if prove, !json { print(proof.report) }
     }
   }
 }

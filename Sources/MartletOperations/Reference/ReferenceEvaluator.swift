@@ -1,16 +1,18 @@
 import MartletDiagnostics
 import MartletGraph
 import MartletLoopIR
-import MartletOperations
 import MartletTensors
 
 /// Runs graphs node by node: each by interpreting the stages of its lowering, libraries by their reference. It shares
-/// nothing with passes, plans and back ends, so it is what they are tested against.
+/// nothing with passes, plans and back ends, so it is what they are tested against, and what proofs run.
 public struct ReferenceEvaluator {
   /// The variables' values, by name.
   public var variables: [String: Tensor]
   /// The number of the run, which random operations see.
   public var run: Int64
+  /// Whether every `float32` is computed as `float64`: constants, and the results of every node, are widened. Kernels and
+  /// library calls of the fused form, whose types are settled, cannot be run so.
+  public var isWidening = false
 
   public init(variables: [String: Tensor] = [:], run: Int64 = 0) { (self.variables, self.run) = (variables, run) }
 
@@ -54,9 +56,14 @@ public struct ReferenceEvaluator {
       function.body, library, bindings: bindings, results: function.results, targets: function.targets)
   }
 
-  private mutating func evaluate(
+  /// The values of results, given those of others.
+  ///
+  /// - Parameters:
+  ///   - targets: nodes that run for their effects.
+  ///   - observe: is shown the results of each node that runs; not of those in sub-graphs.
+  public mutating func evaluate(
     _ storage: GraphStorage, _ library: FunctionLibrary, bindings: [ValueID: Value], results: [ValueID],
-    targets: [NodeID]
+    targets: [NodeID] = [], observe: ((NodeID, [Value]) -> Void)? = nil
   ) throws -> [Value] {
     var values = bindings
     for node in order(storage, results, targets, bound: bindings) {
@@ -68,6 +75,7 @@ public struct ReferenceEvaluator {
       }
       let found = try apply(node, storage, library, operands)
       for (output, value) in zip(outputs, found) { values[output] = value }
+      observe?(node, found)
     }
     return try results.map { result in
       guard let value = values[storage.resolve(result)] else {
@@ -132,6 +140,15 @@ public struct ReferenceEvaluator {
       return []
     case .none, .control: break
     }
+    return try apply(operation, storage.name(of: node), library, operands)
+  }
+
+  /// The results of an operation.
+  ///
+  /// - Parameter name: the node's; random numbers without seeds hang on it.
+  public mutating func apply(
+    _ operation: any Operation, _ name: String, _ library: FunctionLibrary, _ operands: [Value]
+  ) throws -> [Value] {
     let facts = operands.map { value in
       switch value {
       case .tensor(let tensor): Operand(.tensor(tensor.type), known: KnownValue(tensor), constant: Constant(tensor))
@@ -141,12 +158,13 @@ public struct ReferenceEvaluator {
     let types = try operation.infer(facts, InferenceContext { library[$0]?.signature }).map { inference in
       inference.type.tensor ?? TensorType(.float32, .unknown)
     }
-    var context = LoweringContext(operands: facts, results: types, name: storage.name(of: node))
+    var context = LoweringContext(operands: facts, results: types, name: name)
     do throws(Diagnostic) {
-      return try apply(operation.lowering(&context), operands, types, library, name: storage.name(of: node))
+      let results = try apply(operation.lowering(&context), operands, types, library, name: name)
+      return isWidening ? results.map(\.widened) : results
     } catch {
       var located = error
-      located.operation = located.operation ?? "\(storage.schema(of: node).name) '\(storage.name(of: node))'"
+      located.operation = located.operation ?? "\(operation.schema.name) '\(name)'"
       throw located
     }
   }
@@ -201,5 +219,13 @@ public struct ReferenceEvaluator {
   ) throws -> [Value] {
     guard let function = library[name] else { throw Diagnostic("there is no function \(name)") }
     return try call(function, library: library, arguments)
+  }
+}
+
+extension ReferenceEvaluator.Value {
+  /// The value with `float32` as `float64`.
+  fileprivate var widened: ReferenceEvaluator.Value {
+    guard case .tensor(let tensor) = self, tensor.elementType == .float32 else { return self }
+    return .tensor(Tensor(tensor.doubles(), shape: tensor.shape))
   }
 }
