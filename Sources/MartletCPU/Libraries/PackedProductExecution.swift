@@ -49,7 +49,9 @@ final class PackedProductExecution: LibraryExecution {
     self.packed = packed
   }
 
-  func specialized(for constants: [Int: Tensor]) -> (any LibraryExecution)? {
+  func bind(_ constants: [Int: Tensor]) -> BoundCall { (specialized(for: constants) ?? self).call }
+
+  private func specialized(for constants: [Int: Tensor]) -> PackedProductExecution? {
     guard let matrix = constants[1] else { return nil }
     return PackedProductExecution(self, packed: pack(matrix.storage.bytes))
   }
@@ -82,7 +84,7 @@ final class PackedProductExecution: LibraryExecution {
 
   // MARK: Running
 
-  var call: BoundCall {
+  private var call: BoundCall {
     BoundCall(
       { _, slots, data in
         let execution = BoundCall.object(PackedProductExecution.self, at: data)
