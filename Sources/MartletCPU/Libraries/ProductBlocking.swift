@@ -70,32 +70,36 @@ struct ProductBlocking: Hashable, Sendable {
   ) {
     for start in stride(from: 0, to: k, by: depth) {
       let depth = min(depth, k - start)
-      for panel in panels {
-        let source = b + start * steps + panel * width * columns
-        let target = packed + offset(ofPanel: panel, from: start)
-        let count = min(width, n - panel * width)
-        if columns == 1 {
-          for step in 0..<depth { (target + step * width).update(from: source + step * steps, count: count) }
-        } else {
-          transpose(source, steps: steps, columns: columns, depth: depth, count: count, to: target)
+      // A few steps at a time over all panels, so that b is read in long stretches.
+      for first in stride(from: 0, to: depth, by: Self.stepsAtATime) {
+        let range = first..<min(first + Self.stepsAtATime, depth)
+        for panel in panels {
+          let count = min(width, n - panel * width)
+          let source = b + start * steps + panel * width * columns
+          copy(
+            range, of: source, steps: steps, columns: columns, count: count,
+            to: packed + offset(ofPanel: panel, from: start))
         }
-        guard count < width else { continue }
-        for step in 0..<depth { (target + step * width + count).update(repeating: 0, count: width - count) }
       }
     }
   }
 
-  /// A few steps at a time, so that what is read is still in the cache for the next.
-  private func transpose(
-    _ source: UnsafePointer<Float>, steps: Int, columns: Int, depth: Int, count: Int,
+  private static let stepsAtATime = 16
+
+  /// Writes a range of steps of one panel.
+  private func copy(
+    _ range: Range<Int>, of source: UnsafePointer<Float>, steps: Int, columns: Int, count: Int,
     to target: UnsafeMutablePointer<Float>
   ) {
-    for first in stride(from: 0, to: depth, by: 16) {
-      let last = min(first + 16, depth)
+    if columns == 1 {
+      for step in range { (target + step * width).update(from: source + step * steps, count: count) }
+    } else {
       for column in 0..<count {
         let from = source + column * columns
-        for step in first..<last { target[step * width + column] = from[step * steps] }
+        for step in range { target[step * width + column] = from[step * steps] }
       }
     }
+    guard count < width else { return }
+    for step in range { (target + step * width + count).update(repeating: 0, count: width - count) }
   }
 }
