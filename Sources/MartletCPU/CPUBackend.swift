@@ -96,6 +96,8 @@ public final class CPUBackend: Backend {
     case .convolution(let convolution):
       (isExact ? nil : winograd(convolution)) ?? ConvolutionExecution(convolution)
     case .pooling(let pooling): PoolingExecution(pooling)
+    case .attention(let attention):
+      AttentionExecution(attention, compiler.tiles, machine, workers: workerCount)
     }
   }
 

@@ -36,6 +36,7 @@ extension Pipeline {
       Phase(.fused) {
         MergeProducts()
         EvaluateConstants()
+        FormAttention(forming: fusing && !exact)
         AttachEpilogues(fusing: fusing, foldingScales: !exact)
         EvaluateConstants()
         FormKernels(fusing: fusing)

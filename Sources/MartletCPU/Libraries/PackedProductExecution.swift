@@ -13,9 +13,7 @@ final class PackedProductExecution: LibraryExecution {
   let scratchBytes = 0
   private let product: MatrixProduct
   private let blocking: ProductBlocking
-  /// The code of whole tiles, and of the last where the rows do not come out even.
-  private let whole: TileCode?
-  private let rest: TileCode?
+  private let tiles: TileSet
   private let packed: TensorStorage?
 
   /// With fewer multiplications the team is not worth waking.
@@ -26,26 +24,20 @@ final class PackedProductExecution: LibraryExecution {
     guard product.elementType == .float32, product.isRightConstant, product.batch == 1, compiler.lanes == 16,
       Double(product.m) * Double(product.n) * Double(product.k) >= Double(Self.narrowLimit)
     else { return nil }
-    let blocking = ProductBlocking(
-      m: product.m, n: product.n, k: product.k, lanes: compiler.lanes, l1Bytes: machine.l1Bytes,
-      l2Bytes: machine.l2Bytes)
-    func code(rows: Int) -> TileCode? {
-      try? compiler.code(
-        of: ProductTile(
-          rows: rows, vectors: blocking.vectors, isByColumns: product.transposeA,
-          activation: product.epilogue.activation))
-    }
-    let left = product.m % blocking.rows
-    whole = product.m >= blocking.rows ? code(rows: blocking.rows) : nil
-    rest = left > 0 ? code(rows: left) : nil
-    guard (whole != nil) == (product.m >= blocking.rows), (rest != nil) == (left > 0) else { return nil }
+    let blocking = ProductBlocking(m: product.m, n: product.n, k: product.k, lanes: compiler.lanes, machine)
+    guard
+      let tiles = TileSet(
+        blocking, heights: [product.m], isByColumns: product.transposeA, activation: product.epilogue.activation,
+        compiler)
+    else { return nil }
+    self.tiles = tiles
     self.product = product
     self.blocking = blocking
     packed = nil
   }
 
   private init(_ other: PackedProductExecution, packed: TensorStorage) {
-    (product, blocking, whole, rest) = (other.product, other.blocking, other.whole, other.rest)
+    (product, blocking, tiles) = (other.product, other.blocking, other.tiles)
     self.packed = packed
   }
 
@@ -151,7 +143,6 @@ final class PackedProductExecution: LibraryExecution {
     guard !rows.isEmpty, !panels.isEmpty else { return }
     let blocking = blocking
     let (m, n, k) = (blocking.m, blocking.n, blocking.k)
-    let (whole, rest) = (whole?.function, rest?.function)
     let (rowStride, stepStride) = product.transposeA ? (1, m) : (k, 1)
     var tile = martlet_tile()
     tile.a_stride = Int64(product.transposeA ? m : k)
@@ -187,7 +178,7 @@ final class PackedProductExecution: LibraryExecution {
               tile.bias = nil
             }
             (tile.ahead, tile.ahead_end) = ahead.next() ?? (tile.ahead, tile.ahead)
-            if bottom - row >= blocking.rows { whole?(&tile) } else { rest?(&tile) }
+            tiles.run(&tile, rows: min(bottom - row, blocking.rows))
           }
         }
       }

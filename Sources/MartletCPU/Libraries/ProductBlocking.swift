@@ -1,5 +1,5 @@
 import CMartletRuntime
-import MartletTensors
+import MartletGraph
 
 /// How a product is cut up: c in tiles, b in panels as wide as a tile, the summed dimension in blocks.
 ///
@@ -22,8 +22,8 @@ struct ProductBlocking: Hashable, Sendable {
 
   /// - Parameters:
   ///   - lanes: elements in a vector register.
-  ///   - l1Bytes: the first-level cache, half of which the rows of a tile may take.
-  init(m: Int, n: Int, k: Int, lanes: Int, l1Bytes: Int, l2Bytes: Int) {
+  ///   - depth: how much of the summed dimension is done at a time; nil for what the caches allow.
+  init(m: Int, n: Int, k: Int, lanes: Int, _ machine: TargetMachine, depth: Int? = nil) {
     (self.m, self.n, self.k) = (m, n, k)
     let shape = Self.shapes.min {
       Self.cycles(m, n, $0.rows, $0.vectors, lanes) < Self.cycles(m, n, $1.rows, $1.vectors, lanes)
@@ -32,8 +32,8 @@ struct ProductBlocking: Hashable, Sendable {
     width = vectors * lanes
     height = Self.evenly(m, atMost: 128, multipleOf: rows)
     // Two panels: that in use and that which is fetched.
-    let bound = min(l1Bytes / 2 / (4 * rows), l2Bytes * 3 / 4 / (4 * (height + 2 * width)))
-    depth = Self.evenly(k, atMost: max(bound, 64), multipleOf: 1)
+    let bound = min(machine.l1Bytes / 2 / (4 * rows), machine.l2Bytes * 3 / 4 / (4 * (height + 2 * width)))
+    self.depth = depth ?? Self.evenly(k, atMost: max(bound, 64), multipleOf: 1)
   }
 
   /// The cycles that one step of the summed dimension takes for all tiles: two multiplications of vectors in each, two
@@ -44,7 +44,7 @@ struct ProductBlocking: Hashable, Sendable {
   }
 
   /// The size of equal pieces, of which none is larger than a bound.
-  private static func evenly(_ extent: Int, atMost bound: Int, multipleOf unit: Int) -> Int {
+  static func evenly(_ extent: Int, atMost bound: Int, multipleOf unit: Int) -> Int {
     let count = max((extent + bound - 1) / bound, 1)
     let size = (extent + count - 1) / count
     return max((size + unit - 1) / unit * unit, unit)

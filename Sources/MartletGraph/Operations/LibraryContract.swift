@@ -9,6 +9,8 @@ public enum LibraryContract: Hashable, Sendable {
   case convolution(Convolution)
   /// Operands and result by role; see `Pooling.Role`.
   case pooling(Pooling)
+  /// Operands q, k, v and the mask; see `Attention`.
+  case attention(Attention)
 }
 
 /// c = op(a) · op(b), for each of `batch` pairs of matrices.

@@ -2,12 +2,17 @@ import CMartletRuntime
 import MartletDiagnostics
 import Synchronization
 
-/// Compiles tiles, and keeps the code of those that it has seen.
+/// Compiles the tiles of products and what goes on between them, and keeps the code.
 ///
 /// Any number of threads may use it at once.
 final class TileCompiler: Sendable {
+  private enum Key: Hashable {
+    case tile(ProductTile)
+    case scores(ScoresCode)
+  }
+
   private let target: LazyTarget
-  private let known = Mutex<[ProductTile: TileCode]>([:])
+  private let known = Mutex<[Key: TileCode]>([:])
 
   init(_ target: LazyTarget) { self.target = target }
 
@@ -15,33 +20,50 @@ final class TileCompiler: Sendable {
   var lanes: Int { Int(martlet_machine_facts().pointee.vector_bits) / 32 }
 
   func code(of tile: ProductTile) throws(Diagnostic) -> TileCode {
-    if let code = known.withLock({ $0[tile] }) { return code }
+    try code(.tile(tile)) { ir, function, vectorBits in
+      TileEmitter(ir, tile, function: function, vectorBits: vectorBits).emit()
+    }
+  }
+
+  func code(of scores: ScoresCode) throws(Diagnostic) -> TileCode {
+    try code(.scores(scores)) { ir, function, vectorBits in
+      ScoresEmitter(ir, function: function, vectorBits: vectorBits).emit(scores)
+    }
+  }
+
+  private func code(_ key: Key, emit: (IRBuilder, IRValue, Int) -> Void) throws(Diagnostic) -> TileCode {
+    if let code = known.withLock({ $0[key] }) { return code }
     let symbol = "tile"
     let target = try target.value()
     let object = try target.withMachine { (machine) throws(Diagnostic) in
       let ir = IRBuilder(target.llvm, moduleName: symbol)
       target.prepare(ir, machine)
       let function = ir.function(symbol, ir.functionType(ir.void, [ir.pointer]), vectorBits: target.vectorBits)
-      TileEmitter(ir, tile, function: function, vectorBits: target.vectorBits).emit()
+      emit(ir, function, target.vectorBits)
       try target.optimize(ir, machine)
       return try target.code(ir.module, machine)
     }
     let image = try CodeImage(try ObjectFile(object))
     let code = TileCode(address: try image.address(of: symbol), image: image)
     return known.withLock { known in
-      if let other = known[tile] { return other }
-      known[tile] = code
+      if let other = known[key] { return other }
+      known[key] = code
       return code
     }
   }
 }
 
-/// Machine code of a tile; it stays loaded as long as this value or a copy of it exists.
+/// Machine code that is told by the address of a struct what to do; it stays loaded as long as this value or a copy of it
+/// exists.
 struct TileCode: Sendable {
   fileprivate var address: UInt
   fileprivate var image: CodeImage
 
-  typealias Function = @convention(c) (UnsafePointer<martlet_tile>) -> Void
+  typealias Tile = @convention(c) (UnsafePointer<martlet_tile>) -> Void
+  typealias Scores = @convention(c) (UnsafePointer<martlet_scores>) -> Void
 
-  var function: Function { unsafeBitCast(address, to: Function.self) }
+  /// The function, of code for a tile.
+  var tile: Tile { unsafeBitCast(address, to: Tile.self) }
+  /// The function, of code for scores.
+  var scores: Scores { unsafeBitCast(address, to: Scores.self) }
 }

@@ -62,12 +62,7 @@ struct TileEmitter {
 
   private func fields() -> Fields {
     let base: IRValue = ir.llvm.pointee.GetParam(function, 0)!
-    func field<T>(_ path: KeyPath<martlet_tile, T>, _ type: IRType) -> IRValue {
-      guard let offset = MemoryLayout<martlet_tile>.offset(of: path) else {
-        preconditionFailure("a member of a C struct has an offset")
-      }
-      return ir.load(type, ir.element(ir.int8, base, ir.int(offset)), alignment: 8)
-    }
+    func field<T>(_ path: KeyPath<martlet_tile, T>, _ type: IRType) -> IRValue { ir.field(path, type, of: base) }
     return Fields(
       a: field(\.a, ir.pointer), aStride: field(\.a_stride, ir.int64), b: field(\.b, ir.pointer),
       c: field(\.c, ir.pointer), cStride: field(\.c_stride, ir.int64), addend: field(\.addend, ir.pointer),
@@ -89,15 +84,11 @@ struct TileEmitter {
   }
 
   private func load(_ row: IRValue, _ number: Int, _ mask: IRValue) -> IRValue {
-    ir.intrinsic(
-      "llvm.masked.load", [vector, ir.pointer],
-      [ir.element(ir.float, row, ir.int(number * lanes)), ir.constant(4, ir.int32), mask, ir.zero(vector)])
+    ir.maskedLoad(vector, ir.element(ir.float, row, ir.int(number * lanes)), mask)
   }
 
   private func store(_ value: IRValue, _ row: IRValue, _ number: Int, _ mask: IRValue) {
-    _ = ir.intrinsic(
-      "llvm.masked.store", [vector, ir.pointer],
-      [value, ir.element(ir.float, row, ir.int(number * lanes)), ir.constant(4, ir.int32), mask])
+    ir.maskedStore(value, ir.element(ir.float, row, ir.int(number * lanes)), mask)
   }
 
   // MARK: Parts
@@ -135,22 +126,6 @@ struct TileEmitter {
     }
   }
 
-  /// A loop that runs `body` with `0 ..< count`.
-  private func loop(_ count: IRValue, _ body: (IRValue) -> Void) {
-    let (head, inside, onward) = (ir.block("head"), ir.block("inside"), ir.block("onward"))
-    let before = ir.block
-    ir.branch(head)
-    ir.position(at: head)
-    let number = ir.phi(ir.int64)
-    ir.addIncoming(number, ir.int(0), from: before)
-    ir.branch(if: ir.compare(martlet_llvm_int_slt, number, count), inside, else: onward)
-    ir.position(at: inside)
-    body(number)
-    ir.addIncoming(number, ir.add(number, ir.int(1)), from: ir.block)
-    ir.branch(head)
-    ir.position(at: onward)
-  }
-
   /// Adds the products; a, b and ahead are where the addresses of what comes next are kept.
   private func multiply(_ sums: [[IRValue]], _ fields: Fields, a: IRValue, b: IRValue, ahead: IRValue) {
     let rowOffsets = (0..<tile.rows).map { ir.mul(fields.aStride, ir.int($0)) }
@@ -178,7 +153,7 @@ struct TileEmitter {
       ir.store(ir.element(ir.float, right, ir.int(count * tile.vectors * lanes)), b, alignment: 8)
     }
     let rounds = ir.sdiv(fields.depth, ir.int(Self.unrolledSteps))
-    loop(rounds) { _ in
+    ir.loop(rounds) { _ in
       let line = ir.load(ir.pointer, ahead, alignment: 8)
       // To be read, in the second-level cache, as data.
       let hints = [0, 2, 1].map { ir.constant($0, ir.int32) }
@@ -188,14 +163,14 @@ struct TileEmitter {
       ir.store(ir.select(isMore, next, line), ahead, alignment: 8)
       steps(Self.unrolledSteps)
     }
-    loop(ir.sub(fields.depth, ir.mul(rounds, ir.int(Self.unrolledSteps)))) { _ in steps(1) }
+    ir.loop(ir.sub(fields.depth, ir.mul(rounds, ir.int(Self.unrolledSteps)))) { _ in steps(1) }
   }
 
   /// Row by row over the stored sums, which are still in the first-level cache.
   private func activate(_ activation: Epilogue.Activation, _ fields: Fields, _ masks: [IRValue]) {
     let rows = ir.select(
       ir.compare(martlet_llvm_int_ne, fields.isLast, ir.int(0)), ir.int(tile.rows), ir.int(0))
-    loop(rows) { row in
+    ir.loop(rows) { row in
       let address = rowAddress(fields.c, fields.cStride, row)
       for i in 0..<tile.vectors {
         store(value(activation, load(address, i, masks[i])), address, i, masks[i])

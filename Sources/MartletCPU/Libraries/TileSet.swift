@@ -1,0 +1,33 @@
+import CMartletRuntime
+import MartletGraph
+
+/// The code of a product's tiles: of whole ones, and of lower ones for the rows that are left.
+struct TileSet: Sendable {
+  /// By rows.
+  private let codes: [TileCode?]
+
+  /// Nil where code cannot be generated.
+  ///
+  /// - Parameter heights: the numbers of rows that are cut into tiles.
+  init?(
+    _ blocking: ProductBlocking, heights: [Int], isByColumns: Bool = false, activation: Epilogue.Activation? = nil,
+    _ compiler: TileCompiler
+  ) {
+    var codes = [TileCode?](repeating: nil, count: blocking.rows + 1)
+    for height in heights {
+      for rows in [height >= blocking.rows ? blocking.rows : 0, height % blocking.rows]
+      where rows > 0 && codes[rows] == nil {
+        let tile = ProductTile(
+          rows: rows, vectors: blocking.vectors, isByColumns: isByColumns, activation: activation)
+        guard let code = try? compiler.code(of: tile) else { return nil }
+        codes[rows] = code
+      }
+    }
+    self.codes = codes
+  }
+
+  func run(_ tile: inout martlet_tile, rows: Int) {
+    guard let code = codes[rows] else { preconditionFailure("no code for tiles of \(rows) rows") }
+    code.tile(&tile)
+  }
+}
