@@ -134,7 +134,7 @@ let package = Package(
     .executableTarget(
       name: "martlet-cli",
       dependencies: [
-        "CMartletRuntime", "Martlet", "MartletWorkloads",
+        "CMartletRuntime", "MartletCPU", "Martlet", "MartletWorkloads",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: settings),

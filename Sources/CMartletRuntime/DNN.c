@@ -14,9 +14,13 @@ struct martlet_dnn_layout_s {
   dnn_layout layout;
 };
 
+/// What oneDNN answers where it does not do something.
+enum { unimplemented_status = 3 };
+
 struct martlet_dnn_primitive_s {
   dnn_primitive primitive;
   martlet_dnn_kind kind;
+  int32_t one_thread;
   char implementation[64];
   dnn_layout layouts[martlet_dnn_role_count];
   int64_t bytes[martlet_dnn_role_count];
@@ -109,7 +113,12 @@ typedef struct {
 
 static void make_task(void *context) {
   making *work = context;
+  if (work->description->one_thread && !(martlet_dnn_library()->shares_team && martlet_team_limit(1))) {
+    work->status = unimplemented_status;
+    return;
+  }
   work->status = make_primitive(martlet_dnn_functions(), work->description, work->primitive);
+  if (work->description->one_thread) martlet_team_limit(0);
 }
 
 martlet_dnn_primitive *martlet_dnn_make(
@@ -123,6 +132,7 @@ martlet_dnn_primitive *martlet_dnn_make(
   making work = {description, calloc(1, sizeof(martlet_dnn_primitive)), 1};
   if (work.primitive) {
     work.primitive->kind = description->kind;
+    work.primitive->one_thread = description->one_thread;
     // A primitive is made for the number of threads that its maker has, so the team makes it.
     martlet_team_run(make_task, &work);
   }
@@ -185,7 +195,9 @@ int martlet_dnn_run(const martlet_dnn_primitive *primitive, void *const *memory)
     status = dnn->memory_create(&arguments[count].memory, primitive->layouts[role], dnn->engine, memory[role]);
     if (status == 0) count++;
   }
+  if (primitive->one_thread) martlet_team_limit(1);
   if (status == 0) status = dnn->execute(primitive->primitive, dnn->stream, count, arguments);
+  if (primitive->one_thread) martlet_team_limit(0);
   for (int i = 0; i < count; i++) dnn->memory_destroy(arguments[i].memory);
   return status == 0;
 }

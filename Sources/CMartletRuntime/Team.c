@@ -214,6 +214,13 @@ void martlet_team_run(martlet_task task, void *context) {
   pthread_mutex_unlock(&gate);
 }
 
+int32_t martlet_team_limit(int32_t workers) {
+  int32_t wanted = workers > 0 ? workers : martlet_team_threads();
+  if (!gomp_set_threads) return 0;
+  if (threads_told != wanted) gomp_set_threads(threads_told = wanted);
+  return 1;
+}
+
 static void gomp_body(void *argument) {
   region *work = argument;
   ACQUIRE(work);

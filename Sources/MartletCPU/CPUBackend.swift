@@ -1,5 +1,6 @@
 import CMartletRuntime
 import Dispatch
+import Glibc
 import MartletDiagnostics
 import MartletExecution
 import MartletGraph
@@ -14,6 +15,7 @@ public final class CPUBackend: Backend {
   public let machine: TargetMachine
   public let workerCount: Int
   private let isExact: Bool
+  private let isDeterministic: Bool
   private let compiler: NestCompiler
   /// Where code is kept from process to process.
   private let store: CodeStore?
@@ -25,6 +27,11 @@ public final class CPUBackend: Backend {
     case missing
   }
 
+  private static let isDeterminismAskedFor: Bool = {
+    let value = getenv("MARTLET_DETERMINISTIC").map { String(cString: $0) } ?? ""
+    return value != "" && value != "0"
+  }()
+
   /// Code is found again by all back ends of the process.
   private static let sharedCompiler = NestCompiler()
 
@@ -32,10 +39,15 @@ public final class CPUBackend: Backend {
   ///   - threads: how many threads share the work of a wide step; nil for OMP_NUM_THREADS if that is set, else all
   ///     processors. The team is the process's: the number holds for every session in it.
   ///   - exact: whether library calls must compute what the operations would by themselves.
+  ///   - deterministic: whether results must have the same bits for any number of threads; see ``ThreadDependentCall``.
+  ///     The environment variable MARTLET_DETERMINISTIC asks for it too, with any value but 0.
   ///   - codeCache: where code is kept from process to process. A folder that cannot be used is as good as none;
   ///     `CodeCache.content()` says why.
-  public init(threads: Int? = nil, exact: Bool = false, codeCache: CodeCache = .standard) {
+  public init(
+    threads: Int? = nil, exact: Bool = false, deterministic: Bool = false, codeCache: CodeCache = .standard
+  ) {
     isExact = exact
+    isDeterministic = deterministic || Self.isDeterminismAskedFor
     workerCount = Int(martlet_team_start(Int32(clamping: max(threads ?? 0, 0))))
     let facts = martlet_machine_facts().pointee
     let defaults = TargetMachine()
@@ -91,11 +103,17 @@ public final class CPUBackend: Backend {
       return own
     }
     if isExact, contract.epilogue?.activation?.hidesNaN == true { return nil }
+    let replacement = isDeterministic ? ThreadDependentCall(contract)?.replacement : nil
+    if replacement == .generatedCode { return nil }
     return switch contract {
-    case .matrixProduct(let product): DNNProductExecution(product) ?? MatrixProductExecution(product)
+    case .matrixProduct(let product):
+      replacement == .pieces
+        ? MatrixProductExecution(product, isDealt: true)
+        : DNNProductExecution(product) ?? MatrixProductExecution(product)
     case .convolution(let convolution):
-      (isExact ? nil : winograd(convolution)) ?? ConvolutionExecution(convolution)
-    case .pooling(let pooling): PoolingExecution(pooling)
+      (isExact ? nil : winograd(convolution))
+        ?? ConvolutionExecution(convolution, isOnOneThread: replacement == .oneThread)
+    case .pooling(let pooling): PoolingExecution(pooling, isOnOneThread: replacement == .oneThread)
     case .attention(let attention):
       AttentionExecution(attention, compiler.tiles, machine, workers: workerCount)
     }

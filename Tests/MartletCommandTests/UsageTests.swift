@@ -64,6 +64,7 @@ import Testing
     #expect(
       Set(object.keys) == [
         "processor", "team", "blas", "onednn", "llvm", "zlib", "code_cache", "cuda", "environment", "problems",
+        "thread_dependent",
         "can_run",
       ])
     let processor = try #require(object["processor"] as? [String: Any])

@@ -127,6 +127,8 @@ typedef struct {
   int64_t padding_after[martlet_dnn_max_spatial];
   /// Pooling: keep in a workspace what the gradient needs.
   int32_t training;
+  /// Run on one thread, so that the number of workers has no part in the order of sums.
+  int32_t one_thread;
   /// Applied to the result, in order. For convolutions and products.
   int32_t epilogue_count;
   martlet_dnn_epilogue epilogues[martlet_dnn_max_epilogues];

@@ -35,6 +35,10 @@ const char *martlet_team_message(void);
 /// Tasks of different threads run one after the other.
 void martlet_team_run(martlet_task task, void *context);
 
+/// Lets the libraries that this thread calls use at most `workers` workers, or with 0 all, until the end of the task; for
+/// calls inside `martlet_team_run` and outside a parallel region. Returns 0 where it cannot be done.
+int32_t martlet_team_limit(int32_t workers);
+
 /// Runs `body` on every worker and waits for all; inside another region it runs on the calling worker alone.
 ///
 /// Called outside `martlet_team_run` it is a task of its own.

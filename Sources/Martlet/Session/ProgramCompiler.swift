@@ -21,7 +21,9 @@ struct ProgramCompiler: Sendable {
     }
     switch options.device {
     case .cpu:
-      backend = CPUBackend(threads: options.threads, exact: options.isExact, codeCache: options.codeCache)
+      backend = CPUBackend(
+        threads: options.threads, exact: options.isExact, deterministic: options.isDeterministic,
+        codeCache: options.codeCache)
     case .interpreter: backend = InterpreterBackend()
     }
   }

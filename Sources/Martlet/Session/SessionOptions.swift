@@ -24,6 +24,12 @@ public struct SessionOptions: Sendable {
   /// Whether library calls keep to the arithmetic of the operations that they stand for: no Winograd convolutions, no
   /// batch normalization folded into filters, and every ReLU lets NaN pass.
   public var isExact: Bool
+  /// Whether results have the same bits for any number of threads, on one machine. With one number they have in any case,
+  /// run after run.
+  ///
+  /// The library calls that cannot promise it are done in another way then, which takes longer; `martlet doctor` lists
+  /// them. The environment variable `MARTLET_DETERMINISTIC` does the same for all sessions.
+  public var isDeterministic: Bool
   /// Where machine code is kept from one process to the next.
   public var codeCache: CodeCache
   /// Rewrites of your own, applied with Martlet's.
@@ -41,7 +47,8 @@ public struct SessionOptions: Sendable {
 
   public init(
     device: Device = .cpu, threads: Int? = nil, isFusing: Bool = true, isExact: Bool = false,
-    memoryBudget: Int? = nil, codeCache: CodeCache = .standard, rules: RuleSet? = nil, disabledRules: Set<String> = [],
+    isDeterministic: Bool = false, memoryBudget: Int? = nil, codeCache: CodeCache = .standard, rules: RuleSet? = nil,
+    disabledRules: Set<String> = [],
     instruments: [any Instrument] = [], log: (@Sendable (String) -> Void)? = nil
   ) {
     self.device = device
@@ -49,6 +56,7 @@ public struct SessionOptions: Sendable {
     self.isFusing = isFusing
     self.memoryBudget = memoryBudget
     self.isExact = isExact
+    self.isDeterministic = isDeterministic
     self.codeCache = codeCache
     self.rules = rules
     self.disabledRules = disabledRules

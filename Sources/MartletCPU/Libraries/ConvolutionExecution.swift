@@ -38,7 +38,7 @@ final class ConvolutionExecution: LibraryExecution {
   }
 
   /// Nil where oneDNN does not do it.
-  init?(_ convolution: Convolution) {
+  init?(_ convolution: Convolution, isOnOneThread: Bool = false) {
     guard convolution.elementType == .float32, convolution.groups == 1 || convolution.isDepthwise else { return nil }
     let epilogue = convolution.epilogue
     let image = martlet_dnn_tensor(
@@ -49,7 +49,8 @@ final class ConvolutionExecution: LibraryExecution {
       isChannelsFirst: convolution.isChannelsFirst)
     let filter = Self.filter(convolution)
     guard
-      let primitive = Self.make(convolution, image: image, filter: filter, result: result)
+      let primitive = Self.make(
+        convolution, isOnOneThread: isOnOneThread, image: image, filter: filter, result: result)
     else { return nil }
     self.primitive = primitive
 
@@ -109,9 +110,11 @@ final class ConvolutionExecution: LibraryExecution {
   }
 
   private static func make(
-    _ c: Convolution, image: martlet_dnn_tensor, filter: martlet_dnn_tensor, result: martlet_dnn_tensor
+    _ c: Convolution, isOnOneThread: Bool, image: martlet_dnn_tensor, filter: martlet_dnn_tensor,
+    result: martlet_dnn_tensor
   ) -> DNNPrimitive? {
     var description = martlet_dnn_description()
+    description.one_thread = isOnOneThread ? 1 : 0
     switch c.role {
     case .forward: description.kind = martlet_dnn_convolution
     case .backwardData: description.kind = martlet_dnn_convolution_source_gradient

@@ -20,19 +20,29 @@ final class MatrixProductExecution: LibraryExecution {
   let isWide: Bool
   private let product: MatrixProduct
   private let method: Method
-  /// Whether the workers take pairs of matrices in turn.
+  /// Whether the workers take pairs of matrices in turn, or pieces of them.
   private let isBatchDealt: Bool
+  /// Into how many pieces a product is cut along the larger extent of its result.
+  private let pieceCount: Int
+
+  /// The rows or columns of a piece.
+  private static let pieceExtent = 128
 
   /// The libraries run products of fewer multiplications than this on the calling thread.
   private static let narrowLimit = 1 << 18
 
   /// Nil where no library does it.
-  init?(_ product: MatrixProduct) {
+  ///
+  /// - Parameter isDealt: whether the workers take pieces of each product, whose extents do not depend on their number,
+  ///   so that no library shares one. A library with threads of its own would.
+  init?(_ product: MatrixProduct, isDealt: Bool = false) {
     guard product.elementType == .float32 || product.elementType == .float64, product.epilogue.isEmpty,
-      max(product.m, product.n, product.k) <= Int(Int32.max), martlet_blas_library().pointee.available != 0
+      max(product.m, product.n, product.k) <= Int(Int32.max), martlet_blas_library().pointee.available != 0,
+      !isDealt || martlet_blas_library().pointee.parallel != 1
     else { return nil }
     self.product = product
-    method = Self.method(for: product)
+    method = isDealt ? .openBLAS : Self.method(for: product)
+    pieceCount = isDealt ? max((max(product.m, product.n) + Self.pieceExtent - 1) / Self.pieceExtent, 1) : 1
     let work = Double(product.m) * Double(product.n) * Double(product.k)
     if case .primitive(let primitive) = method {
       scratchBytes = primitive.bytes(martlet_dnn_scratch_role)
@@ -40,7 +50,8 @@ final class MatrixProductExecution: LibraryExecution {
       isWide = true
     } else {
       scratchBytes = 0
-      isBatchDealt = product.batch > 1 && work * Double(product.batch) > Double(Self.narrowLimit)
+      isBatchDealt =
+        (product.batch > 1 || isDealt) && work * Double(product.batch) > Double(Self.narrowLimit)
       isWide = isBatchDealt || work > Double(Self.narrowLimit)
     }
   }
@@ -89,12 +100,12 @@ final class MatrixProductExecution: LibraryExecution {
             { context, worker, workers in
               guard let operands = context?.assumingMemoryBound(to: Operands.self).pointee else { return }
               let execution = BoundCall.object(MatrixProductExecution.self, at: operands.execution)
-              let count = execution.product.batch
+              let count = execution.product.batch * execution.pieceCount
               let (first, last) = (count * Int(worker) / Int(workers), count * Int(worker + 1) / Int(workers))
               execution.run(first..<last, operands)
             }, &operands)
         } else {
-          execution.run(0..<execution.product.batch, operands)
+          execution.run(0..<execution.product.batch * execution.pieceCount, operands)
         }
         return 0
       }, object: self)
@@ -124,23 +135,42 @@ final class MatrixProductExecution: LibraryExecution {
     }
   }
 
-  private func run(_ pairs: Range<Int>, _ operands: Operands) {
+  /// Computes pieces of the products; all of a product is one piece where they are not cut.
+  private func run(_ pieces: Range<Int>, _ operands: Operands) {
     let p = product
     let (a, b, c) = (operands.a, operands.b, operands.c)
     let width = p.elementType.byteWidth
     let strides = (p.m * p.k * width, p.k * p.n * width, p.m * p.n * width)
     let isByOpenBLAS = if case .openBLAS = method { true } else { false }
-    for i in pairs {
+    for item in pieces {
+      let (i, piece) = item.quotientAndRemainder(dividingBy: pieceCount)
       let (x, y, z) = (a + i * strides.0, b + i * strides.1, c + i * strides.2)
       if p.k == 0 {
         z.initializeMemory(as: UInt8.self, repeating: 0, count: strides.2)
+      } else if pieceCount > 1 {
+        multiply(piece: piece, x, y, z)
       } else if p.n == 1 {
         multiply(p.transposeA, p.transposeA ? (p.k, p.m) : (p.m, p.k), x, y, z)
       } else if p.m == 1, isByOpenBLAS {
         multiply(!p.transposeB, p.transposeB ? (p.n, p.k) : (p.k, p.n), y, x, z)
       } else if isByOpenBLAS || !multiplyByDNN(x, y, z) {
-        multiply(x, y, z)
+        multiply(x, y, z, rows: p.m, columns: p.n)
       }
+    }
+  }
+
+  /// Some rows of the result, or some columns.
+  private func multiply(
+    piece: Int, _ a: UnsafeMutableRawPointer, _ b: UnsafeMutableRawPointer, _ c: UnsafeMutableRawPointer
+  ) {
+    let p = product
+    let width = p.elementType.byteWidth
+    let first = piece * Self.pieceExtent
+    let count = min(Self.pieceExtent, max(p.m, p.n) - first)
+    if p.m >= p.n {
+      multiply(a + first * (p.transposeA ? 1 : p.k) * width, b, c + first * p.n * width, rows: count, columns: p.n)
+    } else {
+      multiply(a, b + first * (p.transposeB ? p.k : 1) * width, c + first * width, rows: p.m, columns: count)
     }
   }
 
@@ -155,18 +185,23 @@ final class MatrixProductExecution: LibraryExecution {
       c.assumingMemoryBound(to: Float.self), n) != 0
   }
 
-  private func multiply(_ a: UnsafeMutableRawPointer, _ b: UnsafeMutableRawPointer, _ c: UnsafeMutableRawPointer) {
-    let (m, n, k) = (Int64(product.m), Int64(product.n), Int64(product.k))
+  /// Rows and columns of the result, which begin where the pointers are.
+  private func multiply(
+    _ a: UnsafeMutableRawPointer, _ b: UnsafeMutableRawPointer, _ c: UnsafeMutableRawPointer, rows: Int, columns: Int
+  ) {
+    let (m, n, k) = (Int64(rows), Int64(columns), Int64(product.k))
     let (ta, tb): (Int32, Int32) = (product.transposeA ? 1 : 0, product.transposeB ? 1 : 0)
-    let (lda, ldb) = (product.transposeA ? m : k, product.transposeB ? k : n)
+    let (lda, ldb, ldc) = (
+      product.transposeA ? Int64(product.m) : k, product.transposeB ? k : Int64(product.n), Int64(product.n)
+    )
     if product.elementType == .float32 {
       martlet_blas_sgemm(
         ta, tb, m, n, k, 1, a.assumingMemoryBound(to: Float.self), lda, b.assumingMemoryBound(to: Float.self), ldb, 0,
-        c.assumingMemoryBound(to: Float.self), n)
+        c.assumingMemoryBound(to: Float.self), ldc)
     } else {
       martlet_blas_dgemm(
         ta, tb, m, n, k, 1, a.assumingMemoryBound(to: Double.self), lda, b.assumingMemoryBound(to: Double.self), ldb,
-        0, c.assumingMemoryBound(to: Double.self), n)
+        0, c.assumingMemoryBound(to: Double.self), ldc)
     }
   }
 

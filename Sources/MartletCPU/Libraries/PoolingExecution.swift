@@ -16,7 +16,7 @@ final class PoolingExecution: LibraryExecution {
   private let offsets: (workspace: Int, result: Int, finderScratch: Int, scratch: Int)
 
   /// Nil where oneDNN does not do it.
-  init?(_ pooling: Pooling) {
+  init?(_ pooling: Pooling, isOnOneThread: Bool = false) {
     guard pooling.elementType == .float32, !pooling.isEmpty else { return nil }
     var description = martlet_dnn_description()
     description.algorithm =
@@ -32,6 +32,7 @@ final class PoolingExecution: LibraryExecution {
       isChannelsFirst: pooling.isChannelsFirst)
     let isGradient = pooling.role == .backward
     description.kind = isGradient ? martlet_dnn_pooling_gradient : martlet_dnn_pooling
+    description.one_thread = isOnOneThread ? 1 : 0
     guard let primitive = DNNPrimitive(description) else { return nil }
     self.primitive = primitive
     var layout = ScratchLayout()

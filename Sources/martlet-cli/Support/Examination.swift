@@ -1,6 +1,7 @@
 import CMartletRuntime
 import Foundation
 import Martlet
+import MartletCPU
 
 /// What the machine has, and what is wrong with it.
 struct Examination {
@@ -183,8 +184,12 @@ struct Examination {
       .map { (name: $0.key, value: $0.value) }.sorted { $0.name < $1.name }
   }
 
-  private static let reproducibility =
-    "generated kernels give the same bits for any number of threads; OpenBLAS's products and oneDNN's convolutions need not"
+  private var reproducibility: [String] {
+    let calls = ThreadDependentCall.present
+    let rest =
+      "the same for any number of threads\(calls.isEmpty ? "" : " by all but these; --deterministic avoids them:")"
+    return [rest] + calls.map { "\($0.title), in whose place comes \($0.replacement.title)" }
+  }
 
   var text: String {
     let vectors = machine.has_avx512 != 0 ? "AVX-512" : machine.has_avx2_fma != 0 ? "AVX2 and FMA" : "no AVX2"
@@ -200,7 +205,7 @@ struct Examination {
       )
     ]
     rows += findings.map { ($0.title, $0.lines) }
-    rows.append(("same bits", [Self.reproducibility]))
+    rows.append(("same bits", reproducibility))
     if !environment.isEmpty { rows.append(("environment", environment.map { "\($0.name)=\($0.value)" })) }
     var lines = rows.flatMap { row in
       row.lines.enumerated().map { padded($0.offset == 0 ? row.title : "", to: 13) + $0.element }
@@ -236,6 +241,13 @@ struct Examination {
       (
         "problems",
         .array(problems.map { .object(["what": .string($0.what), "remedy": .string($0.remedy)]) })
+      ),
+      (
+        "thread_dependent",
+        .array(
+          ThreadDependentCall.present.map { call in
+            .object(["call": .string(call.title), "replacement": .string(call.replacement.title)])
+          })
       ),
       ("can_run", .bool(canRun)),
     ]

@@ -9,6 +9,8 @@ struct SessionSettings: ParsableArguments {
     help:
       "Has library calls keep to the operations' own arithmetic: no Winograd convolution, nothing folded into filters.")
   var exact = false
+  @Flag(help: "Avoids library calls whose results depend on the number of threads; 'martlet doctor' lists them.")
+  var deterministic = false
   @OptionGroup var memory: MemoryOptions
   @OptionGroup var rules: RuleOptions
 
@@ -18,6 +20,7 @@ struct SessionSettings: ParsableArguments {
 
   func options(device: SessionOptions.Device = .cpu) -> SessionOptions {
     SessionOptions(
-      device: device, threads: threads, isExact: exact, memoryBudget: memory.budget, disabledRules: Set(rules.disabled))
+      device: device, threads: threads, isExact: exact, isDeterministic: deterministic, memoryBudget: memory.budget,
+      disabledRules: Set(rules.disabled))
   }
 }
