@@ -53,7 +53,8 @@ public final class CPUBackend: Backend {
     let defaults = TargetMachine()
     machine = TargetMachine(
       vectorBytes: Int(facts.vector_bits) / 8, l1Bytes: facts.l1_bytes > 0 ? Int(facts.l1_bytes) : defaults.l1Bytes,
-      l2Bytes: facts.l2_bytes > 0 ? Int(facts.l2_bytes) : defaults.l2Bytes)
+      l2Bytes: facts.l2_bytes > 0 ? Int(facts.l2_bytes) : defaults.l2Bytes,
+      l3Bytes: facts.l3_bytes > 0 ? Int(facts.l3_bytes) : defaults.l3Bytes)
     compiler = Self.sharedCompiler
     store = codeCache.path.flatMap { try? CodeStore($0) }
   }

@@ -230,7 +230,8 @@ public final class Planner {
     let key = program.structuralKey
     if let number = kernelIndex[key] { return number }
     let machine = MachineShape(
-      vectorBytes: target.machine.vectorBytes, l1: target.machine.l1Bytes, l2: target.machine.l2Bytes)
+      vectorBytes: target.machine.vectorBytes, l1: target.machine.l1Bytes, l2: target.machine.l2Bytes,
+      l3: target.machine.l3Bytes)
     let schedule = Schedule.default(for: program, machine: machine)
     let nest = lower(program, schedule, for: machine, name: label)
     let inPlace = InPlaceAnalysis(program, schedule)

@@ -186,6 +186,7 @@
     (martlet_llvm_builder, martlet_llvm_value, martlet_llvm_value, martlet_llvm_value, unsigned)) \
   F(martlet_llvm_value, BuildMemCpy, \
     (martlet_llvm_builder, martlet_llvm_value, unsigned, martlet_llvm_value, unsigned, martlet_llvm_value)) \
+  F(martlet_llvm_value, BuildFence, (martlet_llvm_builder, martlet_llvm_ordering, int, const char *)) \
   F(martlet_llvm_value, BuildAtomicCmpXchg, \
     (martlet_llvm_builder, martlet_llvm_value, martlet_llvm_value, martlet_llvm_value, martlet_llvm_ordering, \
      martlet_llvm_ordering, int)) \

@@ -16,7 +16,9 @@ public struct TargetMachine: Hashable, Sendable {
   public var vectorBytes: Int
   public var l1Bytes: Int
   public var l2Bytes: Int
-  public init(vectorBytes: Int = 64, l1Bytes: Int = 32 << 10, l2Bytes: Int = 1 << 20) {
-    (self.vectorBytes, self.l1Bytes, self.l2Bytes) = (vectorBytes, l1Bytes, l2Bytes)
+  /// Of the last cache before memory.
+  public var l3Bytes: Int
+  public init(vectorBytes: Int = 64, l1Bytes: Int = 32 << 10, l2Bytes: Int = 1 << 20, l3Bytes: Int = 32 << 20) {
+    (self.vectorBytes, self.l1Bytes, self.l2Bytes, self.l3Bytes) = (vectorBytes, l1Bytes, l2Bytes, l3Bytes)
   }
 }

@@ -34,7 +34,9 @@ final class Lowering {
     memory = Array(repeating: [], count: program.stages.count)
     var copies: [(input: Int, buffer: Int)] = []
     for (number, output) in program.outputs.enumerated() {
-      let buffer = nest.slot(program.inputs.count + number, program.type(of: output), isWritten: true)
+      let buffer = nest.slot(
+        program.inputs.count + number, program.type(of: output), isWritten: true,
+        isStreamed: schedule.streamed.contains(number))
       switch output {
       case .stage(let stage): memory[stage].append(buffer)
       case .input(let input): copies.append((input, buffer))

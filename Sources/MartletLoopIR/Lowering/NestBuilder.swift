@@ -27,8 +27,9 @@ package struct NestBuilder {
     scalars.row(.register, registers[register], payload: Int64(register))
   }
 
-  package mutating func slot(_ number: Int, _ type: BufferType, isWritten: Bool) -> Int {
-    buffers.append(NestBuffer(.slot(number), type.elementType, type.elementCount, isWritten: isWritten))
+  package mutating func slot(_ number: Int, _ type: BufferType, isWritten: Bool, isStreamed: Bool = false) -> Int {
+    buffers.append(
+      NestBuffer(.slot(number), type.elementType, type.elementCount, isWritten: isWritten, isStreamed: isStreamed))
     return buffers.count - 1
   }
 

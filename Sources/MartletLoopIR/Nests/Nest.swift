@@ -53,12 +53,17 @@ public struct NestBuffer: Hashable, Sendable {
   public var elementType: ElementType
   public var elementCount: Int
   public var isWritten: Bool
+  /// Whether vectors are stored past the caches. Nothing in the nest reads such a buffer.
+  public var isStreamed: Bool
 
-  public init(_ place: Place, _ elementType: ElementType, _ elementCount: Int, isWritten: Bool) {
+  public init(
+    _ place: Place, _ elementType: ElementType, _ elementCount: Int, isWritten: Bool, isStreamed: Bool = false
+  ) {
     self.place = place
     self.elementType = elementType
     self.elementCount = elementCount
     self.isWritten = isWritten
+    self.isStreamed = isStreamed
   }
 }
 

@@ -6,8 +6,9 @@ extension Schedule {
     let kept = program.keepingSharedScalars()
     let splits = Scheduler(kept ?? program, machine).splits()
     let scheduler = Scheduler((kept ?? program).splitting(splits), machine)
+    let groups = scheduler.groups().map { scheduler.scheduled($0) }
     return Schedule(
-      keepsSharedScalars: kept != nil, splits: splits, groups: scheduler.groups().map { scheduler.scheduled($0) })
+      keepsSharedScalars: kept != nil, splits: splits, groups: groups, streamed: scheduler.streamed(groups))
   }
 }
 

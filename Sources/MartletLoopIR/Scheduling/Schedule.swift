@@ -51,9 +51,12 @@ public struct Schedule: Hashable, Sendable {
   public var keepsSharedScalars: Bool
   public var splits: [Split]
   public var groups: [Group]
+  /// The outputs that are stored past the caches, in order. No stage reads them but in the unit that computes them.
+  public var streamed: [Int]
 
-  public init(keepsSharedScalars: Bool = false, splits: [Split] = [], groups: [Group]) {
+  public init(keepsSharedScalars: Bool = false, splits: [Split] = [], groups: [Group], streamed: [Int] = []) {
     (self.keepsSharedScalars, self.splits, self.groups) = (keepsSharedScalars, splits, groups)
+    self.streamed = streamed
   }
 }
 
@@ -79,6 +82,7 @@ extension Schedule: CustomStringConvertible {
         + ", grain \(group.grain)"
     }
     let kept = keepsSharedScalars ? ["keep shared scalars"] : []
-    return (kept + cuts + runs).joined(separator: "\n") + "\n"
+    let past = streamed.map { "stream output \($0)" }
+    return (kept + cuts + runs + past).joined(separator: "\n") + "\n"
   }
 }

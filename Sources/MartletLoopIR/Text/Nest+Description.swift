@@ -8,8 +8,8 @@ extension Nest: CustomStringConvertible {
         case .slot(let k): k < argumentCount ? "slot \(k)" : "temporary \(k)"
         case .scratch(let offset): "scratch at \(offset)"
         }
-      text +=
-        "  b\(number): \(buffer.elementType)[\(buffer.elementCount)] in \(place)\(buffer.isWritten ? ", written" : "")\n"
+      let use = buffer.isStreamed ? ", streamed" : buffer.isWritten ? ", written" : ""
+      text += "  b\(number): \(buffer.elementType)[\(buffer.elementCount)] in \(place)\(use)\n"
     }
     for phase in phases {
       text += "  phase i\(phase.axis) < \(phase.extent), grain \(phase.grain)\n"

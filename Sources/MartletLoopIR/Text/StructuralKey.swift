@@ -127,7 +127,7 @@ extension Nest {
   /// The structure of this nest without its name.
   public var structuralKey: StructuralKey {
     var writer = ScalarKeyWriter(scalars)
-    writer.key.append(byte: 2)  // The format's version.
+    writer.key.append(byte: 3)  // The format's version.
     writer.key.append(argumentCount)
     writer.key.append(scratchBytes)
     writer.key.append(buffers.count)
@@ -143,6 +143,7 @@ extension Nest {
       writer.key.append(byte: buffer.elementType.rawValue)
       writer.key.append(buffer.elementCount)
       writer.key.append(buffer.isWritten)
+      writer.key.append(buffer.isStreamed)
     }
     writer.key.append(registers.map { Int($0.rawValue) })
     writer.key.append(phases.count)

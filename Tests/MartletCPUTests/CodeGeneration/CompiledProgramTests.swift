@@ -54,7 +54,7 @@ struct CompiledProgramTests {
   #endif
 
   static func lowered(_ program: StageProgram, seed: Int) throws -> Nest {
-    let machine = MachineShape(vectorBytes: [16, 32, 64][seed % 3])
+    let machine = MachineShape(vectorBytes: [16, 32, 64][seed % 3], l3: seed % 2 == 0 ? 0 : 32 << 20)
     let nest = lower(program, .default(for: program, machine: machine), for: machine)
     try nest.verify()
     return nest

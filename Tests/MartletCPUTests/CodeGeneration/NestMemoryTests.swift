@@ -50,6 +50,22 @@ struct NestMemoryTests {
     }
   }
 
+  /// Past the caches where the address is aligned, as usual where it is not; nothing else changes.
+  @Test(arguments: extents, widths) func streamedStores(_ n: Int, _ lanes: Int) throws {
+    for offset in [0, 1, 4] {
+      var nest = Self.nest([.float32, .float32], counts: [n, n + offset], extent: n, lanes: lanes) { b, i in
+        (b.add(i, b.integer(offset)), b.load(.input(0), .float32, at: [i]), nil)
+      }
+      nest.buffers[1].isStreamed = true
+      let x = (0..<n).map { Float($0 * 3 + 1) }
+      for edge in GuardedMemory<Float>.Edge.allCases {
+        let result = GuardedMemory([Float](repeating: -1, count: n + offset), at: edge)
+        try Self.run(nest, [GuardedMemory(x, at: edge)], result)
+        #expect(result.values == [Float](repeating: -1, count: offset) + x)
+      }
+    }
+  }
+
   @Test(arguments: extents, widths) func reversedAndStrided(_ n: Int, _ lanes: Int) throws {
     for (stride, offset) in [(-1, n - 1), (2, 0), (3, 1), (-2, 2 * (n - 1))] {
       let count = max(1, abs(stride) * (n - 1) + 1 + (stride == 3 ? 1 : 0))

@@ -167,6 +167,8 @@ extension FunctionEmitter {
           _ = ir.intrinsic(
             "llvm.masked.store", [ir.type(of: value), ir.pointer],
             [value, address, ir.constant(Int64(element.byteWidth), ir.int32), mask])
+        } else if nest.buffers[buffer].isStreamed, lanes * element.byteWidth >= Self.leastStreamed {
+          stream(value, address, element)
         } else {
           ir.store(value, address, alignment: element.byteWidth)
         }
@@ -179,6 +181,24 @@ extension FunctionEmitter {
           value, addresses, ir.constant(Int64(element.byteWidth), ir.int32), mask ?? ir.mask(lanes, active: lanes),
         ])
     }
+  }
+
+  /// Fewer bytes are not stored past the caches at once.
+  private static let leastStreamed = 16
+
+  /// Stores a vector past the caches where its address is aligned, which is known only when it runs.
+  private func stream(_ value: IRValue, _ address: IRValue, _ element: ElementType) {
+    isStreaming = true
+    let alignment = min(64, lanes * element.byteWidth)
+    let (aligned, unaligned, onward) = (ir.block("aligned"), ir.block("unaligned"), ir.block("onward"))
+    ir.branch(if: ir.isAligned(address, to: alignment), aligned, else: unaligned)
+    ir.position(at: aligned)
+    ir.stream(value, address, alignment: alignment)
+    ir.branch(onward)
+    ir.position(at: unaligned)
+    ir.store(value, address, alignment: element.byteWidth)
+    ir.branch(onward)
+    ir.position(at: onward)
   }
 
   /// Stores the lanes that count at a constant distance.

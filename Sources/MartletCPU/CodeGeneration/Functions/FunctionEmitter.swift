@@ -33,6 +33,8 @@ final class FunctionEmitter {
   /// For each register, how and where it was assigned last.
   var assignments: [Int: (lanes: Int, level: Int)] = [:]
   var bufferAddresses: [IRValue?]
+  /// Whether something was stored past the caches.
+  var isStreaming = false
   private let entry: IRBlock
 
   /// A register's place in memory, before it is promoted to a value.
@@ -74,6 +76,7 @@ final class FunctionEmitter {
     }
     emit(at: 0) { ir.branch(exit) }
     ir.position(at: exit)
+    if isStreaming { ir.fence() }
     ir.returnVoid()
     ir.position(at: entry)
     ir.branch(if: ir.compare(martlet_llvm_int_slt, begin, end), start, else: exit)

@@ -192,6 +192,22 @@ final class IRBuilder {
   func store(_ value: IRValue, _ address: IRValue, alignment: Int) {
     llvm.pointee.SetAlignment(llvm.pointee.BuildStore(builder, value, address), UInt32(alignment))
   }
+  /// A store past the caches, which other threads see only after `fence()`.
+  func stream(_ value: IRValue, _ address: IRValue, alignment: Int) {
+    let store: IRValue = llvm.pointee.BuildStore(builder, value, address)!
+    llvm.pointee.SetAlignment(store, UInt32(alignment))
+    let name = "nontemporal"
+    let kind = llvm.pointee.GetMDKindIDInContext(context, name, UInt32(name.utf8.count))
+    var one = llvm.pointee.ValueAsMetadata(constant(1, int32))
+    let node = llvm.pointee.MDNodeInContext2(context, &one, 1)
+    llvm.pointee.SetMetadata(store, kind, llvm.pointee.MetadataAsValue(context, node))
+  }
+  func fence() { _ = llvm.pointee.BuildFence(builder, martlet_llvm_sequentially_consistent, 0, "") }
+  /// Whether an address is a multiple of a power of two.
+  func isAligned(_ address: IRValue, to alignment: Int) -> IRValue {
+    let number: IRValue = llvm.pointee.BuildPtrToInt(builder, address, int64, "")!
+    return compare(martlet_llvm_int_eq, and(number, int(alignment - 1)), int(0))
+  }
   /// The address of element `index` of an array of `type`; a vector of addresses for a vector of indices.
   func element(_ type: IRType, _ base: IRValue, _ index: IRValue) -> IRValue {
     var index: IRValue? = index
