@@ -11,31 +11,55 @@ public struct ExpandComposites: Pass {
   private static let depthLimit = 32
 
   public func run(_ program: Program, _ context: inout PassContext) throws -> Program {
-    var program = program
-    for _ in 0..<Self.depthLimit {
-      var count = 0
-      program = try program.mapFunctions { function, library throws(Diagnostic) in
+    var isChanged = false
+    let result = try program.mapFunctions { function, library throws(Diagnostic) in
+      var function = function
+      var candidates = function.body.topologicalOrder(results: function.results, targets: function.targets)
+      for _ in 0..<Self.depthLimit {
+        let composites = try Self.composites(among: candidates, function.body)
+        if composites.isEmpty { return function }
+        isChanged = true
+        var added: Set<NodeID> = []
         var rebuilder = GraphRebuilder(function, library: library)
-        return try rebuilder.run { rebuilder, node, operands throws(Diagnostic) in
-          guard let outputs = try expand(node, operands, &rebuilder) else { return nil }
-          count += 1
+        function = try rebuilder.run { rebuilder, node, operands throws(Diagnostic) in
+          guard let expansion = composites[node] else { return nil }
+          let first = rebuilder.graph.nodeCount
+          let outputs = try expand(node, expansion, operands, rebuilder)
+          added.formUnion((first..<rebuilder.graph.nodeCount).map { NodeID($0) })
           return outputs
         }
+        // Whatever else there is has been looked at.
+        candidates = function.body.topologicalOrder(results: function.results, targets: function.targets)
+          .filter { added.contains($0) }
       }
-      if count == 0 { return program }
-      context.isChanged = true
+      throw Diagnostic("composite operations are nested deeper than \(Self.depthLimit)")
     }
-    throw Diagnostic("composite operations are nested deeper than \(Self.depthLimit)")
+    if isChanged { context.isChanged = true }
+    return result
+  }
+
+  private typealias CompositeExpansion = (inout Expansion) throws(Diagnostic) -> [Output]
+
+  /// The composite nodes among those given, with what they are written in.
+  private static func composites(
+    among nodes: [NodeID], _ body: GraphStorage
+  ) throws(Diagnostic) -> [NodeID: CompositeExpansion] {
+    var found: [NodeID: CompositeExpansion] = [:]
+    for node in nodes {
+      let operation = body.operation(of: node)
+      guard body.traits(of: node).contains(.pure), !(operation is any Elementwise),
+        operation.functions.isEmpty || body.stateRole(of: node) == .none,
+        case .composite(let expansion) = try body.lowering(of: node)
+      else { continue }
+      found[node] = expansion
+    }
+    return found
   }
 
   private func expand(
-    _ node: NodeID, _ operands: [Output], _ rebuilder: inout GraphRebuilder
-  ) throws(Diagnostic) -> [Output]? {
+    _ node: NodeID, _ expansion: CompositeExpansion, _ operands: [Output], _ rebuilder: GraphRebuilder
+  ) throws(Diagnostic) -> [Output] {
     let body = rebuilder.source.body
-    guard body.traits(of: node).contains(.pure),
-      body.operation(of: node).functions.isEmpty || body.stateRole(of: node) == .none,
-      case .composite(let expansion) = try body.lowering(of: node)
-    else { return nil }
     let graph = rebuilder.graph
     return try graph.withSite(body.site(of: node)) { () throws(Diagnostic) in
       try graph.withReplacementScope(body.name(of: node)) { () throws(Diagnostic) in

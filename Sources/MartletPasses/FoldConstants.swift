@@ -19,6 +19,10 @@ public struct FoldConstants: Pass {
   public func run(_ program: Program, _ context: inout PassContext) throws -> Program {
     var count = 0
     let result = try program.mapFunctions { function, library throws(Diagnostic) in
+      let body = function.body
+      let order = body.topologicalOrder(results: function.results, targets: function.targets)
+      guard order.contains(where: { isFoldable($0, body, constants: body.operands(of: $0).map { body.constant($0) }) })
+      else { return function }
       var rebuilder = GraphRebuilder(function, library: library)
       return try rebuilder.run { rebuilder, node, operands throws(Diagnostic) in
         guard let tensors = try fold(node, operands, rebuilder.source.body) else { return nil }
@@ -37,26 +41,33 @@ public struct FoldConstants: Pass {
     return result
   }
 
-  private func fold(_ node: NodeID, _ operands: [Output], _ body: GraphStorage) throws(Diagnostic) -> [Tensor]? {
+  /// Whether a node can be folded, as far as can be told without its lowering.
+  private func isFoldable(_ node: NodeID, _ body: GraphStorage, constants: @autoclosure () -> [Constant?]) -> Bool {
     let traits = body.traits(of: node)
     guard traits.contains(.pure), !traits.contains(.constant), !traits.contains(.argument),
       !traits.contains(.placeholder), body.controls(of: node).isEmpty, body.resultCount(of: node) > 0
-    else { return nil }
-    if let tensors = knownResults(of: node, body) { return tensors }
-
-    let results = body.results(of: node).map { body.type(of: $0) }
+    else { return false }
+    if isKnown(node, body) { return true }
     var total = 0
-    for result in results {
-      guard let type = result.tensor, type.elementType.isComputable, let extents = type.shape.known else { return nil }
+    for result in body.results(of: node) {
+      guard let type = body.type(of: result).tensor, type.elementType.isComputable, let extents = type.shape.known
+      else { return false }
       total += extents.reduce(1, *)
     }
-    guard !operands.isEmpty, total <= Self.maximumCount else { return nil }
-    var inputs: [Tensor] = []
-    for operand in operands {
-      guard let constant = operand.operand.constant else { return nil }
-      inputs.append(constant.tensor)
+    guard total <= Self.maximumCount, body.operandCount(of: node) > 0 else { return false }
+    var limit = Self.maximumGrowth
+    for constant in constants() {
+      guard let constant else { return false }
+      limit += constant.tensor.elementCount
     }
-    guard total <= inputs.reduce(Self.maximumGrowth, { $0 + $1.elementCount }) else { return nil }
+    return total <= limit
+  }
+
+  private func fold(_ node: NodeID, _ operands: [Output], _ body: GraphStorage) throws(Diagnostic) -> [Tensor]? {
+    guard isFoldable(node, body, constants: operands.map { $0.operand.constant }) else { return nil }
+    if let tensors = knownResults(of: node, body) { return tensors }
+    let inputs = operands.compactMap { $0.operand.constant?.tensor }
+    let results = body.results(of: node).map { body.type(of: $0) }
 
     let facts = operands.map(\.operand)
     var context = LoweringContext(operands: facts, results: results.compactMap(\.tensor), name: body.name(of: node))
@@ -67,6 +78,13 @@ public struct FoldConstants: Pass {
       return try? stages.interpret(inputs: inputs)
     default:
       return nil
+    }
+  }
+
+  private func isKnown(_ node: NodeID, _ body: GraphStorage) -> Bool {
+    body.results(of: node).allSatisfy { result in
+      let type = body.type(of: result).elementType
+      return (type == .int32 || type == .int64) && body.known(result)?.integers != nil
     }
   }
 

@@ -16,6 +16,7 @@ public struct GraphRebuilder {
   public let graph: Graph
   private var values: [Output?]
   private var nodes: [NodeID?]
+  private var copier: NodeCopier
 
   public init(_ source: GraphFunction, library: FunctionLibrary) {
     self.source = source
@@ -23,6 +24,8 @@ public struct GraphRebuilder {
     graph = Graph(GraphStorage(), library: library)
     values = Array(repeating: nil, count: source.body.valueCount)
     nodes = Array(repeating: nil, count: source.body.nodeCount)
+    copier = NodeCopier(source.body)
+    graph.write { $0.storage.reserve(nodes: source.body.nodeCount, values: source.body.valueCount) }
   }
 
   /// Rebuilds the function.
@@ -42,6 +45,7 @@ public struct GraphRebuilder {
         graph.add(
           Argument(index: i, type: type), name: body.name(of: node), site: body.site(of: node))[0]
       nodes[Int(node.index)] = values[Int(argument.index)]?.node
+      if let value = values[Int(argument.index)] { copier.compare(argument, value) }
     }
     for node in body.topologicalOrder(results: source.results, targets: source.targets) {
       guard nodes[Int(node.index)] == nil else { continue }
@@ -72,17 +76,31 @@ public struct GraphRebuilder {
     let operands = body.operands(of: node).map { map($0) }
     if let outputs = try replace(&self, node, operands) {
       precondition(outputs.count == body.resultCount(of: node), "a replacement gives each result")
-      for (old, new) in zip(body.results(of: node), outputs) { values[Int(old.index)] = new }
+      for (old, new) in zip(body.results(of: node), outputs) {
+        values[Int(old.index)] = new
+        copier.compare(old, new)
+      }
       // What has no results is there for its effects: the node that was added last.
       nodes[Int(node.index)] = outputs.first?.node ?? NodeID(graph.nodeCount - 1)
       return
     }
+    let controls = controls(of: node)
+    if copier.canCopy(node) {
+      let new = graph.write { copier.copy(node, operands.map(\.id), controls, to: &$0.storage) }
+      nodes[Int(node.index)] = new.node
+      for (i, old) in body.results(of: node).enumerated() {
+        values[Int(old.index)] = Output(graph, ValueID(Int(new.firstResult.index) + i))
+      }
+      return
+    }
     let new = graph.insert(
-      body.operation(of: node), operands, name: body.name(of: node), controls: controls(of: node),
-      site: body.site(of: node),
+      body.operation(of: node), operands, name: body.name(of: node), controls: controls, site: body.site(of: node),
       scope: body.scope(of: node))
     if let mistake = graph.diagnostics.last { throw mistake }
-    for (old, new) in zip(body.results(of: node), new.outputs) { values[Int(old.index)] = new }
+    for (old, new) in zip(body.results(of: node), new.outputs) {
+      values[Int(old.index)] = new
+      copier.compare(old, new)
+    }
     nodes[Int(node.index)] = new.node
   }
 }

@@ -23,11 +23,14 @@ public struct GraphStorage: Sendable {
     let schema: Schema
     let attributes: AttributeList
     let stateRole: StateRole
+    /// Whether it has no sub-graphs.
+    let callsNothing: Bool
     init(_ operation: any Operation, _ attributes: AttributeList) {
       self.operation = operation
       self.schema = operation.schema
       self.attributes = attributes
       self.stateRole = operation.stateRole
+      callsNothing = operation.functions.isEmpty
     }
   }
 
@@ -227,23 +230,42 @@ extension GraphStorage {
     name: String,
     site: Int32, scope: Int32
   ) -> NodeID {
-    let node = NodeID(rows.count)
-    rows.append(
-      Row(
-        operation: operation, site: site, scope: scope, operandStart: UInt32(operandPool.count),
-        operandCount: UInt32(operands.count), controlStart: UInt32(controlPool.count),
-        controlCount: UInt16(controls.count), resultCount: UInt16(results.count), firstResult: ValueID(producers.count))
-    )
-    operandPool.append(contentsOf: operands)
-    controlPool.append(contentsOf: controls)
-    names.append(name)
-    nodeIndex[name] = node
+    let node = appendRow(
+      operation, operands: operands, controls: controls, resultCount: results.count, name: name, site: site,
+      scope: scope)
     for result in results {
       if let known = result.known { knownValues[ValueID(producers.count)] = known }
       producers.append(node)
       valueTypes.append(intern(result.type))
     }
     return node
+  }
+
+  /// Appends a node, whose results are still to be appended.
+  mutating func appendRow(
+    _ operation: OperationID, operands: some Collection<ValueID>, controls: [NodeID], resultCount: Int, name: String,
+    site: Int32, scope: Int32
+  ) -> NodeID {
+    let node = NodeID(rows.count)
+    rows.append(
+      Row(
+        operation: operation, site: site, scope: scope, operandStart: UInt32(operandPool.count),
+        operandCount: UInt32(operands.count), controlStart: UInt32(controlPool.count),
+        controlCount: UInt16(controls.count), resultCount: UInt16(resultCount), firstResult: ValueID(producers.count)))
+    operandPool.append(contentsOf: operands)
+    controlPool.append(contentsOf: controls)
+    names.append(name)
+    nodeIndex[name] = node
+    return node
+  }
+
+  /// Makes room for as many nodes and values more.
+  mutating func reserve(nodes: Int, values: Int) {
+    rows.reserveCapacity(rows.count + nodes)
+    names.reserveCapacity(names.count + nodes)
+    nodeIndex.reserveCapacity(nodeIndex.count + nodes)
+    producers.reserveCapacity(producers.count + values)
+    valueTypes.reserveCapacity(valueTypes.count + values)
   }
 
   /// Learns a more exact type of a value.

@@ -15,7 +15,7 @@ struct InspectCommand: ParsableCommand {
   var plan = false
   @Flag(help: "With --plan: prints what each kernel computes, its schedule and its loops.")
   var kernels = false
-  @OptionGroup var memory: MemoryOptions
+  @OptionGroup var settings: SessionSettings
   @OptionGroup var selection: SelectionOptions
   @OptionGroup var shapes: ShapeOptions
   @Flag(help: "Prints one JSON object.")
@@ -37,7 +37,7 @@ struct InspectCommand: ParsableCommand {
     let fetches = try selection.fetches(of: interface)
     let targets = try selection.targets(of: interface)
     let types = try shapes.feedTypes(interface, fetches, targets)
-    return try Session(interface.graph, options: SessionOptions(memoryBudget: memory.budget)).profiledPlan(
+    return try Session(interface.graph, options: settings.options()).profiledPlan(
       for: fetches, targets: targets, feeds: types)
   }
 
