@@ -126,9 +126,12 @@ public final class CPUBackend: Backend {
 
   // MARK: Kernels
 
-  public func bind(_ kernels: [PlanKernel], report: inout BindingReport) throws -> [BoundCall] {
+  public func bind(
+    _ kernels: [PlanKernel], before contracts: [LibraryContract], report: inout BindingReport
+  ) throws -> [BoundCall] {
     var counts = NestCompiler.Statistics()
-    let compiled = try compiler.compile(kernels.map(\.nest), store: store, counts: &counts)
+    let nests = kernels.map(\.nest) + contracts.flatMap { execution(of: $0)?.nests ?? [] }
+    let compiled = try compiler.compile(nests, store: store, counts: &counts)
     report.generatedKernels += counts.compiled
     report.cachedKernels += counts.loaded
     report.reusedKernels += counts.reused
@@ -149,6 +152,12 @@ protocol LibraryExecution: AnyObject, Sendable {
   var scratchBytes: Int { get }
   /// Whether the library shares the work among the team's threads.
   var isWide: Bool { get }
+  /// What it has the compiler generate when it is bound.
+  var nests: [Nest] { get }
   /// The call, ready to run, for operands of which some, by number, are the same in every run.
   func bind(_ constants: [Int: Tensor]) throws -> BoundCall
+}
+
+extension LibraryExecution {
+  var nests: [Nest] { [] }
 }

@@ -11,8 +11,12 @@ public protocol Backend: SchedulingTarget {
   func compiling<Result>(_ body: () throws -> Result) rethrows -> Result
   /// Code for kernels. All that a plan needs come at once, so that they can be compiled together.
   ///
-  /// - Parameter report: is told where the code came from.
-  func bind(_ kernels: [PlanKernel], report: inout BindingReport) throws -> [BoundCall]
+  /// - Parameters:
+  ///   - contracts: what will be bound next, for which code may have to be generated, too.
+  ///   - report: is told where the code came from.
+  func bind(
+    _ kernels: [PlanKernel], before contracts: [LibraryContract], report: inout BindingReport
+  ) throws -> [BoundCall]
   /// A library's primitive for a contract that this back end claims.
   ///
   /// - Parameter constants: operands, by number, that are the same in every run, to be laid out as the library likes.

@@ -42,7 +42,7 @@ public final class BoundPlan: @unchecked Sendable {
     constants = plan.constants.map(\.tensor.aligned)
     var report = BindingReport()
     var start = ContinuousClock.now
-    let kernels = try backend.bind(plan.kernels, report: &report)
+    let kernels = try backend.bind(plan.kernels, before: plan.contracts, report: &report)
     report.codeSeconds = ContinuousClock.seconds(since: start)
     start = ContinuousClock.now
     let hosts = try plan.hostCalls.map { call throws(Diagnostic) in try HostExecution(call).call }

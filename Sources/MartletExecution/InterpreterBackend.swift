@@ -18,7 +18,9 @@ public final class InterpreterBackend: Backend {
   public func scratchBytes(for contract: LibraryContract) -> Int { 0 }
   public func isWide(_ contract: LibraryContract) -> Bool { false }
 
-  public func bind(_ kernels: [PlanKernel], report: inout BindingReport) throws -> [BoundCall] {
+  public func bind(
+    _ kernels: [PlanKernel], before contracts: [LibraryContract], report: inout BindingReport
+  ) throws -> [BoundCall] {
     kernels.map { InterpretedKernel($0.program).call }
   }
 

@@ -1,6 +1,7 @@
 import CMartletRuntime
 import MartletExecution
 import MartletGraph
+import MartletLoopIR
 import MartletTensors
 
 /// Convolutions by 3×3 filters in Winograd's way, by code of our own.
@@ -48,8 +49,10 @@ final class WinogradExecution: LibraryExecution {
     scratchBytes = layout.byteCount
   }
 
+  var nests: [Nest] { [WinogradNests.filter(shape), WinogradNests.images(shape)] }
+
   func bind(_ constants: [Int: Tensor]) throws -> BoundCall {
-    let kernels = try compiler.compile([WinogradNests.filter(shape), WinogradNests.images(shape)])
+    let kernels = try compiler.compile(nests)
     let packed = isFilterConstant ? TensorStorage(byteCount: 4 * shape.filterElements) : nil
     var call = WinogradCall(
       filter: kernels[0], images: kernels[1], slots: slots, offsets: offsets, isShared: shape.isShared,
