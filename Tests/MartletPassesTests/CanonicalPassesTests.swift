@@ -26,6 +26,28 @@ import Testing
       try GoldenPass.run(EliminateCommonSubexpressions(), on: head + before + "\n}\n") == head + after + "\n}\n")
   }
 
+  // What merges is seen by what uses it, in the same sweep.
+  @Test func equalChainsMerge() throws {
+    let text = """
+      function @main(%x: float32[4]) {
+        %axis = Const() {value: int32[] <0>} : int32[]
+        %a = Split(%axis, %x) {num_split: 2} : float32[2], float32[2]
+        %b = Split(%axis, %x) {num_split: 2} : float32[2], float32[2]
+        %c = Exp(%a:1) : float32[2]
+        %d = Exp(%b:1) : float32[2]
+        %e = Mul(%c, %d) : float32[2]
+        return %e, %d
+      }
+
+      """
+    let program = try GoldenPass.parse(text)
+    var context = PassContext(target: RecordedTarget())
+    let merged = try EliminateCommonSubexpressions().run(program, &context).main.body
+    #expect(merged.nodes.count { merged.schema(of: $0).name == "Exp" } == 1)
+    #expect(merged.nodes.count { merged.schema(of: $0).name == "Split" } == 1)
+    #expect(context.firings(of: "merge-common-subexpressions") == 2)
+  }
+
   // Two draws of random numbers are two, whatever their attributes.
   @Test func randomOperationsDoNotMerge() throws {
     let text = """
