@@ -4,26 +4,31 @@ import Martlet
 ///
 /// Devlin, Chang, Lee and Toutanova, "BERT: Pre-training of Deep Bidirectional Transformers", 2018.
 struct BERT {
-  private static let layers = 12
-  private static let hidden = 768
-  private static let heads = 12
-  private static let inner = 3072
-  private static let vocabulary = 30522
-  private static let sequence = 128
+  /// How large a model is; the base model by default.
+  struct Sizes {
+    var layers = 12
+    var hidden = 768
+    var heads = 12
+    var inner = 3072
+    var vocabulary = 30522
+    var positions = 512
+    var sequence = 128
+  }
   private static let epsilon = 1e-12
 
-  static func weights() -> NamedArrays {
+  static func weights(_ sizes: Sizes) -> NamedArrays {
+    let (hidden, inner) = (sizes.hidden, sizes.inner)
     var g = RandomArrays(seed: 11)
     var weights = NamedArrays()
     func add(_ name: String, _ shape: [Int], mean: Double = 0) {
       weights.add(name, g.normal(shape, deviation: 0.02, mean: mean))
     }
-    add("word", [vocabulary, hidden])
-    add("pos", [512, hidden])
+    add("word", [sizes.vocabulary, hidden])
+    add("pos", [sizes.positions, hidden])
     add("type", [2, hidden])
     add("ln_g", [hidden], mean: 1)
     add("ln_b", [hidden])
-    for layer in 0..<layers {
+    for layer in 0..<sizes.layers {
       for (name, rows, columns) in [
         ("q", hidden, hidden), ("k", hidden, hidden), ("v", hidden, hidden), ("o", hidden, hidden),
         ("f1", hidden, inner), ("f2", inner, hidden),
@@ -40,9 +45,10 @@ struct BERT {
   }
 
   /// Tokens, segments and mask.
-  static func inputs(batch: Int) -> [Tensor] {
+  static func inputs(batch: Int, _ sizes: Sizes) -> [Tensor] {
+    let sequence = sizes.sequence
     var g = RandomArrays(seed: 12)
-    let tokens = g.integers(below: Int32(vocabulary), [batch, sequence])
+    let tokens = g.integers(below: Int32(sizes.vocabulary), [batch, sequence])
     let segments = (0..<batch * sequence).map { Int32($0 % sequence < sequence / 2 ? 0 : 1) }
     return [
       tokens, Tensor(segments, shape: [batch, sequence]), Tensor(repeating: 1 as Int32, shape: [batch, sequence]),
@@ -51,6 +57,7 @@ struct BERT {
 
   let weights: [String: Output]
   let batch: Int
+  let sizes: Sizes
 
   private func weight(_ name: String) -> Output {
     guard let weight = weights[name] else { preconditionFailure("BERT has no weights \(name)") }
@@ -63,14 +70,14 @@ struct BERT {
 
   /// The last layer's values, [batch, sequence, hidden].
   func encoded(tokens: Output, segments: Output, mask: Output) -> Output {
-    let (sequence, hidden) = (Self.sequence, Self.hidden)
+    let (sequence, hidden) = (sizes.sequence, sizes.hidden)
     let embedded =
       gather(weight("word"), tokens) + gather(weight("type"), segments)
       + slice(weight("pos"), begin: [0, 0], size: [sequence, hidden])
     var x = reshape(normalized(embedded, "ln"), [batch * sequence, hidden])
     // What the mask excludes gets a weight of practically zero.
     let penalty = (1 - cast(reshape(mask, [batch, 1, 1, sequence]), to: .float32)) * -10000
-    for layer in 0..<Self.layers {
+    for layer in 0..<sizes.layers {
       let name = "l\(layer)_"
       let context = attention(x, name, penalty)
       x = normalized(dense(context, weights, name + "ow", name + "ob") + x, name + "ln1")
@@ -82,27 +89,32 @@ struct BERT {
   }
 
   private func attention(_ x: Output, _ layer: String, _ penalty: Output) -> Output {
-    let width = Self.hidden / Self.heads
-    func heads(_ name: String) -> Output {
+    let (sequence, heads, width) = (sizes.sequence, sizes.heads, sizes.hidden / sizes.heads)
+    func projection(_ name: String) -> Output {
       let projected = dense(x, weights, layer + name + "w", layer + name + "b")
       return transpose(
-        reshape(projected, [batch, Self.sequence, Self.heads, width]), permutation: [0, 2, 1, 3])
+        reshape(projected, [batch, sequence, heads, width]), permutation: [0, 2, 1, 3])
     }
-    let scores = batchMatMul(heads("q"), heads("k"), adjointY: true) * (1 / Double(width).squareRoot()) + penalty
-    let context = batchMatMul(softmax(scores), heads("v"))
-    return reshape(transpose(context, permutation: [0, 2, 1, 3]), [batch * Self.sequence, Self.hidden])
+    let scores =
+      batchMatMul(projection("q"), projection("k"), adjointY: true) * (1 / Double(width).squareRoot()) + penalty
+    let context = batchMatMul(softmax(scores), projection("v"))
+    return reshape(transpose(context, permutation: [0, 2, 1, 3]), [batch * sequence, sizes.hidden])
+  }
+}
+
+extension BERT {
+  /// The encoding of a batch of sequences.
+  static func inference(batch: Int, _ sizes: Sizes = Sizes()) -> ForwardModel {
+    ForwardModel(feeds: inputs(batch: batch, sizes), weights: weights(sizes)) { inputs in
+      BERT(weights: inputs.weights, batch: batch, sizes: sizes)
+        .encoded(tokens: inputs.feeds[0], segments: inputs.feeds[1], mask: inputs.feeds[2])
+    }
   }
 }
 
 extension Workload {
-  /// The encoding of a batch of sequences.
+  /// The encoding of a batch of sequences by the base model.
   static func bertInference(batch: Int) -> Workload {
-    Workload(name: "bert_base_infer_b\(batch)") {
-      let model = ForwardModel(feeds: BERT.inputs(batch: batch), weights: BERT.weights()) { inputs in
-        BERT(weights: inputs.weights, batch: batch)
-          .encoded(tokens: inputs.feeds[0], segments: inputs.feeds[1], mask: inputs.feeds[2])
-      }
-      return model.execution
-    }
+    Workload(name: "bert_base_infer_b\(batch)") { BERT.inference(batch: batch).execution }
   }
 }

@@ -1,10 +1,18 @@
 import Martlet
 
-extension Workload {
-  /// A step of stochastic gradient descent on a long short-term memory, unrolled: 64 steps of 256 inputs, 512 cells,
-  /// batches of 32, and a dense layer to 128 classes behind the last step.
-  static let lstmTraining = Workload(name: "lstm_train") {
-    let (cells, inputs, classes, steps, batch) = (512, 256, 128, 64, 32)
+/// A long short-term memory, unrolled, with a dense layer to classes behind the last step.
+enum LSTM {
+  struct Sizes {
+    var cells = 512
+    var inputs = 256
+    var classes = 128
+    var steps = 64
+    var batch = 32
+  }
+
+  /// Steps of stochastic gradient descent.
+  static func training(_ sizes: Sizes = Sizes()) -> TrainingModel {
+    let (cells, inputs, classes, steps, batch) = (sizes.cells, sizes.inputs, sizes.classes, sizes.steps, sizes.batch)
     let deviation = 1 / Double(cells).squareRoot()
     var g = RandomArrays(seed: 8)
     var weights = NamedArrays()
@@ -14,7 +22,7 @@ extension Workload {
     weights.add("wo", g.normal([cells, classes], deviation: deviation))
     weights.addZeros("bo", classes)
     let batches = g.batches([steps, batch, inputs], size: batch, classes: Int32(classes))
-    let model = TrainingModel(weights: weights, batches: batches, optimizer: GradientDescent(learningRate: 0.1)) {
+    return TrainingModel(weights: weights, batches: batches, optimizer: GradientDescent(learningRate: 0.1)) {
       model in
       guard let recurrent = model.weights["wh"] else { preconditionFailure("the model has no weights wh") }
       // The products of all steps' inputs are one product.
@@ -29,6 +37,11 @@ extension Workload {
       }
       return dense(hidden, model.weights, "wo", "bo")
     }
-    return model.execution
   }
+}
+
+extension Workload {
+  /// A step of stochastic gradient descent on a long short-term memory, unrolled: 64 steps of 256 inputs, 512 cells,
+  /// batches of 32, and a dense layer to 128 classes behind the last step.
+  static let lstmTraining = Workload(name: "lstm_train") { LSTM.training().execution }
 }

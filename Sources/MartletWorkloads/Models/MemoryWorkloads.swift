@@ -2,40 +2,47 @@ import Martlet
 
 // Work on arrays that do not fit into the caches, where fusion decides.
 
-extension Workload {
-  /// tanh(0.7·x + 0.1) · sigmoid(x) + exp(-x²), on 16 Mi elements.
-  static let fusedElementwise = Workload(name: "fused_elementwise") {
+enum MemoryModel {
+  /// tanh(0.7·x + 0.1) · sigmoid(x) + exp(-x²).
+  static func elementwise(count: Int = 16 << 20) -> ForwardModel {
     var g = RandomArrays(seed: 3)
-    let x = g.normal([16 << 20])
-    let model = ForwardModel(resident: [x]) { inputs in
+    return ForwardModel(resident: [g.normal([count])]) { inputs in
       let x = inputs.resident[0]
       return tanh(0.7 * x + 0.1) * sigmoid(x) + exp(-x * x)
     }
-    return model.execution
   }
 
-  /// The softmax of each of 8,192 rows of 1,024 elements.
-  static let softmaxRows = Workload(name: "softmax_rows") {
-    let model = ForwardModel(resident: [rows().x]) { softmax($0.resident[0]) }
-    return model.execution
+  /// The softmax of each row.
+  static func softmaxRows(_ rows: Int = 8192, _ columns: Int = 1024) -> ForwardModel {
+    ForwardModel(resident: [data(rows, columns).x]) { softmax($0.resident[0]) }
   }
 
-  /// The layer normalisation of each of 8,192 rows of 1,024 elements.
-  static let layerNorm = Workload(name: "layernorm") {
-    let (x, scale, offset) = rows()
-    let model = ForwardModel(resident: [x, scale, offset]) { inputs in
+  /// The layer normalisation of each row.
+  static func layerNorm(_ rows: Int = 8192, _ columns: Int = 1024) -> ForwardModel {
+    let (x, scale, offset) = data(rows, columns)
+    return ForwardModel(resident: [x, scale, offset]) { inputs in
       layerNormalization(
         inputs.resident[0], scale: inputs.resident[1], offset: inputs.resident[2], epsilon: 1e-5)
     }
-    return model.execution
   }
 
-  private static func rows() -> (x: Tensor, scale: Tensor, offset: Tensor) {
+  private static func data(_ rows: Int, _ columns: Int) -> (x: Tensor, scale: Tensor, offset: Tensor) {
     var g = RandomArrays(seed: 4)
-    let x = g.normal([8192, 1024])
-    let scale = g.normal([1024], deviation: 0.1, mean: 1)
-    return (x, scale, g.normal([1024], deviation: 0.1))
+    let x = g.normal([rows, columns])
+    let scale = g.normal([columns], deviation: 0.1, mean: 1)
+    return (x, scale, g.normal([columns], deviation: 0.1))
   }
+}
+
+extension Workload {
+  /// tanh(0.7·x + 0.1) · sigmoid(x) + exp(-x²), on 16 Mi elements.
+  static let fusedElementwise = Workload(name: "fused_elementwise") { MemoryModel.elementwise().execution }
+
+  /// The softmax of each of 8,192 rows of 1,024 elements.
+  static let softmaxRows = Workload(name: "softmax_rows") { MemoryModel.softmaxRows().execution }
+
+  /// The layer normalisation of each of 8,192 rows of 1,024 elements.
+  static let layerNorm = Workload(name: "layernorm") { MemoryModel.layerNorm().execution }
 }
 
 /// (x - mean) / √(variance + ε) · scale + offset, along the last axis.

@@ -1,25 +1,31 @@
 import Martlet
 
-extension Workload {
-  /// A step of stochastic gradient descent on a network of dense layers, 784 to 512 to 256 to 10, in batches of 128.
-  static let multilayerPerceptron = Workload(name: "mlp_train") {
-    let layers = [784, 512, 256, 10]
+/// A network of dense layers.
+enum MultilayerPerceptron {
+  /// Steps of stochastic gradient descent.
+  ///
+  /// - Parameter layers: the widths from the inputs to the classes.
+  static func training(layers: [Int] = [784, 512, 256, 10], batch: Int = 128) -> TrainingModel {
     var g = RandomArrays(seed: 6)
     var weights = NamedArrays()
     for (i, (rows, columns)) in zip(layers, layers.dropFirst()).enumerated() {
       weights.add("w\(i)", g.normal([rows, columns], deviation: (2 / Double(rows)).squareRoot()))
       weights.addZeros("b\(i)", columns)
     }
-    let batches = g.batches([128, 784], classes: 10)
-    let model = TrainingModel(weights: weights, batches: batches, optimizer: GradientDescent(learningRate: 0.05)) {
-      inputs in
-      (0..<3).reduce(inputs.examples) { x, i in
-        let y = dense(x, inputs.weights, "w\(i)", "b\(i)")
-        return i < 2 ? relu(y) : y
+    let (inputs, classes) = (layers[0], layers[layers.count - 1])
+    let batches = g.batches([batch, inputs], classes: Int32(classes))
+    return TrainingModel(weights: weights, batches: batches, optimizer: GradientDescent(learningRate: 0.05)) { model in
+      (0..<layers.count - 1).reduce(model.examples) { x, i in
+        let y = dense(x, model.weights, "w\(i)", "b\(i)")
+        return i < layers.count - 2 ? relu(y) : y
       }
     }
-    return model.execution
   }
+}
+
+extension Workload {
+  /// A step of stochastic gradient descent on a network of dense layers, 784 to 512 to 256 to 10, in batches of 128.
+  static let multilayerPerceptron = Workload(name: "mlp_train") { MultilayerPerceptron.training().execution }
 }
 
 extension RandomArrays {

@@ -18,22 +18,35 @@ struct ForwardModel {
     let resident: [Output]
   }
 
-  func execution(_ options: Workload.Options) throws -> Workload.Execution {
+  /// The graph over the arrays.
+  func recipe() -> Recipe {
     let graph = Graph()
     let placeholders = feeds.map { graph.placeholder($0.elementType, shape: Shape($0.shape)) }
     var constants: [String: Output] = [:]
     for (name, tensor) in weights.items { constants[name] = graph.constant(tensor, name: name) }
     let variables = resident.map { graph.variable("resident", $0.shape, .tensor($0)) }
     let output = result(Inputs(graph: graph, feeds: placeholders, weights: constants, resident: variables))
+    return Recipe(graph: graph, feeds: placeholders, fetches: [output], targets: [])
+  }
 
-    let session = try Session(graph, options: options.session)
-    if !variables.isEmpty { try session.run(graph.initializer) }
-    let call = try session.makeCallable(fetches: [output], feeds: placeholders)
+  func execution(_ options: Workload.Options) throws -> Workload.Execution {
+    let recipe = recipe()
+    let session = try Session(recipe.graph, options: options.session)
+    if !resident.isEmpty { try session.run(recipe.graph.initializer) }
+    let call = try session.makeCallable(fetches: recipe.fetches, feeds: recipe.feeds)
     let feeds = feeds
     return Workload.Execution(
       run: { options in try call.run(feeds, options: options) },
       check: { try meanMagnitude(call.run(feeds)[0]) }, session: session)
   }
+}
+
+/// A graph, and what one run of it feeds, fetches and does.
+struct Recipe {
+  let graph: Graph
+  let feeds: [Output]
+  let fetches: [Output]
+  let targets: [GraphNode]
 }
 
 /// The mean of the absolute values, summed in double precision.

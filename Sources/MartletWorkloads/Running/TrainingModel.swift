@@ -19,7 +19,8 @@ struct TrainingModel {
     var updates: [(variable: Output, value: Output)] = []
   }
 
-  func execution(_ options: Workload.Options) throws -> Workload.Execution {
+  /// The graph of a step.
+  func recipe() -> Recipe {
     let graph = Graph()
     let first = batches[0]
     let examples = graph.placeholder(.float32, shape: Shape(first.examples.shape), name: "examples")
@@ -32,10 +33,14 @@ struct TrainingModel {
     let trained = graph.trainableVariables.filter { !moving.contains($0.name) }
     let step = optimizer.minimize(loss, variables: trained)
     let updates = inputs.updates.compactMap { $0.variable.variable?.assign($0.value) }
+    return Recipe(graph: graph, feeds: [examples, labels], fetches: [loss], targets: [step] + updates)
+  }
 
-    let session = try Session(graph, options: options.session)
-    try session.run(graph.initializer)
-    let call = try session.makeCallable(fetches: [loss], targets: [step] + updates, feeds: [examples, labels])
+  func execution(_ options: Workload.Options) throws -> Workload.Execution {
+    let recipe = recipe()
+    let session = try Session(recipe.graph, options: options.session)
+    try session.run(recipe.graph.initializer)
+    let call = try session.makeCallable(fetches: recipe.fetches, targets: recipe.targets, feeds: recipe.feeds)
     let feed = BatchFeed(batches)
     let run: (RunOptions) throws -> Float = { options in
       try call.run(feed.next(), options: options)[0].item(as: Float.self)
