@@ -61,11 +61,12 @@ public final class CPUBackend: Backend {
 
   /// The libraries are loaded while the passes run.
   public func compiling<Result>(_ body: () throws -> Result) rethrows -> Result {
+    // It sets its library's environment, which nobody may read meanwhile.
+    _ = martlet_blas_library()
     let loading = DispatchGroup()
     let needsLLVM = compiler.needsLLVM(store)
     DispatchQueue.global(qos: .userInitiated).async(group: loading) {
       _ = martlet_dnn_library()
-      _ = martlet_blas_library()
       if needsLLVM { _ = martlet_llvm_library() }
     }
     defer { loading.wait() }

@@ -31,14 +31,14 @@ public struct Rewriting: Pass {
   }
 
   /// Puts replacements in the place of nodes in the graph itself: all who use or fetch the results see the new values.
-  /// One sweep; a replacement may be the root of another rule.
+  /// One sweep; a replacement may be the root of another rule. A node that waits for others by control edges stays.
   ///
   /// - Parameter nodes: those to look at, operands before users.
   /// - Returns: whether any rule has fired.
   public func rewrite(_ nodes: [NodeID], of graph: Graph) throws(Diagnostic) -> Bool {
     let body = graph.storage
     var isChanged = false
-    for node in nodes where rules[body.schema(of: node).name] != nil {
+    for node in nodes where rules[body.schema(of: node).name] != nil && body.controls(of: node).isEmpty {
       let site = body.site(of: node)
       let root = Root(node, body, operands: graph.operands(of: node))
       let firing = try graph.withSite(site) { () throws(Diagnostic) in try fire(at: root, graph) }

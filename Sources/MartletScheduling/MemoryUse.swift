@@ -89,7 +89,9 @@ private struct BusiestStep {
       for slot in instruction.operands { last[plan.slots[slot].whole ?? slot] = end[i] }
       for slot in instruction.results + instruction.scratch { last[slot] = end[i] }
     }
-    var live = around
+    var ending: [Int: [Int]] = [:]
+    for (slot, i) in last { ending[i, default: []].append(slot) }
+    var live = Set(around)
     var sum = around.reduce(0) { $0 + plan.slots[$1].byteCount }
     var begun: Set<Int> = []
     for (i, instruction) in instructions.enumerated() {
@@ -97,7 +99,7 @@ private struct BusiestStep {
       // Nested blocks say themselves what they use of their part of the arena.
       let scratch = nested.isEmpty ? instruction.scratch : Array(instruction.scratch.dropFirst())
       for slot in instruction.results + scratch where isInArena(slot) && begun.insert(slot).inserted {
-        live.append(slot)
+        live.insert(slot)
         sum += plan.slots[slot].byteCount
       }
       for slot in instruction.results + instruction.scratch where origins[slot] == nil {
@@ -105,16 +107,15 @@ private struct BusiestStep {
       }
       // In-place results and parts of joined values count twice in the sum, which only saves looking closer.
       if sum > byteCount { consider(live, instruction.origin) }
-      for block in nested { visit(block: block, around: live) }
-      live.removeAll { slot in
-        guard begun.contains(slot), last[slot] == i else { return false }
+      for block in nested { visit(block: block, around: live.sorted()) }
+      for slot in ending[i] ?? [] where begun.contains(slot) {
+        live.remove(slot)
         sum -= plan.slots[slot].byteCount
-        return true
       }
     }
   }
 
-  private mutating func consider(_ live: [Int], _ step: Int) {
+  private mutating func consider(_ live: Set<Int>, _ step: Int) {
     let outermost = live.sorted {
       (bytes(of: $0).lowerBound, -bytes(of: $0).count, -$0) < (bytes(of: $1).lowerBound, -bytes(of: $1).count, -$1)
     }

@@ -1,3 +1,4 @@
+import MartletCPU
 import Foundation
 import Martlet
 import MartletTestSupport
@@ -5,6 +6,9 @@ import Testing
 
 /// Attention, however it is spelled, against a softmax in double precision.
 @Suite struct AttentionTests {
+  /// Elsewhere attention is computed as it is written.
+  static let isFormed = CPUBackend().machine.vectorBytes == 64
+
   struct Size: CustomTestStringConvertible, Sendable {
     var batch = 1
     var heads = 1
@@ -118,7 +122,7 @@ import Testing
     let expected = reference(s, q, k, v, mask, scale: 0.3)
     let session = try Session(graph)
     for _ in 0..<2 { expectClose(try session.run([y], feeds: feeds)[0], expected) }
-    #expect(try steps(graph, y, feeds) == (1, 0))
+    if Self.isFormed { #expect(try steps(graph, y, feeds) == (1, 0)) }
   }
 
   /// Ways to write attention of two batches of four heads with rows of 20 columns side by side.
@@ -186,6 +190,7 @@ import Testing
       size, headsFirst(arrays[0]), headsFirst(arrays[1]), headsFirst(arrays[2]), arrays[3],
       scale: 1 / 20.0.squareRoot())
     expectClose(try Session(graph).run([y], feeds: feeds)[0], swapped(expected))
+    guard Self.isFormed else { return }
     let steps = try steps(graph, y, feeds)
     #expect(steps.calls == 1)
     if spelling != .stackOfMatrices { #expect(steps.others == 0) }
@@ -207,11 +212,11 @@ import Testing
     let found = try Session(graph).run([y], feeds: [x: q])[0]
     expectClose(found, reference(size, q, k, v, mask, scale: 1))
     #expect(found.scalars(as: Float.self).count { $0.isNaN } == 40)
-    #expect(try steps(graph, y, [x: q]).calls == 1)
+    if Self.isFormed { #expect(try steps(graph, y, [x: q]).calls == 1) }
   }
 
   /// Of a long sequence no scores are in memory: 2 heads · 3,000² of them would take 72 MB.
-  @Test func takesNoMemoryForScores() throws {
+  @Test(.enabled(if: isFormed)) func takesNoMemoryForScores() throws {
     let graph = Graph()
     let inputs = ["q", "k", "v"].map { graph.placeholder(.float32, shape: [2, 3000, 32], name: $0) }
     let y = batchMatMul(softmax(batchMatMul(inputs[0], inputs[1], adjointY: true)), inputs[2])

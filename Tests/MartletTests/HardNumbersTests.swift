@@ -41,6 +41,20 @@ import Testing
     }
   }
 
+  /// A corner that is black, the first element of each channel, lies far from all others.
+  @Test(arguments: devices) func momentsBesideAnOutlier(_ device: SessionOptions.Device) throws {
+    let count = 8 * 56 * 56
+    let elements: [Float] = (0..<count).map { $0 == 0 ? 0 : 298 + Float(($0 * 7919) % 1009) / 256 }
+    let graph = Graph()
+    let x = graph.placeholder(.float32, shape: [8, 56, 56, 1])
+    let one = graph.constant([1] as [Float])
+    let normal = fusedBatchNorm(x, scale: one, offset: one, epsilon: 0)
+    let found = try session(graph, device).run([normal.variance], feeds: [x: Tensor(elements, shape: [8, 56, 56, 1])])
+    let mean = elements.reduce(0) { $0 + Double($1) } / Double(count)
+    let variance = elements.reduce(0) { $0 + (Double($1) - mean) * (Double($1) - mean) } / Double(count - 1)
+    #expect(abs(Double(floats(found[0])[0]) / variance - 1) < 1e-4)
+  }
+
   // MARK: Empty arrays
 
   @Test(arguments: devices) func emptyArraysGoThroughEverything(_ device: SessionOptions.Device) throws {

@@ -22,7 +22,7 @@ public struct SessionOptions: Sendable {
   /// throws if that does not suffice.
   public var memoryBudget: Int?
   /// Whether library calls keep to the arithmetic of the operations that they stand for: no Winograd convolutions, no
-  /// batch normalization folded into filters, and every ReLU lets NaN pass.
+  /// batch normalization folded into filters, attention as it is written, and every ReLU lets NaN pass.
   public var isExact: Bool
   /// Whether results have the same bits for any number of threads, on one machine. With one number they have in any case,
   /// run after run.
@@ -38,7 +38,8 @@ public struct SessionOptions: Sendable {
   /// rule has is a mistake.
   ///
   /// Those of the set `stability` change the bits of results, for the better: without `log-of-one-plus`, `log(1 + x)` is
-  /// what you get from adding and then taking the logarithm.
+  /// what you get from adding and then taking the logarithm. Differentiation, which happens before there is a session,
+  /// applies that set to what it differentiates in any case.
   public var disabledRules: Set<String>
   /// Look on while a graph is compiled: verify, dump, time, compare.
   public var instruments: [any Instrument]

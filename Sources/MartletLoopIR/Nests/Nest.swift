@@ -53,7 +53,7 @@ public struct NestBuffer: Hashable, Sendable {
   public var elementType: ElementType
   public var elementCount: Int
   public var isWritten: Bool
-  /// Whether vectors are stored past the caches. Nothing in the nest reads such a buffer.
+  /// Whether vectors are stored past the caches, as is good where nothing reads the buffer soon.
   public var isStreamed: Bool
 
   public init(

@@ -34,15 +34,21 @@ struct ChannelStages {
 
   /// The mean and the variance of each channel, in one pass over the elements.
   ///
-  /// Sums of the differences from a channel's first element, and of their squares: unlike those of the elements themselves,
-  /// they lose next to nothing where the mean is large beside the deviation (Chan, Golub and LeVeque, "Algorithms for
-  /// computing the sample variance", 1983).
+  /// Sums of the differences from a value that is near the channel's mean, and of their squares: unlike those of the
+  /// elements themselves, they lose next to nothing where the mean is large beside the deviation (Chan, Golub and LeVeque,
+  /// "Algorithms for computing the sample variance", 1983). The value is the median of three elements inside the images, so
+  /// that one that is far off, or a border, does not count.
   func moments(_ b: inout StageBuilder, _ name: String) -> (mean: Source, variance: Source) {
     let (type, others, extents, axis, count) = (type, others, extents, axis, count)
     let zero = b.scalars.constant(0, type)
-    func first(_ b: inout ScalarBuilder, _ channel: Scalar) -> Scalar {
+    func shift(_ b: inout ScalarBuilder, _ channel: Scalar) -> Scalar {
       if count == 0 { return b.constant(0, type) }
-      return b.load(.input(0), type, at: (0..<4).map { $0 == axis ? channel : b.integer(0) })
+      let three = (1...3).map { quarter in
+        b.load(
+          .input(0), type, at: (0..<4).map { $0 == axis ? channel : b.integer(extents[$0] * quarter / 4) })
+      }
+      let (low, high) = (b.minimum(three[0], three[1]), b.maximum(three[0], three[1]))
+      return b.maximum(low, b.minimum(high, three[2]))
     }
     func stage(
       _ name: String, _ finish: (inout ScalarBuilder, _ shift: Scalar, _ mean: Scalar, _ square: Scalar) -> Scalar
@@ -53,12 +59,12 @@ struct ChannelStages {
         name, type, channels, over: others.map { extents[$0] }, initial: [zero, zero],
         step: { b, state, channel, inner in
           let x = b.load(.input(0), type, at: interleaved(channel, inner, others, rank: 4, keepDims: false))
-          let difference = b.subtract(x, first(&b, channel[0]))
+          let difference = b.subtract(x, shift(&b, channel[0]))
           return [b.add(state[0], difference), b.add(state[1], b.multiply(difference, difference))]
         }, merge: { b, state, other in [b.add(state[0], other[0]), b.add(state[1], other[1])] },
         finish: { b, state in
           let count = b.constant(Double(count), type)
-          return finish(&b, first(&b, b.axis(0)), b.divide(state[0], count), b.divide(state[1], count))
+          return finish(&b, shift(&b, b.axis(0)), b.divide(state[0], count), b.divide(state[1], count))
         })
     }
     return (

@@ -38,9 +38,6 @@ struct GroupOrder {
     parent.indices.filter { parent[$0] == $0 }.sorted { position[$0] < position[$1] }
   }
 
-  /// Whether a group stands before another in the present order.
-  mutating func precedes(_ a: Int, _ b: Int) -> Bool { position[group(of: a)] < position[group(of: b)] }
-
   /// Puts the groups of two nodes together, unless something has to come between them or that is not found out in time.
   ///
   /// - Returns: whether the nodes are in one group now.

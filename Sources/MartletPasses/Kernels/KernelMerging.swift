@@ -126,7 +126,9 @@ struct KernelMerging {
       if shared < Self.leastIterations, !isSmall { return false }
       isConnected =
         isConnected || isSmall
-        || facts[groups.1].outputs.contains { commonIterations($0, extents.filter { $0 != 1 }) >= min(shared, 16) }
+        || facts[groups.1].outputs.contains {
+          commonIterations($0, extents.filter { $0 != 1 }) >= min(shared, Self.leastIterations)
+        }
     }
     return isConnected
   }
@@ -167,7 +169,7 @@ struct KernelMerging {
   private func isLasting(_ walk: StageProgram.Walk, _ group: Int) -> Bool {
     let kept = Array(walk.extents.dropLast(walk.reducedCount))
     return walk.reducedCount > 0
-      || facts[group].outputs.contains { commonIterations($0, kept) >= min(kept.reduce(1, *), 16) }
+      || facts[group].outputs.contains { commonIterations($0, kept) >= min(kept.reduce(1, *), Self.leastIterations) }
   }
 
   // MARK: Merging

@@ -9,8 +9,8 @@ struct RunCommand: ParsableCommand {
       With --json one object is printed: {"outputs": [{"name", "dtype", "shape", "file"}], "compile_s", "first_run_s", \
       "median_s", "min_s", "runs", "peak_bytes", "compile": {"extraction_s", "passes": [{"name", "seconds"}], \
       "planning_s", "codegen_s", "libraries_s", "kernels", "kernels_from_cache"}, "plan": {"kernels", "instructions", \
-      "arena_bytes"}}. first_run_s has the compilation in it; median and minimum are of the runs after the first, or of that run without its compilation \
-      if there is only one.
+      "arena_bytes"}}. first_run_s has the compilation in it; median and minimum are of the runs after the first, or of \
+      that run without its compilation if there is only one. A pass that repeats others has theirs as "passes".
       """)
 
   @OptionGroup var model: ModelArgument

@@ -7,7 +7,8 @@ struct SessionSettings: ParsableArguments {
   var threads: Int?
   @Flag(
     help:
-      "Has library calls keep to the operations' own arithmetic: no Winograd convolution, nothing folded into filters.")
+      "Has library calls keep to the operations' own arithmetic: no Winograd convolution, nothing folded into filters, attention as it is written."
+  )
   var exact = false
   @Flag(help: "Avoids library calls whose results depend on the number of threads; 'martlet doctor' lists them.")
   var deterministic = false

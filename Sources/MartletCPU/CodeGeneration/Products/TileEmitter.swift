@@ -182,6 +182,8 @@ struct TileEmitter {
     let (zero, one) = (math.constant(0), math.constant(1))
     let isPositive = math.less(zero, x)
     switch activation {
+    // Not x · 0 for negative x, which is NaN for −∞.
+    case .relu(slope: 0): return ir.select(math.less(x, zero), zero, x)
     case .relu(let slope): return ir.select(isPositive, x, math.mul(x, math.constant(Double(slope))))
     case .clip(let low, let high): return math.atMost(math.atLeast(x, Double(low)), Double(high))
     case .elu(let alpha): return ir.select(isPositive, x, math.mul(math.expm1(x), math.constant(Double(alpha))))

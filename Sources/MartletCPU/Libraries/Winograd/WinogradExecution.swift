@@ -24,7 +24,7 @@ final class WinogradExecution: LibraryExecution {
   /// Nil for what is not done so, or not faster.
   init?(_ convolution: Convolution, compiler: NestCompiler, vectorBytes: Int, workers: Int) {
     guard let shape = WinogradShape(convolution, vectorBytes: vectorBytes, workers: workers),
-      shape.isWorthwhile(isFilterConstant: convolution.isFilterConstant)
+      shape.isWorthwhile
     else { return nil }
     self.shape = shape
     self.compiler = compiler

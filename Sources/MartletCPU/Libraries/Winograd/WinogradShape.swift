@@ -72,11 +72,8 @@ struct WinogradShape {
   /// for each weight that is read.
   private static let (fewestTiles, mostTiles) = (32, 64)
 
-  /// Whether this is faster than the direct sum: where each weight is used often enough for its being read, and for a
-  /// filter that changes, moved.
-  func isWorthwhile(isFilterConstant: Bool) -> Bool {
-    min(source.channels, result.channels) >= 32 && tileCount >= 8
-  }
+  /// Whether this is faster than the direct sum: where each weight is used often enough for its being read and moved.
+  var isWorthwhile: Bool { min(source.channels, result.channels) >= 32 && tileCount >= 8 }
 
   /// Elements from one product's matrix to the next's. They start in different sets of a cache.
   var filterStride: Int { source.channels * result.channels + 16 }
