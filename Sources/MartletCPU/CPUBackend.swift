@@ -122,7 +122,13 @@ public final class CPUBackend: Backend {
   }
 
   private func winograd(_ convolution: Convolution) -> (any LibraryExecution)? {
-    WinogradExecution(convolution, compiler: compiler, vectorBytes: machine.vectorBytes, workers: workerCount)
+    if convolution.role == .backwardFilter {
+      // Its blocks, and with them the order of its sums, depend on the number of workers.
+      if isDeterministic { return nil }
+      return WinogradFilterGradient(
+        convolution, compiler: compiler, vectorBytes: machine.vectorBytes, workers: workerCount)
+    }
+    return WinogradExecution(convolution, compiler: compiler, vectorBytes: machine.vectorBytes, workers: workerCount)
   }
 
   // MARK: Kernels

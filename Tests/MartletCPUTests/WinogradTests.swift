@@ -174,4 +174,51 @@ import Testing
     let found = try Session(graph).run(dx, feeds: [w: filter, dy: Tensor(up, shape: upShape)])
     #expect(error(found.scalars(as: Float.self), expected, over: largest(expected)) < 4e-6)
   }
+
+  /// The gradient of the filter sums over all pixels, in several blocks where there are many.
+  @Test(arguments: [
+    (shape: [2, 20, 17, 32], outputs: 32, padding: Padding.same),
+    (shape: [1, 14, 11, 48], outputs: 32, padding: Padding.valid),
+    (shape: [6, 25, 28, 32], outputs: 32, padding: Padding.explicit(top: 2, bottom: 0, left: 1, right: 2)),
+  ])
+  func filterGradient(shape: [Int], outputs: Int, padding: Padding) throws {
+    let graph = Graph()
+    let channels = shape[3]
+    let (size, before) = geometry(Example(shape: shape, outputs: outputs, padding: padding))
+    let upShape = [shape[0], size.0, size.1, outputs]
+    let images = values(shape.reduce(1, *), seed: 1)
+    let up = values(upShape.reduce(1, *), seed: 5)
+    var expected = [Double](repeating: 0, count: 9 * channels * outputs)
+    let wide = up.map(Double.init)
+    for n in 0..<shape[0] {
+      for y in 0..<size.0 {
+        for x in 0..<size.1 {
+          let place = ((n * size.0 + y) * size.1 + x) * outputs
+          for i in 0..<3 where (0..<shape[1]).contains(y + i - before.0) {
+            for j in 0..<3 where (0..<shape[2]).contains(x + j - before.1) {
+              let pixel = ((n * shape[1] + y + i - before.0) * shape[2] + x + j - before.1) * channels
+              for c in 0..<channels {
+                let value = Double(images[pixel + c])
+                let row = ((i * 3 + j) * channels + c) * outputs
+                for k in 0..<outputs { expected[row + k] += value * wide[place + k] }
+              }
+            }
+          }
+        }
+      }
+    }
+    let x = graph.placeholder(.float32, shape: Shape(shape))
+    let dy = graph.placeholder(.float32, shape: Shape(upShape))
+    let w = graph.placeholder(.float32, shape: Shape([3, 3, channels, outputs]))
+    let y = conv2D(x, w, padding: padding)
+    let dw = try #require(try gradients(of: [y], withRespectTo: [w], upstream: [dy])[0])
+    let feeds = [
+      x: Tensor(images, shape: shape), dy: Tensor(up, shape: upShape),
+      w: Tensor([Float](repeating: 0, count: 9 * channels * outputs), shape: [3, 3, channels, outputs]),
+    ]
+    let found = try Session(graph).run(dw, feeds: feeds).scalars(as: Float.self)
+    #expect(error(found, expected, over: largest(expected)) < 4e-6)
+    let single = try Session(graph, options: SessionOptions(threads: 1)).run(dw, feeds: feeds)
+    #expect(single.scalars(as: Float.self) == found)
+  }
 }

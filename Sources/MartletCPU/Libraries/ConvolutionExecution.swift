@@ -109,6 +109,9 @@ final class ConvolutionExecution: LibraryExecution {
       [inputs, multiplier, 1, height, width], strides: [multiplier, 1, 1, width * row, row])
   }
 
+  /// Images with fewer pixels are not worth reorders.
+  private static let blockedPixels = 196
+
   private static func make(
     _ c: Convolution, isOnOneThread: Bool, image: martlet_dnn_tensor, filter: martlet_dnn_tensor,
     result: martlet_dnn_tensor
@@ -129,6 +132,15 @@ final class ConvolutionExecution: LibraryExecution {
     description.source = image
     description.destination = result
     description.setEpilogue(c.epilogue, channels: c.outputChannels)
+    if c.role == .backwardFilter, !c.isDepthwise, c.kernelHeight * c.kernelWidth > 1, c.strideHeight > 1,
+      c.outputHeight * c.outputWidth >= Self.blockedPixels, c.inputChannels % 16 == 0, c.outputChannels % 16 == 0
+    {
+      // oneDNN's code for this is so much slower in NHWC that reorders to blocks of channels pay.
+      var blocked = description
+      blocked.source = image.inAnyLayout
+      blocked.destination = result.inAnyLayout
+      if let primitive = DNNPrimitive(blocked), primitive.implementation.hasPrefix("jit") { return primitive }
+    }
     let plain = DNNPrimitive(description)
     if let plain, !plain.implementation.hasPrefix("ref") { return plain }
     description.source = image.inAnyLayout

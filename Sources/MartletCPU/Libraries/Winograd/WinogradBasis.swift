@@ -41,6 +41,30 @@ enum WinogradBasis {
     return [zero, first.0, first.1, second.0, second.1, g[2]]
   }
 
+  /// The same for the gradient of a filter: G g of the gradients of four results …
+  static func resultGradient(_ b: inout ScalarBuilder, _ g: [Scalar]) -> [Scalar] {
+    func inner(_ p: Double, _ q: Double) -> (Scalar, Scalar) {
+      let scale = 1 / (2 * p * p * (p * p - q * q))
+      let even = b.sum([(scale, g[0]), (scale * p * p, g[2])])
+      let odd = b.sum([(scale * p, g[1]), (scale * p * p * p, g[3])])
+      return (b.add(even, odd), b.subtract(even, odd))
+    }
+    let (first, second) = (inner(p, q), inner(q, p))
+    let zero = b.multiply(b.constant(1 / (p * p * q * q), .float32), g[0])
+    return [zero, first.0, first.1, second.0, second.1, g[3]]
+  }
+
+  /// … and Aᵀ m to those of three weights.
+  static func filterGradient(_ b: inout ScalarBuilder, _ m: [Scalar]) -> [Scalar] {
+    let (sumP, sumQ) = (b.add(m[1], m[2]), b.add(m[3], m[4]))
+    let (differenceP, differenceQ) = (b.subtract(m[1], m[2]), b.subtract(m[3], m[4]))
+    return [
+      b.add(m[0], b.add(sumP, sumQ)),
+      b.sum([(p, differenceP), (q, differenceQ)]),
+      b.add(b.sum([(p * p, sumP), (q * q, sumQ)]), m[5]),
+    ]
+  }
+
   /// Aᵀ m of six products.
   static func result(_ b: inout ScalarBuilder, _ m: [Scalar]) -> [Scalar] {
     let (sumP, sumQ) = (b.add(m[1], m[2]), b.add(m[3], m[4]))

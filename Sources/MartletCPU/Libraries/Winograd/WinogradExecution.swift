@@ -12,19 +12,18 @@ final class WinogradExecution: LibraryExecution {
   private let compiler: NestCompiler
   /// The numbers of the slots.
   private let slots: Slots
-  /// Where the filter, the source and the products lie in scratch memory once they are moved; the workers' own memory
-  /// stands in the source's place.
+  /// Where the filter, the source, the products and the workers' own memory lie in scratch memory.
   private let offsets: Offsets
   private let isFilterConstant: Bool
   private let workers: Int
 
   fileprivate typealias Slots = (source: Int, filter: Int, epilogue: Range<Int>, result: Int, scratch: Int)
-  fileprivate typealias Offsets = (filter: Int, source: Int, products: Int)
+  fileprivate typealias Offsets = (filter: Int, source: Int, products: Int, workers: Int)
 
   /// Nil for what is not done so, or not faster.
   init?(_ convolution: Convolution, compiler: NestCompiler, vectorBytes: Int, workers: Int) {
-    guard let shape = WinogradShape(convolution, vectorBytes: vectorBytes, workers: workers),
-      shape.isWorthwhile
+    guard convolution.role != .backwardFilter,
+      let shape = WinogradShape(convolution, vectorBytes: vectorBytes, workers: workers), shape.isWorthwhile
     else { return nil }
     self.shape = shape
     self.compiler = compiler
@@ -36,15 +35,14 @@ final class WinogradExecution: LibraryExecution {
       ? (source: 2, filter: 1, epilogue: 3..<3, result: 3, scratch: 4)
       : (source: 0, filter: 1, epilogue: 2..<2 + operands, result: 2 + operands, scratch: 3 + operands)
     var layout = ScratchLayout()
-    var offsets = (filter: 0, source: 0, products: 0)
+    var offsets = (filter: 0, source: 0, products: 0, workers: 0)
     if !convolution.isFilterConstant { offsets.filter = layout.add(4 * shape.filterElements) }
     if shape.isShared {
       offsets.source = layout.add(4 * shape.sourceElements)
       offsets.products = layout.add(4 * shape.resultElements)
-    } else {
-      let workerBytes = 4 * ((shape.sourceElements + 15) & -16) + 4 * ((shape.resultElements + 15) & -16)
-      offsets.source = layout.add(workers * workerBytes)
     }
+    let blockBytes = 4 * ((shape.sourceElements + 15) & -16) + 4 * ((shape.resultElements + 15) & -16)
+    offsets.workers = layout.add(workers * (shape.halfBytes + (shape.isShared ? 0 : blockBytes)))
     self.offsets = offsets
     scratchBytes = layout.byteCount
   }
@@ -90,7 +88,8 @@ private struct WinogradCall: Sendable {
 
   /// Moves a filter, from outside of runs.
   func pack(_ from: UnsafeMutableRawPointer, to: UnsafeMutableRawPointer) {
-    let task = Packing(kernel: filter, workers: workers, from: from, to: to)
+    let scratch = TensorStorage(byteCount: workers * filter.scratchBytes)
+    let task = Packing(kernel: filter, workers: workers, from: from, to: to, scratch: scratch)
     withExtendedLifetime(task) {
       martlet_team_run(
         { context in BoundCall.object(Packing.self, at: context).run() }, Unmanaged.passUnretained(task).toOpaque())
@@ -102,12 +101,16 @@ private struct WinogradCall: Sendable {
     private let workers: Int
     private let from: UnsafeMutableRawPointer
     private let to: UnsafeMutableRawPointer
+    private let scratch: TensorStorage
 
-    init(kernel: CompiledKernel, workers: Int, from: UnsafeMutableRawPointer, to: UnsafeMutableRawPointer) {
-      (self.kernel, self.workers, self.from, self.to) = (kernel, workers, from, to)
+    init(
+      kernel: CompiledKernel, workers: Int, from: UnsafeMutableRawPointer, to: UnsafeMutableRawPointer,
+      scratch: TensorStorage
+    ) {
+      (self.kernel, self.workers, self.from, self.to, self.scratch) = (kernel, workers, from, to, scratch)
     }
 
-    func run() { kernel.run([from, to], workers: workers) }
+    func run() { kernel.run([from, to], scratch: scratch.bytes, workers: workers) }
   }
 
   func run(_ addresses: UnsafePointer<UnsafeMutablePointer<UInt8>?>) {
@@ -115,12 +118,13 @@ private struct WinogradCall: Sendable {
     let scratch = address(slots.scratch)
     func piece(_ offset: Int) -> UnsafeMutableRawPointer? { scratch.map { $0 + offset } }
     let moved = packed?.bytes ?? piece(offsets.filter)
-    if !isPacked { filter.run([address(slots.filter), moved], workers: workers) }
+    let own = piece(offsets.workers)
+    if !isPacked { filter.run([address(slots.filter), moved], scratch: own, workers: workers) }
     var arguments = [address(slots.source), moved]
     for slot in slots.epilogue { arguments.append(address(slot)) }
     arguments.append(address(slots.result))
     if isShared { arguments += [piece(offsets.source), piece(offsets.products)] }
-    images.run(arguments, scratch: isShared ? nil : piece(offsets.source), workers: workers)
+    images.run(arguments, scratch: own, workers: workers)
   }
 }
 

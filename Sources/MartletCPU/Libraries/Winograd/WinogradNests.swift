@@ -31,19 +31,21 @@ struct WinogradNests {
     let first =
       shape.isTurned
       ? b.scalars.add(b.times(output, inputs), input.value) : b.scalars.add(b.times(input.value, outputs), output)
-    let values = (0..<weights).map { i in
-      (0..<weights).map { j in
-        let place = (shape.isTurned ? (weights - 1 - i) * weights + weights - 1 - j : i * weights + j)
-        return b.load(filter, at: b.plus(first, place * inputs * outputs))
-      }
-    }
-    var body: [NestStatement] = []
-    let moved = separable(values, into: &body) { WinogradBasis.filter(&$0, $1) }
     let row = b.scalars.add(b.times(panel.value, inputs), input.value)
     let place = b.scalars.add(b.times(row, width), lane.value)
-    for (number, value) in moved.enumerated() {
-      body.append(store(packed, b.plus(place, number * shape.filterStride), value))
-    }
+    let (shape, size) = (shape, size)
+    let body = b.separable(
+      weights, weights, lane.value, lanes: shape.lanes, WinogradBasis.filter,
+      load: { b, i, j in
+        let last = b.scalars.integer(weights - 1)
+        let line = b.times(shape.isTurned ? b.scalars.subtract(last, i) : i, weights)
+        let weight = b.plus(line, shape.isTurned ? weights - 1 - j : j)
+        return b.load(filter, at: b.scalars.add(first, b.times(weight, inputs * outputs)))
+      },
+      store: { b, i, j, value in
+        let matrix = b.plus(j, i * size)
+        return b.store(packed, b.scalars.add(place, b.times(matrix, shape.filterStride)), value)
+      })
     let vectors = NestStatement.loop(
       NestLoop(axis: lane.number, extent: width, mark: .vector(shape.lanes), body: body))
     b.phase(
@@ -123,51 +125,16 @@ struct WinogradNests {
     return b.nest(name: "Winograd convolution", argumentCount: argumentCount)
   }
 
-  /// The image, row and column of a tile's first result.
-  private mutating func place(of tile: Scalar) -> (image: Scalar, row: Scalar, column: Scalar) {
-    let columns = b.scalars.integer(shape.tiles.columns)
-    let rows = b.scalars.integer(shape.tiles.rows)
-    let line = b.scalars.floorDivide(tile, columns)
-    return (
-      b.scalars.floorDivide(line, rows), b.times(b.scalars.floorModulo(line, rows), WinogradBasis.results),
-      b.times(b.scalars.floorModulo(tile, columns), WinogradBasis.results)
-    )
-  }
-
   /// Moves the part of the source under tile number `number` to place `tile` of the block.
   private mutating func readTile(_ tile: Scalar, _ number: Scalar, _ source: Int, _ moved: Int) -> [NestStatement] {
-    let images = shape.source
-    let last = b.scalars.integer(shape.tileCount - 1)
-    let (image, row, column) = place(of: b.scalars.minimum(number, last))
-    let channel = b.axis(images.channels)
-    func positions(_ first: Scalar, _ padding: Int, _ extent: Int) -> [(value: Scalar, isInside: Scalar)] {
-      (0..<size).map { i in
-        let value = b.plus(first, i - padding)
-        let isInside = b.scalars.and(
-          b.scalars.greaterEqual(value, b.scalars.integer(0)), b.scalars.less(value, b.scalars.integer(extent)))
-        return (value, isInside)
-      }
+    let shape = shape
+    return b.readTile(
+      number, of: shape, from: source, shape.source, size: size, padding: shape.padding,
+      transform: WinogradBasis.input
+    ) { b, i, j, channel in
+      let place = b.scalars.add(b.times(tile, shape.source.channels), channel)
+      return (moved, b.scalars.add(place, b.times(b.plus(j, i * WinogradBasis.products), shape.sourceStride)))
     }
-    let rows = positions(row, shape.padding.top, images.height)
-    let columns = positions(column, shape.padding.left, images.width)
-    let values = rows.map { row in
-      let line = b.times(b.scalars.add(b.times(image, images.height), row.value), images.width)
-      return columns.map { column in
-        let pixel = b.scalars.add(line, column.value)
-        return b.load(
-          source, at: b.scalars.add(b.times(pixel, images.channels), channel.value),
-          if: b.scalars.and(row.isInside, column.isInside))
-      }
-    }
-    var body: [NestStatement] = []
-    let inBasis = separable(values, into: &body) { WinogradBasis.input(&$0, $1) }
-    let first = b.scalars.add(b.times(tile, images.channels), channel.value)
-    for (number, value) in inBasis.enumerated() {
-      body.append(store(moved, b.plus(first, number * shape.sourceStride), value))
-    }
-    return [
-      .loop(NestLoop(axis: channel.number, extent: images.channels, mark: .vector(shape.lanes), body: body))
-    ]
   }
 
   /// products[matrix][tile, panel's channels] = moved[matrix][tile, …] · filter[matrix][panel], tiles by tiles in registers.
@@ -175,20 +142,13 @@ struct WinogradNests {
     _ matrix: Scalar, _ panel: Scalar, _ moved: Int, _ filter: Int, _ products: Int
   ) -> [NestStatement] {
     let (inputs, outputs, width) = (shape.source.channels, shape.result.channels, shape.panelWidth)
-    // As many sums as registers hold beside the operands, in groups as even as can be.
-    let most = Self.registerCount(lanes: shape.lanes) * shape.lanes / width
-    let groups = (shape.blockTiles + most - 1) / most
-    let large = (shape.blockTiles + groups - 1) / groups
-    let smallGroups = groups * large - shape.blockTiles
     let lane = b.axis(width)
     let matrixPlace = b.times(matrix, shape.sourceStride)
     let panelPlace = b.scalars.add(b.times(matrix, shape.filterStride), b.times(panel, inputs * width))
     let resultPlace = b.scalars.add(
       b.times(matrix, shape.resultStride), b.scalars.add(b.times(panel, width), lane.value))
     var body: [NestStatement] = []
-    for (count, size, first) in [
-      (groups - smallGroups, large, 0), (smallGroups, large - 1, (groups - smallGroups) * large),
-    ] where count > 0 && size > 0 {
+    for (count, size, first) in RegisterTiles.groups(of: shape.blockTiles, width: width, lanes: shape.lanes) {
       let group = b.axis(count)
       let input = b.axis(inputs)
       let tile = b.plus(b.times(group.value, size), first)
@@ -206,7 +166,7 @@ struct WinogradNests {
         loops: [NestReduction.Loop(axis: input.number, extent: inputs)], lanes: 1, interleave: 1,
         registers: registers, initial: registers.map { _ in zero.id }, step: steps, merge: merges)
       let stores = registers.enumerated().map { i, register in
-        store(
+        b.store(
           products, b.scalars.add(b.times(b.plus(tile, i), outputs), resultPlace), b.read(register))
       }
       body.append(
@@ -215,93 +175,60 @@ struct WinogradNests {
     return [.loop(NestLoop(axis: lane.number, extent: width, mark: .vector(width), body: body))]
   }
 
-  /// How many vectors of sums fit into registers beside four of weights and one of inputs.
-  private static func registerCount(lanes: Int) -> Int { lanes >= 16 ? 24 : 8 }
-
   /// Moves the products of the block's tile `tile` back to results, tile number `number` of all.
   private mutating func writeTile(
     _ tile: Scalar, _ number: Scalar, _ products: Int, _ bias: Int?, _ residual: Int?, _ result: Int
   ) -> [NestStatement] {
     let images = shape.result
-    let (image, row, column) = place(of: number)
+    let (image, row, column) = b.place(of: number, shape)
     let channel = b.axis(images.channels)
     let first = b.scalars.add(b.times(tile, images.channels), channel.value)
-    let values = (0..<size).map { i in
-      (0..<size).map { j in b.load(products, at: b.plus(first, (i * size + j) * shape.resultStride)) }
-    }
-    var body: [NestStatement] = []
-    let moved = separable(values, into: &body) { WinogradBasis.result(&$0, $1) }
     let added = bias.map { b.load($0, at: channel.value) }
     let isTile =
       shape.blockCount * shape.blockTiles > shape.tileCount
       ? b.scalars.less(number, b.scalars.integer(shape.tileCount)) : b.scalars.boolean(true)
-    for (place, value) in moved.enumerated() {
-      let (i, j) = (place / WinogradBasis.results, place % WinogradBasis.results)
-      let (y, x) = (b.plus(row, i), b.plus(column, j))
-      var condition = isTile
-      if images.height % WinogradBasis.results != 0 {
-        condition = b.scalars.and(condition, b.scalars.less(y, b.scalars.integer(images.height)))
-      }
-      if images.width % WinogradBasis.results != 0 {
-        condition = b.scalars.and(condition, b.scalars.less(x, b.scalars.integer(images.width)))
-      }
-      let line = b.scalars.add(b.times(image, images.height), y)
-      let pixel = b.scalars.add(b.times(line, images.width), x)
-      let index = b.scalars.add(b.times(pixel, images.channels), channel.value)
-      let isAlways = condition == b.scalars.boolean(true)
-      var value = value
-      if let added { value = b.scalars.add(value, added) }
-      if let residual { value = b.scalars.add(value, b.load(residual, at: index, if: isAlways ? nil : condition)) }
-      if let activation = shape.epilogue.activation { value = apply(activation, value) }
-      body.append(
-        .store(buffer: result, index: index.id, value: value.id, condition: isAlways ? .none : condition.id))
-    }
+    let (shape, size) = (shape, size)
+    let body = b.separable(
+      size, size, channel.value, lanes: shape.lanes, WinogradBasis.result,
+      load: { b, i, j in
+        b.load(products, at: b.scalars.add(first, b.times(b.plus(b.times(i, size), j), shape.resultStride)))
+      },
+      store: { b, i, j, value in
+        let (y, x) = (b.plus(row, i), b.scalars.add(column, j))
+        var condition = isTile
+        if images.height % WinogradBasis.results != 0 {
+          condition = b.scalars.and(condition, b.scalars.less(y, b.scalars.integer(images.height)))
+        }
+        if images.width % WinogradBasis.results != 0 {
+          condition = b.scalars.and(condition, b.scalars.less(x, b.scalars.integer(images.width)))
+        }
+        let line = b.scalars.add(b.times(image, images.height), y)
+        let pixel = b.scalars.add(b.times(line, images.width), x)
+        let index = b.scalars.add(b.times(pixel, images.channels), channel.value)
+        let isAlways = condition == b.scalars.boolean(true)
+        var value = value
+        if let added { value = b.scalars.add(value, added) }
+        if let residual { value = b.scalars.add(value, b.load(residual, at: index, if: isAlways ? nil : condition)) }
+        if let activation = shape.epilogue.activation { value = Self.apply(activation, value, &b.scalars) }
+        return .store(
+          buffer: result, index: index.id, value: value.id, condition: isAlways ? .none : condition.id)
+      })
     return [
       .loop(NestLoop(axis: channel.number, extent: images.channels, mark: .vector(shape.lanes), body: body))
     ]
   }
 
-  private mutating func apply(_ activation: Epilogue.Activation, _ x: Scalar) -> Scalar {
-    func constant(_ value: Float) -> Scalar { b.scalars.constant(Double(value), .float32) }
+  private static func apply(
+    _ activation: Epilogue.Activation, _ x: Scalar, _ b: inout ScalarBuilder
+  ) -> Scalar {
+    func constant(_ value: Float) -> Scalar { b.constant(Double(value), .float32) }
     switch activation {
-    case .relu(slope: 0): return b.scalars.select(b.scalars.less(x, constant(0)), constant(0), x)
-    case .relu(let slope):
-      return b.scalars.select(b.scalars.less(x, constant(0)), b.scalars.multiply(constant(slope), x), x)
+    case .relu(slope: 0): return b.select(b.less(x, constant(0)), constant(0), x)
+    case .relu(let slope): return b.select(b.less(x, constant(0)), b.multiply(constant(slope), x), x)
     case .clip(let low, let high):
-      let raised = b.scalars.select(b.scalars.less(x, constant(low)), constant(low), x)
-      return b.scalars.select(b.scalars.less(constant(high), raised), constant(high), raised)
+      let raised = b.select(b.less(x, constant(low)), constant(low), x)
+      return b.select(b.less(constant(high), raised), constant(high), raised)
     default: preconditionFailure("\(activation) has no place in a Winograd convolution")
     }
   }
-
-  // MARK: Parts
-
-  /// A transform along the second axis, held in registers by statements, then along the first; in row-major order.
-  private mutating func separable(
-    _ values: [[Scalar]], into body: inout [NestStatement],
-    _ transform: (inout ScalarBuilder, [Scalar]) -> [Scalar]
-  ) -> [Scalar] {
-    var rows: [[Scalar]] = []
-    for row in values {
-      rows.append(
-        transform(&b.scalars, row).map { value in
-          let register = b.register(.float32)
-          body.append(.assign(register: register, value: value.id))
-          return b.read(register)
-        })
-    }
-    let columns = rows[0].indices.map { j in transform(&b.scalars, rows.map { $0[j] }) }
-    return columns[0].indices.flatMap { i in columns.map { $0[i] } }
-  }
-
-  private func store(_ buffer: Int, _ index: Scalar, _ value: Scalar) -> NestStatement {
-    .store(buffer: buffer, index: index.id, value: value.id, condition: .none)
-  }
-}
-
-extension NestBuilder {
-  fileprivate mutating func times(_ x: Scalar, _ factor: Int) -> Scalar {
-    scalars.multiply(x, scalars.integer(factor))
-  }
-  fileprivate mutating func plus(_ x: Scalar, _ number: Int) -> Scalar { scalars.add(x, scalars.integer(number)) }
 }

@@ -1,7 +1,10 @@
 import MartletGraph
 
-/// A convolution by 3×3 filters with stride 1, or its gradient with respect to the image, which is one with the filter
-/// turned around: what is read, what is written, and how the work is cut up.
+/// A convolution by 3×3 filters with stride 1, or one of its gradients: what is read, what is written, and how the work is
+/// cut up.
+///
+/// The gradient of the image is a convolution with the filter turned around. The gradient of the filter is laid out as the
+/// forward convolution is.
 struct WinogradShape {
   /// Images in NHWC.
   struct Images {
@@ -22,8 +25,10 @@ struct WinogradShape {
   /// A tile's products are made in blocks of so many tiles.
   let blockTiles: Int
   let blockCount: Int
-  /// Whether the team shares each step of the only block, instead of dealing blocks.
+  /// Whether the team shares each step of a block, instead of dealing blocks.
   let isShared: Bool
+  /// How many parts the sum over the tiles has, of the gradient of a filter.
+  let sumCount: Int
   /// So many channels of the result are made at once.
   let panelWidth: Int
   /// Channels in a vector.
@@ -34,13 +39,13 @@ struct WinogradShape {
 
   /// Nil for what is no such convolution.
   init?(_ c: Convolution, vectorBytes: Int, workers: Int) {
-    guard c.elementType == .float32, !c.isChannelsFirst, c.groups == 1, !c.isDepthwise, c.role != .backwardFilter,
+    guard c.elementType == .float32, !c.isChannelsFirst, c.groups == 1, !c.isDepthwise,
       (c.kernelHeight, c.kernelWidth) == (3, 3), (c.strideHeight, c.strideWidth) == (1, 1),
       (c.dilationHeight, c.dilationWidth) == (1, 1), vectorBytes >= 32
     else { return nil }
     batch = c.batch
     isTurned = c.role == .backwardData
-    epilogue = isTurned ? Epilogue() : c.epilogue
+    epilogue = c.role == .forward ? c.epilogue : Epilogue()
     let input = Images(height: c.inputHeight, width: c.inputWidth, channels: c.inputChannels)
     let output = Images(height: c.outputHeight, width: c.outputWidth, channels: c.outputChannels)
     (source, result) = isTurned ? (output, input) : (input, output)
@@ -50,13 +55,20 @@ struct WinogradShape {
     guard source.channels % lanes == 0, result.channels % lanes == 0, min(source.channels, result.channels) > 0,
       epilogue.activation?.isPiecewiseLinear ?? true
     else { return nil }
-    let vectors = result.channels / lanes
-    panelWidth = lanes * (vectors % 4 == 0 ? 4 : vectors % 3 == 0 ? 3 : vectors % 2 == 0 ? 2 : 1)
+    panelWidth = RegisterTiles.width(columns: result.channels, lanes: lanes)
     let size = WinogradBasis.results
     tiles = ((result.height + size - 1) / size, (result.width + size - 1) / size)
     let count = batch * tiles.rows * tiles.columns
     guard count > 0, source.height > 0, source.width > 0 else { return nil }
-    if count < workers * Self.fewestTiles {
+    sumCount = Self.sumCount(c, tiles: count, weights: source.channels * result.channels)
+    if c.role == .backwardFilter {
+      // The order of the sum must not depend on the number of threads.
+      isShared = sumCount == 1
+      let most = sumCount * (isShared ? Self.mostSharedTiles : Self.mostSummedTiles)
+      let rounds = (count + most - 1) / most
+      blockTiles = (count + sumCount * rounds - 1) / (sumCount * rounds)
+      blockCount = (count + blockTiles - 1) / blockTiles
+    } else if count < workers * Self.fewestTiles {
       isShared = true
       blockTiles = count
       blockCount = 1
@@ -71,8 +83,17 @@ struct WinogradShape {
   /// A block has so many tiles, as far as there are so many: few enough for their products to stay in cache, many enough
   /// for each weight that is read.
   private static let (fewestTiles, mostTiles) = (32, 64)
+  /// The same for the gradient of a filter, where the team shares each step and where it does not.
+  private static let (mostSharedTiles, mostSummedTiles) = (128, 32)
 
-  /// Whether this is faster than the direct sum: where each weight is used often enough for its being read and moved.
+  /// Small filters are summed up several times, over some of the tiles each, so that nothing but the sums goes from
+  /// one worker to others.
+  private static func sumCount(_ c: Convolution, tiles: Int, weights: Int) -> Int {
+    c.role == .backwardFilter && weights <= 1 << 12 && tiles >= 8 * mostSummedTiles ? 8 : 1
+  }
+
+  /// Whether this is faster than the direct sum: where each weight is used often enough for its being read and
+  /// moved.
   var isWorthwhile: Bool { min(source.channels, result.channels) >= 32 && tileCount >= 8 }
 
   /// Elements from one product's matrix to the next's. They start in different sets of a cache.
@@ -80,6 +101,8 @@ struct WinogradShape {
   var sourceStride: Int { blockTiles * source.channels + 16 }
   var resultStride: Int { blockTiles * result.channels + 16 }
   private static let productCount = WinogradBasis.products * WinogradBasis.products
+  /// Bytes of a worker's memory for what is half moved, to the basis and from it, or of two operands.
+  var halfBytes: Int { 2 * 4 * Self.productCount * lanes }
   var filterElements: Int { Self.productCount * filterStride }
   var sourceElements: Int { Self.productCount * sourceStride }
   var resultElements: Int { Self.productCount * resultStride }
