@@ -1,4 +1,5 @@
 import MartletTensors
+import MartletTestSupport
 import Testing
 
 @testable import MartletLoopIR
@@ -81,6 +82,9 @@ func expectAgreement(
       let program = Sample.pad(extents, before: [1, 2], after: [0, 3])
       try expectAgreement(program, inputs: Sample.inputs(for: program))
     }
+    // Nothing but padding.
+    let program = Sample.pad([0], before: [2], after: [3])
+    try expectAgreement(program, inputs: Sample.inputs(for: program))
   }
 
   @Test(arguments: [(3, 4, 5), (17, 20, 33), (1, 100, 1), (64, 1, 2), (2, 0, 3)])

@@ -1,4 +1,5 @@
 import MartletTensors
+import MartletTestSupport
 import Testing
 
 @testable import MartletLoopIR

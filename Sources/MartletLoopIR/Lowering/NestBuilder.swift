@@ -46,7 +46,8 @@ package struct NestBuilder {
     let type = buffers[buffer].elementType
     guard buffers[buffer].elementCount > 0 else {
       // Nothing can be read. The offset stays, for the check that it may hold.
-      return scalars.cast(offset, to: type)
+      let element = scalars.cast(offset, to: type)
+      return condition.map { scalars.select($0, element, scalars.constant(bits: 0, type)) } ?? element
     }
     return scalars.intern(
       ScalarRow(.load, type, [offset.id], payload: Int64(buffer), condition: condition?.id ?? .none))

@@ -1,6 +1,7 @@
 import MartletCPU
 import MartletLoopIR
 import MartletTensors
+import MartletTestSupport
 import Testing
 
 /// Programs that are lowered and compiled, against the interpreter of their stages.
@@ -30,7 +31,7 @@ struct CompiledProgramTests {
 
   @Test(arguments: 0..<20) func randomPrograms(_ block: Int) throws {
     for seed in block * 5..<(block + 1) * 5 {
-      let (program, inputs) = RandomProgram.program(seed: UInt64(seed))
+      let (program, inputs) = RandomStageProgram.program(seed: UInt64(seed))
       let outputs = program.outputs.map { program.type(of: $0) }
       let nest = try Self.lowered(program, seed: seed)
       let found = try Self.run(nest, inputs, outputs: outputs)
@@ -44,7 +45,7 @@ struct CompiledProgramTests {
     @Test(arguments: KernelHarness.olderProcessors) func olderProcessors(_ processor: String) throws {
       let compiler = try KernelHarness.compiler(for: processor)
       for seed in 1000..<1020 {
-        let (program, inputs) = RandomProgram.program(seed: UInt64(seed))
+        let (program, inputs) = RandomStageProgram.program(seed: UInt64(seed))
         let outputs = program.outputs.map { program.type(of: $0) }
         let nest = try Self.lowered(program, seed: seed)
         let found = try Self.run(nest, inputs, outputs: outputs, compiler: compiler)

@@ -2,6 +2,7 @@ import Glibc
 import MartletCPU
 import MartletLoopIR
 import MartletTensors
+import MartletTestSupport
 import Testing
 
 /// The vector functions over the whole range of `float32`, against the C library in double precision.

@@ -1,10 +1,10 @@
+import MartletLoopIR
 import MartletTensors
 
-@testable import MartletLoopIR
-
 /// Programs that tests of several parts share.
-enum Sample {
-  static func unary(_ extents: [Int], _ body: @escaping (inout ScalarBuilder, Scalar) -> Scalar) -> StageProgram {
+public enum Sample {
+  public static func unary(_ extents: [Int], _ body: @escaping (inout ScalarBuilder, Scalar) -> Scalar) -> StageProgram
+  {
     var b = StageBuilder(inputs: [BufferType(.float32, extents)])
     let y = b.map("unary", .float32, extents) { b, i in
       let x = b.load(.input(0), .float32, at: i)
@@ -14,7 +14,7 @@ enum Sample {
   }
 
   /// in0[m, n] + in1[n] broadcast over rows.
-  static func biasAdd(_ m: Int, _ n: Int) -> StageProgram {
+  public static func biasAdd(_ m: Int, _ n: Int) -> StageProgram {
     var b = StageBuilder(inputs: [BufferType(.float32, [m, n]), BufferType(.float32, [n])])
     let y = b.map("BiasAdd", .float32, [m, n]) { b, i in
       b.add(b.load(.input(0), .float32, at: i), b.load(.input(1), .float32, at: [i[1]]))
@@ -22,7 +22,7 @@ enum Sample {
     return b.finish([y])
   }
 
-  static func transpose(_ extents: [Int], _ permutation: [Int]) -> StageProgram {
+  public static func transpose(_ extents: [Int], _ permutation: [Int]) -> StageProgram {
     var b = StageBuilder(inputs: [BufferType(.float32, extents)])
     let y = b.map("Transpose", .float32, permutation.map { extents[$0] }) { b, i in
       var source = i
@@ -33,7 +33,7 @@ enum Sample {
   }
 
   /// Zeros before and after along each axis.
-  static func pad(_ extents: [Int], before: [Int], after: [Int]) -> StageProgram {
+  public static func pad(_ extents: [Int], before: [Int], after: [Int]) -> StageProgram {
     var b = StageBuilder(inputs: [BufferType(.float32, extents)])
     let padded = extents.indices.map { extents[$0] + before[$0] + after[$0] }
     let y = b.map("Pad", .float32, padded) { b, i in
@@ -50,7 +50,7 @@ enum Sample {
     return b.finish([y])
   }
 
-  static func matrixProduct(_ m: Int, _ k: Int, _ n: Int) -> StageProgram {
+  public static func matrixProduct(_ m: Int, _ k: Int, _ n: Int) -> StageProgram {
     var b = StageBuilder(inputs: [BufferType(.float32, [m, k]), BufferType(.float32, [k, n])])
     let y = b.reduce("MatMul", .float32, [m, n], over: [k], .sum) { b, i, r in
       b.multiply(b.load(.input(0), .float32, at: [i[0], r[0]]), b.load(.input(1), .float32, at: [r[0], i[1]]))
@@ -59,7 +59,7 @@ enum Sample {
   }
 
   /// Sums of in0[m, n] over rows or over columns, divided by the number of terms.
-  static func mean(_ m: Int, _ n: Int, ofColumns: Bool) -> StageProgram {
+  public static func mean(_ m: Int, _ n: Int, ofColumns: Bool) -> StageProgram {
     var b = StageBuilder(inputs: [BufferType(.float32, [m, n])])
     let y = b.reduce(
       "Mean", .float32, [ofColumns ? n : m], over: [ofColumns ? m : n], .sum,
@@ -69,7 +69,7 @@ enum Sample {
   }
 
   /// Softmax over the last axis in four stages.
-  static func softmax(_ m: Int, _ n: Int) -> StageProgram {
+  public static func softmax(_ m: Int, _ n: Int) -> StageProgram {
     var b = StageBuilder(inputs: [BufferType(.float32, [m, n])])
     let largest = b.reduce("Max", .float32, [m], over: [n], .maximum) { b, i, r in
       b.load(.input(0), .float32, at: [i[0], r[0]])
@@ -85,7 +85,7 @@ enum Sample {
   }
 
   /// Softmax over the last axis whose sum and whose quotient each have an exponential of their own.
-  static func softmaxOfTwoExponentials(_ m: Int, _ n: Int) -> StageProgram {
+  public static func softmaxOfTwoExponentials(_ m: Int, _ n: Int) -> StageProgram {
     var b = StageBuilder(inputs: [BufferType(.float32, [m, n])])
     let largest = b.reduce("Max", .float32, [m], over: [n], .maximum) { b, i, r in
       b.load(.input(0), .float32, at: [i[0], r[0]])
@@ -101,7 +101,7 @@ enum Sample {
   }
 
   /// The position of the greatest element of each row, the first of equal ones.
-  static func argMax(_ m: Int, _ n: Int) -> StageProgram {
+  public static func argMax(_ m: Int, _ n: Int) -> StageProgram {
     var b = StageBuilder(inputs: [BufferType(.float32, [m, n])])
     let start = [b.scalars.lowest(.float32), b.scalars.integer(.max)]
     func better(_ b: inout ScalarBuilder, _ x: [Scalar], _ y: [Scalar]) -> [Scalar] {
@@ -120,7 +120,7 @@ enum Sample {
   }
 
   /// Rows of in0[rows, n] at the positions in1[m].
-  static func gather(rows: Int, _ n: Int, at m: Int) -> StageProgram {
+  public static func gather(rows: Int, _ n: Int, at m: Int) -> StageProgram {
     var b = StageBuilder(inputs: [BufferType(.float32, [rows, n]), BufferType(.int64, [m])])
     let y = b.map("Gather", .float32, [m, n]) { b, i in
       let row = b.checkIndex(b.load(.input(1), .int64, at: [i[0]]), extent: rows, code: 7)
@@ -129,7 +129,7 @@ enum Sample {
     return b.finish([y])
   }
 
-  static func cumulativeSum(_ extents: [Int], along axis: Int, reversed: Bool, exclusive: Bool) -> StageProgram {
+  public static func cumulativeSum(_ extents: [Int], along axis: Int, reversed: Bool, exclusive: Bool) -> StageProgram {
     var b = StageBuilder(inputs: [BufferType(.float32, extents)])
     let y = b.scan(
       "Cumsum", .float32, extents, along: axis, reversed: reversed, exclusive: exclusive, initial: 0
@@ -138,7 +138,7 @@ enum Sample {
   }
 
   /// in0[rows, n] with the rows of in2[m, n] added at the positions in1[m]; positions out of bounds are dropped.
-  static func scatterAdd(rows: Int, _ n: Int, updates m: Int) -> StageProgram {
+  public static func scatterAdd(rows: Int, _ n: Int, updates m: Int) -> StageProgram {
     var b = StageBuilder(
       inputs: [BufferType(.float32, [rows, n]), BufferType(.int64, [m]), BufferType(.float32, [m, n])])
     let y = b.scatter(
@@ -150,7 +150,7 @@ enum Sample {
   }
 
   /// One step of Adam: gradient, variable, m and v in; the new variable, m and v out.
-  static func adam(_ extents: [Int]) -> StageProgram {
+  public static func adam(_ extents: [Int]) -> StageProgram {
     var b = StageBuilder(inputs: Array(repeating: BufferType(.float32, extents), count: 4))
     let m = b.map("m", .float32, extents) { b, i in
       let (g, m) = (b.load(.input(0), .float32, at: i), b.load(.input(2), .float32, at: i))
@@ -170,7 +170,7 @@ enum Sample {
   }
 
   /// Layer normalisation of the last axis, without scale and shift.
-  static func layerNorm(_ m: Int, _ n: Int) -> StageProgram {
+  public static func layerNorm(_ m: Int, _ n: Int) -> StageProgram {
     var b = StageBuilder(inputs: [BufferType(.float32, [m, n])])
     let count = Double(n)
     let mean = b.reduce(
@@ -195,18 +195,18 @@ enum Sample {
   // MARK: Data
 
   /// Floats in −2 ..< 2 that are multiples of 1/64, so that short sums are exact.
-  static func floats(_ shape: [Int], seed: UInt64) -> Tensor {
-    var g = SplitMix(seed: seed)
+  public static func floats(_ shape: [Int], seed: UInt64) -> Tensor {
+    var g = SeededGenerator(seed: seed)
     return Tensor((0..<shape.reduce(1, *)).map { _ in Float(Int.random(in: -128..<128, using: &g)) / 64 }, shape: shape)
   }
 
-  static func indices(_ shape: [Int], in range: Range<Int64>, seed: UInt64) -> Tensor {
-    var g = SplitMix(seed: seed)
+  public static func indices(_ shape: [Int], in range: Range<Int64>, seed: UInt64) -> Tensor {
+    var g = SeededGenerator(seed: seed)
     return Tensor((0..<shape.reduce(1, *)).map { _ in Int64.random(in: range, using: &g) }, shape: shape)
   }
 
   /// Inputs that fit a program: floats, and integers in 0 ..< `indexLimit`.
-  static func inputs(for program: StageProgram, indexLimit: Int64 = 1, seed: UInt64 = 1) -> [Tensor] {
+  public static func inputs(for program: StageProgram, indexLimit: Int64 = 1, seed: UInt64 = 1) -> [Tensor] {
     program.inputs.enumerated().map { number, type in
       type.elementType == .int64
         ? indices(type.extents, in: 0..<indexLimit, seed: seed &+ UInt64(number))

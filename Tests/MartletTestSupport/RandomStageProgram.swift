@@ -1,33 +1,20 @@
 import MartletLoopIR
 import MartletTensors
 
-/// A generator with a seed of its own. Source: S. Vigna, SplitMix64.
-struct SeededGenerator: RandomNumberGenerator {
-  private var state: UInt64
-  init(seed: UInt64) { state = seed }
-
-  mutating func next() -> UInt64 {
-    state &+= 0x9E37_79B9_7F4A_7C15
-    var z = state
-    z = (z ^ z >> 30) &* 0xBF58_476D_1CE4_E5B9
-    z = (z ^ z >> 27) &* 0x94D0_49BB_1331_11EB
-    return z ^ z >> 31
-  }
-}
-
 /// A program of random stages: maps over all kinds of views, reductions, scans, gathers.
 ///
 /// Values stay small, and nothing is discontinuous in a value that was computed, so that results can be compared with a
 /// tolerance.
-struct RandomProgram {
+public struct RandomStageProgram {
   private var g: SeededGenerator
   private var builder: StageBuilder
   private var sources: [Source] = []
   /// An input of positions in 0 ..< 7.
   private let positions: Source
 
-  static func program(seed: UInt64) -> (program: StageProgram, inputs: [Tensor]) {
-    var random = RandomProgram(seed: seed)
+  /// A program and inputs for it.
+  public static func program(seed: UInt64) -> (program: StageProgram, inputs: [Tensor]) {
+    var random = RandomStageProgram(seed: seed)
     let program = random.build()
     return (program, random.inputs(of: program))
   }
