@@ -12,12 +12,11 @@ import Testing
     let feeds = recipe.feeds.map { ($0, TensorType($0.elementType, $0.shape)) }
     _ = try session.program(
       for: recipe.fetches, targets: recipe.targets, feeds: Dictionary(uniqueKeysWithValues: feeds))
-    #expect(proof.report.skippedCount == 0, "\(proof.report)")
-    let last = try #require(proof.report.passes.last)
-    guard case .proved = last.outcome else {
-      Issue.record("\(proof.report)")
-      return
+    // Programs are all small enough, though not every convolution that a rule rewrites is.
+    for entry in proof.report.passes {
+      if case .skipped(let reason) = entry.outcome { Issue.record("\(entry.pass): \(reason)") }
     }
+    #expect(proof.report.rules.allSatisfy { $0.proved > 0 || $0.skipped == 0 }, "\(proof.report)")
   }
 
   /// The first runs of two sessions each with one and two threads.

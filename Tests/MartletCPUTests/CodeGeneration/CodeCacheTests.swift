@@ -88,6 +88,33 @@ final class CodeCacheTests {
     #expect(try compile([Self.nests[0]]).compiled == 1)
   }
 
+  /// Puts a file of another content in the place of one.
+  private func replace(_ name: String, _ change: (inout CodeFile) throws -> Void) throws {
+    let url = URL(fileURLWithPath: folder + "/" + name)
+    var file = try #require(CodeFile([UInt8](try Data(contentsOf: url))))
+    try change(&file)
+    try FileManager.default.removeItem(at: url)
+    try Data(file.bytes).write(to: url)
+    #expect(chmod(url.path, 0o600) == 0)
+  }
+
+  @Test func aFileWithoutTheKernelIsReplaced() throws {
+    try compile([Self.nests[0]])
+    try replace(try files()[0]) { $0.object = try ObjectFileTests.object(ObjectFileTests.text) }
+    #expect(try compile([Self.nests[0]]).compiled == 1)
+    #expect(try compile([Self.nests[0]]).loaded == 1)
+  }
+
+  /// The record tells of another target on the same LLVM file.
+  @Test func aWrongRecordIsPutRight() throws {
+    try compile([Self.nests[0]])
+    let names = try FileManager.default.contentsOfDirectory(atPath: folder)
+    let record = try #require(names.first { $0.hasPrefix("machine-") })
+    try replace(record) { $0.context += " another" }
+    #expect(try compile([Self.nests[1]]).compiled == 1)
+    #expect(try compile(Array(Self.nests[..<2])).loaded == 2)
+  }
+
   @Test func linksAreNotFollowed() throws {
     try compile([Self.nests[0]])
     let name = try files()[0]
@@ -105,6 +132,40 @@ final class CodeCacheTests {
     #expect(chmod(folder, 0o700) == 0)
     for name in try files() { #expect(chmod(folder + "/" + name, 0o666) == 0) }
     #expect(try compile().loaded == 0)
+  }
+
+  @Test func aLinkToAFolderIsRefused() throws {
+    try compile([Self.nests[0]])
+    let link = folder + "-link"
+    try FileManager.default.createSymbolicLink(atPath: link, withDestinationPath: folder)
+    defer { unlink(link) }
+    #expect(throws: Diagnostic.self) { try CodeStore(link) }
+  }
+
+  @Test func filesOfOthersAreNeitherCountedNorDeleted() throws {
+    let store = try CodeStore(folder, limit: 1000)
+    for name in ["notes", ".new-notes"] {
+      try Data(count: 5000).write(to: URL(fileURLWithPath: folder + "/" + name))
+      var times = [timeval(tv_sec: 1000, tv_usec: 0), timeval(tv_sec: 1000, tv_usec: 0)]
+      #expect(utimes(folder + "/" + name, &times) == 0)
+    }
+    store.write(Array(repeating: 1, count: 600), names: ["a"])
+    #expect((store.content.files, store.content.bytes) == (1, 600))
+    store.write(Array(repeating: 2, count: 600), names: ["b"])
+    #expect((store.content.files, store.content.bytes) == (1, 600))
+    #expect(try files().filter { $0.hasSuffix("notes") } == [".new-notes", "notes"])
+  }
+
+  @Test func filesUsedAtOneTimeGoByName() throws {
+    let store = try CodeStore(folder, limit: 1000)
+    for name in ["b", "a"] {
+      store.write(Array(repeating: 1, count: 400), names: [name])
+      let file = try #require(files().first { $0.hasPrefix(name) })
+      var times = [timeval(tv_sec: 1000, tv_usec: 0), timeval(tv_sec: 1000, tv_usec: 0)]
+      #expect(utimes(folder + "/" + file, &times) == 0)
+    }
+    store.write(Array(repeating: 1, count: 400), names: ["c"])
+    #expect(store.read(["a", "b", "c"]).numbers == [nil, 0, 1])
   }
 
   @Test func theFolderIsTheUsersAlone() throws {

@@ -62,7 +62,7 @@ final class CodeImage: @unchecked Sendable {
       var target: UInt64 = 0
       if let section = symbol.section, let offset = layout.offsets[section] {
         target = base &+ UInt64(offset) &+ symbol.value
-        if symbol.isGlobal { addresses[symbol.name] = UInt(target) }
+        if symbol.isGlobal, layout.isCode(symbol) { addresses[symbol.name] = UInt(target) }
       } else if symbol.section == nil, layout.entries[number] != nil {
         guard let address = resolve(symbol.name) else {
           throw ObjectFile.damage("there is no function \(symbol.name)")
@@ -120,6 +120,12 @@ private struct Layout {
     offsets[section.number] = length
     sizes[section.number] = section.range.count
     length += section.range.count
+  }
+
+  /// Whether a symbol is a place in code.
+  func isCode(_ symbol: ObjectFile.Symbol) -> Bool {
+    guard let section = symbol.section, let offset = offsets[section], let size = sizes[section] else { return false }
+    return offset < codeLength && symbol.value < UInt64(size)
   }
 
   /// The bytes from a relocation's place to the end of its section.

@@ -6,6 +6,14 @@ struct CodeLibrary: Sendable {
   let store: CodeStore
   let context: CodeContext
 
+  /// Where to keep code that `target` generates, and leaves a record of it for processes to come: the one that is there may
+  /// be of another LLVM than the one that was loaded. nil if the code must not be kept.
+  func recorded(for target: CodeTarget) -> CodeLibrary? {
+    guard let actual = CodeContext(target) else { return nil }
+    if actual != context { actual.record(in: store) }
+    return CodeLibrary(store: store, context: actual)
+  }
+
   private func name(_ key: StructuralKey) -> String { "\(context.digest)-\(key.digest)" }
 
   /// For each key the image that has its code, with the kernel's number there.
@@ -32,6 +40,9 @@ struct CodeLibrary: Sendable {
       return (image.image, kernel)
     }
   }
+
+  /// Deletes the file of a kernel, so that it can be replaced.
+  func remove(_ key: StructuralKey) { store.remove(name(key)) }
 
   /// Keeps the object that holds the kernels of these structures.
   func save(_ object: [UInt8], _ keys: [StructuralKey]) {

@@ -6,7 +6,8 @@ import Synchronization
 ///
 /// A file is written under a temporary name and then linked to the name of each kernel that is in it, so that it is whole
 /// or not there. Reading marks it as used; what was used longest ago is deleted when there is too much. A file that is
-/// damaged, or that is not the user's own, is as good as none.
+/// damaged, or that is not the user's own, is as good as none. All names end in `.mcode`; what else lies in the folder is
+/// neither counted nor deleted.
 final class CodeStore: @unchecked Sendable {
   let path: String
   private let directory: CInt
@@ -18,20 +19,20 @@ final class CodeStore: @unchecked Sendable {
   static let standardLimit = 512 << 20
 
   /// - Parameter limit: how many bytes are kept.
-  /// - Throws: a diagnostic if the folder cannot be made, belongs to somebody else, or can be written by others.
+  /// - Throws: a diagnostic if the folder cannot be made, is a link or somebody else's, or can be written by
+  ///   others.
   init(_ path: String, limit: Int = standardLimit) throws(Diagnostic) {
     self.path = path
     self.limit = limit
     try? FileManager.default.createDirectory(
       atPath: path, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
-    directory = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+    directory = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
     var status = stat()
     guard directory >= 0, fstat(directory, &status) == 0 else {
       throw Diagnostic(
         "the folder for machine code cannot be opened", found: "\(path): \(String(cString: strerror(errno)))")
     }
     guard status.st_uid == geteuid(), status.st_mode & 0o022 == 0 else {
-      close(directory)
       throw Diagnostic(
         "the folder for machine code is not safe", required: "a folder of the user's own that nobody else can write to",
         found: path, hint: "chmod 700 it, or name another one in MARTLET_CACHE")
@@ -39,6 +40,10 @@ final class CodeStore: @unchecked Sendable {
   }
 
   deinit { close(directory) }
+
+  private static let suffix = ".mcode"
+
+  private static func fileName(_ name: String) -> String { name + suffix }
 
   // MARK: Reading
 
@@ -53,7 +58,7 @@ final class CodeStore: @unchecked Sendable {
     var known: [FileID: Int?] = [:]
     var contents: [[UInt8]] = []
     let numbers = names.map { name -> Int? in
-      let file = openat(directory, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK)
+      let file = openat(directory, Self.fileName(name), O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK)
       guard file >= 0 else { return nil }
       defer { close(file) }
       var status = stat()
@@ -90,7 +95,7 @@ final class CodeStore: @unchecked Sendable {
   }
 
   /// Deletes a file that is of no use.
-  func remove(_ name: String) { unlinkat(directory, name, 0) }
+  func remove(_ name: String) { unlinkat(directory, Self.fileName(name), 0) }
 
   // MARK: Writing
 
@@ -98,7 +103,7 @@ final class CodeStore: @unchecked Sendable {
   /// mistake: the code is there, it will only have to be generated again.
   func write(_ bytes: [UInt8], names: [String]) {
     let number = Self.nextNumber.add(1, ordering: .relaxed).newValue
-    let temporary = "\(Self.temporaryPrefix)\(getpid())-\(number)"
+    let temporary = Self.fileName("\(Self.temporaryPrefix)\(getpid())-\(number)")
     let file = openat(directory, temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0o600)
     guard file >= 0 else { return }
     var written = 0
@@ -111,7 +116,7 @@ final class CodeStore: @unchecked Sendable {
     }
     close(file)
     if written == bytes.count {
-      for name in names { linkat(directory, temporary, directory, name, 0) }
+      for name in names { linkat(directory, temporary, directory, Self.fileName(name), 0) }
     }
     unlinkat(directory, temporary, 0)
     let total = used.withLock { used in
@@ -135,13 +140,14 @@ final class CodeStore: @unchecked Sendable {
     var nanoseconds = 0
   }
 
-  /// The files, each with all its names, the one used longest ago first.
+  /// The files, each with all its names in order, the one used longest ago first.
   private func entries() -> [Entry] {
     var entries: [FileID: Entry] = [:]
     guard let listing = fdopendir(openat(directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC)) else { return [] }
     defer { closedir(listing) }
     while let item = readdir(listing) {
       let name = withUnsafeBytes(of: &item.pointee.d_name) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
+      guard name.hasSuffix(Self.suffix) else { continue }
       var status = stat()
       guard fstatat(directory, name, &status, AT_SYMLINK_NOFOLLOW) == 0, status.st_mode & S_IFMT == S_IFREG else {
         continue
@@ -157,7 +163,11 @@ final class CodeStore: @unchecked Sendable {
       (entry.seconds, entry.nanoseconds) = (status.st_mtim.tv_sec, status.st_mtim.tv_nsec)
       entries[id] = entry
     }
-    return entries.values.sorted { ($0.seconds, $0.nanoseconds) < ($1.seconds, $1.nanoseconds) }
+    return entries.values.map { entry in
+      var entry = entry
+      entry.names.sort()
+      return entry
+    }.sorted { ($0.seconds, $0.nanoseconds, $0.names[0]) < ($1.seconds, $1.nanoseconds, $1.names[0]) }
   }
 
   var content: CodeCache.Content {

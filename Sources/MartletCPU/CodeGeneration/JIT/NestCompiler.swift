@@ -115,17 +115,19 @@ public final class NestCompiler: Sendable {
       for (i, found) in library.load(nests.map(\.key)).enumerated() {
         guard let found else { continue }
         kernels[i] = try? Self.kernel(nests[i].nest, in: found.image, number: found.number)
+        if kernels[i] == nil { library.remove(nests[i].key) }
       }
       counts.loaded += kernels.count { $0 != nil }
     }
     let rest = kernels.indices.filter { kernels[$0] == nil }
     guard !rest.isEmpty else { return kernels.map { $0! } }
     let codeTarget = try target.value()
+    let destination = library?.recorded(for: codeTarget)
     let batches = deal(rest.map { nests[$0].nest })
     let results = Mutex<[Result<[CompiledKernel], Diagnostic>?]>(Array(repeating: nil, count: batches.count))
     DispatchQueue.concurrentPerform(iterations: batches.count) { batch in
       let result = Result { () throws(Diagnostic) in
-        try Self.generate(batches[batch].map { nests[rest[$0]] }, codeTarget, library)
+        try Self.generate(batches[batch].map { nests[rest[$0]] }, codeTarget, destination)
       }
       results.withLock { $0[batch] = result }
     }

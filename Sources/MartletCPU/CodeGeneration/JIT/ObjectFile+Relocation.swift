@@ -60,7 +60,9 @@ extension ObjectFile.Relocation {
         try patch((bits & 3) << 29 | (bits >> 2) << 5, 0x60FF_FFE0)
       }
       func low(_ target: UInt64, scale: Int) throws(Diagnostic) {
-        try patch((UInt32((target &+ addend) & 0xFFF) >> UInt32(scale)) << 10, 0x003F_FC00)
+        let bits = UInt32((target &+ addend) & 0xFFF)
+        guard bits & ((1 << UInt32(scale)) - 1) == 0 else { throw ObjectFile.damage("a symbol is misaligned") }
+        try patch((bits >> UInt32(scale)) << 10, 0x003F_FC00)
       }
       guard position % 4 == 0 else { throw ObjectFile.damage("a relocation is misplaced") }
       switch ARM(rawValue: type) {

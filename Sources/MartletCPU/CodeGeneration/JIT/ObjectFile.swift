@@ -88,6 +88,9 @@ struct ObjectFile {
     for table in list where table.type == Kind.relocations {
       guard let target = sections.first(where: { $0.number == table.info }) else { continue }
       for entry in stride(from: table.range.lowerBound, to: table.range.upperBound, by: Self.relocationBytes) {
+        guard relocations.count < bytes.count / Self.relocationBytes else {
+          throw Self.damage("it has more relocations than there is room for")
+        }
         let (offset, info) = (try reader.offset(entry), try reader.uint64(entry + 8))
         guard offset < target.range.count, info >> 32 < UInt64(symbols.count) else {
           throw Self.damage("a relocation is out of bounds")
@@ -105,6 +108,7 @@ struct ObjectFile {
   private static let headerBytes = 64
   private static let symbolBytes = 24
   private static let relocationBytes = 24
+  private static let longestName = 256
   private static let firstReservedSection: UInt16 = 0xFF00
   private static let largestAlignment = 4096
 
@@ -175,10 +179,11 @@ struct ObjectFile {
       return Int(value)
     }
 
-    /// The characters up to a zero.
+    /// The characters up to a zero, at most `longestName` bytes.
     func text(at start: Int, before end: Int) throws(Diagnostic) -> String {
-      guard start <= end, end <= bytes.count, let zero = bytes[start..<end].firstIndex(of: 0) else {
-        throw ObjectFile.damage("a name is out of bounds")
+      guard start <= end, end <= bytes.count else { throw ObjectFile.damage("a name is out of bounds") }
+      guard let zero = bytes[start..<end].prefix(ObjectFile.longestName + 1).firstIndex(of: 0) else {
+        throw ObjectFile.damage("a name has no end or is too long")
       }
       return String(decoding: bytes[start..<zero], as: UTF8.self)
     }
