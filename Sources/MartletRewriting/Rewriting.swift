@@ -24,8 +24,10 @@ public struct Rewriting: Pass {
     try program.mapFunctions { function, library throws(Diagnostic) in
       guard needsWork(function) else { return function }
       var rebuilder = GraphRebuilder(function, library: library)
+      let order = function.body.topologicalOrder(results: function.results, targets: function.targets)
+      let uses = UseCounts(order, results: function.results, function.body)
       return try rebuilder.run { rebuilder, node, operands throws(Diagnostic) in
-        try replacement(for: node, operands, rebuilder, &context)
+        try replacement(for: node, operands, rebuilder, uses, &context)
       }
     }
   }
@@ -37,10 +39,11 @@ public struct Rewriting: Pass {
   /// - Returns: whether any rule has fired.
   public func rewrite(_ nodes: [NodeID], of graph: Graph) throws(Diagnostic) -> Bool {
     let body = graph.storage
+    let uses = UseCounts(body.nodes, results: [], body)
     var isChanged = false
     for node in nodes where rules[body.schema(of: node).name] != nil && body.controls(of: node).isEmpty {
       let site = body.site(of: node)
-      let root = Root(node, body, operands: graph.operands(of: node))
+      let root = Root(node, body, operands: graph.operands(of: node), uses)
       let firing = try graph.withSite(site) { () throws(Diagnostic) in try fire(at: root, graph) }
       guard let firing else { continue }
       for (old, new) in zip(body.results(of: node), firing.outputs) { graph.forward(Output(graph, old), to: new) }
@@ -55,12 +58,13 @@ public struct Rewriting: Pass {
   }
 
   private func replacement(
-    for node: NodeID, _ operands: [Output], _ rebuilder: GraphRebuilder, _ context: inout PassContext
+    for node: NodeID, _ operands: [Output], _ rebuilder: GraphRebuilder, _ uses: UseCounts,
+    _ context: inout PassContext
   ) throws(Diagnostic) -> [Output]? {
     let body = rebuilder.source.body
     guard rules[body.schema(of: node).name] != nil else { return nil }
     let graph = rebuilder.graph
-    let root = Root(node, body, operands: operands)
+    let root = Root(node, body, operands: operands, uses)
     let firstNewNode = NodeID(context.ruleObservers.isEmpty ? 0 : graph.nodeCount)
     let firing = try graph.withSite(root.site) { () throws(Diagnostic) in
       try graph.withReplacementScope(root.name) { () throws(Diagnostic) in try fire(at: root, graph) }
@@ -84,14 +88,17 @@ public struct Rewriting: Pass {
     let site: BuildSite
     let operands: [Output]
     let types: [ValueType]
+    /// Whether nobody else uses the operands, constants left out.
+    let isSoleUser: Bool
 
-    init(_ node: NodeID, _ body: GraphStorage, operands: [Output]) {
+    init(_ node: NodeID, _ body: GraphStorage, operands: [Output], _ uses: UseCounts) {
       name = body.name(of: node)
       schema = body.schema(of: node)
       operation = body.operation(of: node)
       site = body.site(of: node)
       self.operands = operands
       types = body.results(of: node).map { body.type(of: $0) }
+      isSoleUser = body.operands(of: node).allSatisfy { uses[$0] == 1 || body.constant($0) != nil }
     }
   }
 
@@ -100,7 +107,7 @@ public struct Rewriting: Pass {
     at root: Root, _ graph: Graph
   ) throws(Diagnostic) -> (rule: Rule, match: Match, outputs: [Output])? {
     for rule in rules[root.schema.name] ?? [] {
-      guard case .node(_, let patterns, _) = rule.pattern else { continue }
+      guard case .node(_, let patterns, _) = rule.pattern, !rule.needsSoleUse || root.isSoleUser else { continue }
       var match = Match(graph: graph, root: root.operation, operands: root.operands, resultTypes: root.types)
       let isCommutative = root.schema.traits.contains(.commutative)
       guard match.bind(patterns, to: root.operands, isCommutative: isCommutative),
@@ -117,4 +124,17 @@ public struct Rewriting: Pass {
     }
     return nil
   }
+}
+
+/// How often each value of a graph is used by nodes and as a result.
+private struct UseCounts {
+  private var counts: [Int32]
+
+  init(_ nodes: some Sequence<NodeID>, results: [ValueID], _ body: GraphStorage) {
+    counts = Array(repeating: 0, count: body.valueCount)
+    for node in nodes { for operand in body.operands(of: node) { counts[Int(operand.index)] += 1 } }
+    for result in results { counts[Int(body.resolve(result).index)] += 1 }
+  }
+
+  subscript(value: ValueID) -> Int { Int(counts[Int(value.index)]) }
 }

@@ -22,14 +22,20 @@ public struct Rule: Sendable {
   public let pattern: Pattern
   /// What a proof holds the rule to.
   public let promise: Promise
+  /// Whether nobody but the root may use its operands, constants left out.
+  ///
+  /// An expression whose rounded parts are used elsewhere too may rely on their rounding, as compensated formulas and
+  /// gradients do.
+  public let needsSoleUse: Bool
   /// The values to use instead, one for each result; nil if the rule's condition does not hold.
   public let replacement: @Sendable (Match) throws(Diagnostic) -> [Output]?
 
   public init(
-    _ name: String, _ pattern: Pattern, promise: Promise = .sameBits,
+    _ name: String, _ pattern: Pattern, promise: Promise = .sameBits, needsSoleUse: Bool = false,
     replacement: @escaping @Sendable (Match) throws(Diagnostic) -> [Output]?
   ) {
     (self.name, self.pattern, self.promise, self.replacement) = (name, pattern, promise, replacement)
+    self.needsSoleUse = needsSoleUse
   }
 
   /// The operation at the pattern's root.

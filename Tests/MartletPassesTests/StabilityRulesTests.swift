@@ -134,7 +134,8 @@ import Testing
       "cross-entropy", ["log-of-softmax"], [1000, 0, -1000],
       { -sum($0.graph.constant([0.0, 1, 0]) * log(Martlet.softmax($0)), axes: [-1]) }, all: { [-logSoftmax($0)[1]] }),
     Case(
-      "cross-entropy of two classes", ["log-of-sigmoid", "one-minus-sigmoid"], [200, -200, 3],
+      "cross-entropy of two classes", ["log-of-sigmoid", "log-of-one-minus", "log1p-of-negated-sigmoid"],
+      [200, -200, 3],
       {
         let labels = $0.graph.constant([0.0, 1, 1])
         let p = sigmoid($0)
@@ -242,5 +243,36 @@ import Testing
       try Session(Graph(), options: SessionOptions(device: .interpreter, disabledRules: ["log-of-everything"]))
     }
     #expect(failure?.message == "there is no rule 'log-of-everything' to disable")
+  }
+
+  /// Formulas that rely on a rounded part, and what they stand for.
+  @Test func partsThatAreUsedElsewhereKeepTheirRounding() throws {
+    let graph = Graph()
+    let x = graph.placeholder(.float32, shape: [3], name: "x")
+    let one = graph.constant([1, 1, 1] as [Float])
+    // Kahan's log1p, and his expm1.
+    let u = x + one
+    let logarithm = select(u .== one, x, log(u) * x / (u - one))
+    let power = exp(x)
+    let exponential = (power - one) * x / log(power)
+    let values: [Float] = [2e-7, 3e-7, 1e-5]
+    let feeds = [x: Tensor(values)]
+    let found = try Session(graph).run([logarithm, exponential], feeds: feeds).map { $0.scalars(as: Float.self) }
+    for (i, value) in values.enumerated() {
+      #expect(abs(Double(found[0][i]) / log1p(Double(value)) - 1) < 1e-6)
+      #expect(abs(Double(found[1][i]) / expm1(Double(value)) - 1) < 1e-6)
+    }
+  }
+
+  /// A gradient as other programs write it: the derivative of the logistic function has the rounded value in it.
+  @Test func gradientsThatAreInTheGraphAreNotMadeWorse() throws {
+    let graph = Graph()
+    let x = graph.placeholder(.float32, shape: [4], name: "x")
+    let y = sigmoid(x)
+    let one = graph.constant([1, 1, 1, 1] as [Float])
+    let gradient = graph.add(SigmoidGrad(), [y, one / (one - y)])[0]
+    let values: [Float] = [10, 12, 15, 16]
+    let found: [Float] = try Session(graph).run(gradient, feeds: [x: Tensor(values)]).scalars()
+    #expect(zip(found, values).allSatisfy { abs(Double($0) - 1 / (1 + exp(-Double($1)))) < 1e-6 })
   }
 }

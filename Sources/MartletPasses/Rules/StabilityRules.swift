@@ -11,6 +11,9 @@ extension RuleSet {
   /// expression as written is accurate both agree to rounding, and where it is not only the new form is right. Switch
   /// them off by their names where the bits of the expression as written are wanted.
   ///
+  /// Where the rounded part of a difference from 1 is used elsewhere too, the difference stays as it is: compensated formulas
+  /// and gradients rely on both being rounded alike.
+  ///
   /// The same rules are applied to what is differentiated, since the gradient of an expression that overflows is NaN.
   /// A cross-entropy −Σ labels · log(softmax(x)), and one of two classes, need no rules of their own: they become right
   /// with their logarithms.
@@ -27,10 +30,14 @@ extension RuleSet {
       stable("log-of-softmax", .operation("Log", .operation("Softmax", .value("x")))) { m in logSoftmax(m["x"]) },
       stable("log-of-sigmoid", .operation("Log", .operation("Sigmoid", .value("x")))) { m in -softplus(-m["x"]) },
       stable("log1p-of-exp", .operation("Log1p", .operation("Exp", .value("x")))) { m in softplus(m["x"]) },
-      stable("log-of-one-plus", .operation("Log", .operation("AddV2", .value("x"), .constant("one")))) { m in
+      stable(
+        "log-of-one-plus", .operation("Log", .operation("AddV2", .value("x"), .constant("one"))), needsSoleUse: true
+      ) { m in
         m.isFilled("one", with: 1, beside: "x") ? log1p(m["x"]) : nil
       },
-      stable("log-of-one-minus", .operation("Log", .operation("Sub", .constant("one"), .value("x")))) { m in
+      stable(
+        "log-of-one-minus", .operation("Log", .operation("Sub", .constant("one"), .value("x"))), needsSoleUse: true
+      ) { m in
         m.isFilled("one", with: 1, beside: "x") ? log1p(-m["x"]) : nil
       },
       stable("log-of-negated-expm1", .operation("Log", .operation("Neg", .operation("Expm1", .value("x"))))) { m in
@@ -58,13 +65,17 @@ extension RuleSet {
 
   private static var exponentials: [Rule] {
     [
-      stable("exp-minus-one", .operation("Sub", .operation("Exp", .value("x")), .constant("one"))) { m in
+      stable("exp-minus-one", .operation("Sub", .operation("Exp", .value("x")), .constant("one")), needsSoleUse: true) {
+        m in
         m.isFilled("one", with: 1, beside: "x") ? expm1(m["x"]) : nil
       },
-      stable("exp-plus-minus-one", .operation("AddV2", .operation("Exp", .value("x")), .constant("one"))) { m in
+      stable(
+        "exp-plus-minus-one", .operation("AddV2", .operation("Exp", .value("x")), .constant("one")), needsSoleUse: true
+      ) { m in
         m.isFilled("one", with: -1, beside: "x") ? expm1(m["x"]) : nil
       },
-      stable("one-minus-exp", .operation("Sub", .constant("one"), .operation("Exp", .value("x")))) { m in
+      stable("one-minus-exp", .operation("Sub", .constant("one"), .operation("Exp", .value("x"))), needsSoleUse: true) {
+        m in
         m.isFilled("one", with: 1, beside: "x") ? -expm1(m["x"]) : nil
       },
     ]
@@ -75,7 +86,9 @@ extension RuleSet {
     let inverse = Pattern.operation("Exp", .operation("Neg", .value("x")))
     let onePlusExp = Pattern.operation("AddV2", exponential, .constant("one"))
     return [
-      stable("one-minus-sigmoid", .operation("Sub", .constant("one"), .operation("Sigmoid", .value("x")))) { m in
+      stable(
+        "one-minus-sigmoid", .operation("Sub", .constant("one"), .operation("Sigmoid", .value("x"))), needsSoleUse: true
+      ) { m in
         m.isFilled("one", with: 1, beside: "x") ? sigmoid(-m["x"]) : nil
       },
       // 1 / (1 + eˣ), whose logarithm, or gradient, would meet the ∞ of eˣ.
@@ -161,9 +174,12 @@ extension RuleSet {
   }
 
   private static func stable(
-    _ name: String, _ pattern: Pattern, _ replacement: @escaping @Sendable (Match) -> Output?
+    _ name: String, _ pattern: Pattern, needsSoleUse: Bool = false,
+    _ replacement: @escaping @Sendable (Match) -> Output?
   ) -> Rule {
-    Rule(name, pattern, promise: .noLessAccurate) { m throws(Diagnostic) in replacement(m).map { [$0] } }
+    Rule(name, pattern, promise: .noLessAccurate, needsSoleUse: needsSoleUse) { m throws(Diagnostic) in
+      replacement(m).map { [$0] }
+    }
   }
 }
 
