@@ -14,8 +14,8 @@ struct martlet_dnn_layout_s {
   dnn_layout layout;
 };
 
-/// What oneDNN answers where it does not do something.
-enum { unimplemented_status = 3 };
+/// oneDNN's own answer to a description that it has no code for: `dnnl_unimplemented`. The caller takes another way.
+enum { status_not_offered = 3 };
 
 struct martlet_dnn_primitive_s {
   dnn_primitive primitive;
@@ -114,7 +114,7 @@ typedef struct {
 static void make_task(void *context) {
   making *work = context;
   if (work->description->one_thread && !(martlet_dnn_library()->shares_team && martlet_team_limit(1))) {
-    work->status = unimplemented_status;
+    work->status = status_not_offered;
     return;
   }
   work->status = make_primitive(martlet_dnn_functions(), work->description, work->primitive);

@@ -30,11 +30,6 @@ import Testing
 
   enum Mask: CaseIterable { case none, keys, causal, elements, rows }
 
-  private func numbers(_ shape: [Int], seed: UInt64) -> Tensor {
-    var generator = SeededGenerator(seed: seed)
-    return Tensor((0..<shape.reduce(1, *)).map { _ in Float.random(in: -1...1, using: &generator) }, shape: shape)
-  }
-
   private func mask(_ kind: Mask, _ s: Size) -> Tensor? {
     switch kind {
     case .none: return nil
@@ -45,8 +40,8 @@ import Testing
     case .causal:
       let values = (0..<s.queries * s.keys).map { $0 % s.keys > $0 / s.keys ? -Float.infinity : 0 }
       return Tensor(values, shape: [s.queries, s.keys])
-    case .elements: return numbers([s.batch, s.heads, s.queries, s.keys], seed: 9)
-    case .rows: return numbers([s.heads, s.queries, 1], seed: 10)
+    case .elements: return randomTensor([s.batch, s.heads, s.queries, s.keys], seed: 9)
+    case .rows: return randomTensor([s.heads, s.queries, 1], seed: 10)
     }
   }
 
@@ -105,9 +100,10 @@ import Testing
   @Test(arguments: sizes, Mask.allCases)
   func isOneCall(s: Size, kind: Mask) throws {
     let (q, k) = (
-      numbers([s.batch, s.heads, s.queries, s.width], seed: 1), numbers([s.batch, s.heads, s.keys, s.width], seed: 2)
+      randomTensor([s.batch, s.heads, s.queries, s.width], seed: 1),
+      randomTensor([s.batch, s.heads, s.keys, s.width], seed: 2)
     )
-    let v = numbers([s.batch, s.heads, s.keys, s.valueWidth], seed: 3)
+    let v = randomTensor([s.batch, s.heads, s.keys, s.valueWidth], seed: 3)
     let mask = mask(kind, s)
     let graph = Graph()
     var feeds: [Output: Tensor] = [:]
@@ -161,7 +157,7 @@ import Testing
   func everySpellingCounts(spelling: Spelling) throws {
     let size = Size(batch: 2, heads: 4, queries: 30, keys: 30, width: 20, valueWidth: 20)
     let graph = Graph()
-    let arrays = (1...3).map { numbers([2, 30, 4, 20], seed: $0) } + [numbers([1, 1, 30, 30], seed: 4)]
+    let arrays = (1...3).map { randomTensor([2, 30, 4, 20], seed: $0) } + [randomTensor([1, 1, 30, 30], seed: 4)]
     let inputs = zip(["q", "k", "v", "mask"], arrays).map { name, array in
       graph.placeholder(.float32, shape: Shape(array.shape), name: name)
     }
@@ -200,7 +196,9 @@ import Testing
   /// keys are not.
   @Test func rowsOfNothing() throws {
     let size = Size(queries: 6, keys: 700, width: 40, valueWidth: 40)
-    let (q, k, v) = (numbers([6, 40], seed: 1), numbers([700, 40], seed: 2), numbers([700, 40], seed: 3))
+    let (q, k, v) = (
+      randomTensor([6, 40], seed: 1), randomTensor([700, 40], seed: 2), randomTensor([700, 40], seed: 3)
+    )
     var values = [Float](repeating: 0, count: 6 * 700)
     for j in 0..<700 { values[2 * 700 + j] = -.infinity }
     for j in 0..<650 { values[4 * 700 + j] = -.infinity }
@@ -241,7 +239,7 @@ import Testing
       }
     let y = batchMatMul(weights, x)
     let fetches = [y] + (example == .weightsFetched ? [weights] : example == .scoresFetched ? [scores] : [])
-    let feeds = [x: numbers([4, 64, 64], seed: 1)]
+    let feeds = [x: randomTensor([4, 64, 64], seed: 1)]
     let expected = try Session(graph, options: SessionOptions(device: .interpreter)).run(fetches, feeds: feeds)
     for (found, expected) in zip(try Session(graph).run(fetches, feeds: feeds), expected) {
       MartletTestSupport.expectClose(found, expected, relative: 1e-4, absolute: 1e-4)

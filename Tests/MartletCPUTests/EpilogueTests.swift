@@ -4,28 +4,6 @@ import Testing
 
 /// Library calls that do what follows them, against the interpreter, which knows of none.
 @Suite struct EpilogueTests {
-  private func tensor(_ shape: [Int], seed: UInt64) -> Tensor {
-    var generator = SeededGenerator(seed: seed)
-    return Tensor((0..<shape.reduce(1, *)).map { _ in Float.random(in: -1...1, using: &generator) }, shape: shape)
-  }
-
-  /// The steps of the plan's main block after checking its results: library calls and others.
-  private func steps(_ graph: Graph, _ fetches: [Output], _ feeds: [Output: Tensor]) throws -> (calls: Int, others: Int)
-  {
-    let interpreter = try Session(graph, options: SessionOptions(device: .interpreter))
-    let session = try Session(graph)
-    let expected = try interpreter.run(fetches, feeds: feeds)
-    for _ in 0..<2 {
-      for (found, expected) in zip(try session.run(fetches, feeds: feeds), expected) {
-        expectClose(found, expected, relative: 1e-4, absolute: 1e-4)
-      }
-    }
-    let plan = try session.plan(for: fetches, feeds: feeds.mapValues(\.type))
-    #expect(PlanVerifier.violations(of: plan) == [])
-    let calls = plan.blocks[0].instructions.count { if case .library = $0.action { true } else { false } }
-    return (calls, plan.blocks[0].instructions.count - calls)
-  }
-
   enum Activation: CaseIterable {
     case none, relu, relu6, leaky, elu, selu, tanh, sigmoid, gelu, geluByQuotient
 
@@ -52,10 +30,10 @@ import Testing
     let isTransposed = activation == .relu
     let graph = Graph()
     let x = graph.placeholder(.float32, shape: [96, 64], name: "x")
-    let w = graph.constant(tensor(isTransposed ? [80, 64] : [64, 80], seed: 2))
+    let w = graph.constant(randomTensor(isTransposed ? [80, 64] : [64, 80], seed: 2))
     let y = activation(
-      biasAdd(matMul(x, w, transposeB: isTransposed), graph.constant(tensor([80], seed: 3))))
-    let steps = try steps(graph, [y], [x: tensor([96, 64], seed: 1)])
+      biasAdd(matMul(x, w, transposeB: isTransposed), graph.constant(randomTensor([80], seed: 3))))
+    let steps = try checkedSteps(graph, [y], [x: randomTensor([96, 64], seed: 1)])
     #expect(steps == (1, activation.isKnown ? 0 : 1))
   }
 
@@ -64,9 +42,9 @@ import Testing
     let graph = Graph()
     let shape = format == .nhwc ? [2, 7, 6, 16] : [2, 16, 7, 6]
     let x = graph.placeholder(.float32, shape: Shape(shape), name: "x")
-    let y = conv2D(x, graph.constant(tensor([3, 3, 16, 32], seed: 2)), padding: .same, dataFormat: format)
-    let result = activation(biasAdd(y, graph.constant(tensor([32], seed: 3)), dataFormat: format))
-    let steps = try steps(graph, [result], [x: tensor(shape, seed: 1)])
+    let y = conv2D(x, graph.constant(randomTensor([3, 3, 16, 32], seed: 2)), padding: .same, dataFormat: format)
+    let result = activation(biasAdd(y, graph.constant(randomTensor([32], seed: 3)), dataFormat: format))
+    let steps = try checkedSteps(graph, [result], [x: randomTensor(shape, seed: 1)])
     #expect(steps == (1, activation.isKnown ? 0 : 1))
   }
 
@@ -76,19 +54,19 @@ import Testing
     let graph = Graph()
     let shape = format == .nhwc ? [2, 9, 8, 16] : [2, 16, 9, 8]
     let x = graph.placeholder(.float32, shape: Shape(shape), name: "x")
-    let filter = graph.constant(tensor(isDepthwise ? [3, 3, 16, 2] : [3, 3, 16, 32], seed: 2))
+    let filter = graph.constant(randomTensor(isDepthwise ? [3, 3, 16, 2] : [3, 3, 16, 32], seed: 2))
     let y =
       isDepthwise
       ? depthwiseConv2D(x, filter, padding: .same, dataFormat: format)
       : conv2D(x, filter, padding: .same, dataFormat: format)
     func vector(_ seed: UInt64, _ offset: Float) -> Output {
-      graph.constant(Tensor(tensor([32], seed: seed).scalars(as: Float.self).map { $0 * 0.5 + offset }))
+      graph.constant(Tensor(randomTensor([32], seed: seed).scalars(as: Float.self).map { $0 * 0.5 + offset }))
     }
     let normalized = fusedBatchNorm(
       y, scale: vector(3, 1), offset: vector(4, 0), mean: vector(5, 0), variance: vector(6, 2), epsilon: 1e-3,
       isTraining: false, dataFormat: format
     ).y
-    #expect(try steps(graph, [relu(normalized)], [x: tensor(shape, seed: 1)]) == (1, 0))
+    #expect(try checkedSteps(graph, [relu(normalized)], [x: randomTensor(shape, seed: 1)]) == (1, 0))
   }
 
   /// Winograd's algorithm rounds more; an exact session does without it, and lets NaN through a ReLU.
@@ -97,12 +75,12 @@ import Testing
     let graph = Graph()
     let channels = shape[3]
     let x = graph.placeholder(.float32, shape: Shape(shape), name: "x")
-    let filter = graph.constant(tensor([3, 3, channels, 2 * channels], seed: 2))
-    let bias = graph.constant(tensor([2 * channels], seed: 3))
+    let filter = graph.constant(randomTensor([3, 3, channels, 2 * channels], seed: 2))
+    let bias = graph.constant(randomTensor([2 * channels], seed: 3))
     let y = relu(biasAdd(conv2D(x, filter, padding: .same), bias))
     let exact = try Session(graph, options: SessionOptions(isExact: true))
     let fast = try Session(graph)
-    var images = tensor(shape, seed: 1)
+    var images = randomTensor(shape, seed: 1)
     let expected = try exact.run(y, feeds: [x: images]).scalars(as: Float.self)
     let found = try fast.run(y, feeds: [x: images]).scalars(as: Float.self)
     let largest = expected.reduce(0) { max($0, abs($1)) }
@@ -119,14 +97,14 @@ import Testing
     let graph = Graph()
     let x = graph.placeholder(.float32, shape: [2, 8, 8, 16], name: "x")
     func convolution(_ x: Output, _ kernel: Int, _ seed: UInt64) -> Output {
-      let filter = graph.constant(tensor([kernel, kernel, 16, 16], seed: seed))
-      return biasAdd(conv2D(x, filter, padding: .same), graph.constant(tensor([16], seed: seed + 1)))
+      let filter = graph.constant(randomTensor([kernel, kernel, 16, 16], seed: seed))
+      return biasAdd(conv2D(x, filter, padding: .same), graph.constant(randomTensor([16], seed: seed + 1)))
     }
     let y = relu(convolution(relu(convolution(x, 1, 2)), 3, 4) + convolution(x, 1, 6))
     let z = relu(convolution(convolution(y, 1, 12), 3, 8) + y)
     // The residual that is fed is moved; those that nobody needs any more are written over.
     let w = convolution(z, 1, 10) + x
-    #expect(try steps(graph, [w], [x: tensor([2, 8, 8, 16], seed: 1)]) == (6, 0))
+    #expect(try checkedSteps(graph, [w], [x: randomTensor([2, 8, 8, 16], seed: 1)]) == (6, 0))
     let plan = try Session(graph).plan(for: [w], feeds: [x: TensorType(.float32, [2, 8, 8, 16])])
     let writesOver = plan.blocks[0].instructions.count { instruction in
       guard let residual = instruction.operands.dropFirst(3).last else { return false }
@@ -140,18 +118,18 @@ import Testing
   @Test(arguments: [false, true]) func scaledProductsOfBatches(isTransposed: Bool) throws {
     let graph = Graph()
     let x = graph.placeholder(.float32, shape: [3, 2, 5, 4], name: "x")
-    let w = graph.constant(tensor(isTransposed ? [3, 2, 6, 4] : [3, 2, 4, 6], seed: 2))
-    let y = batchMatMul(x, w, adjointY: isTransposed) * graph.constant(tensor([6], seed: 3))
-    #expect(try steps(graph, [y], [x: tensor([3, 2, 5, 4], seed: 1)]) == (1, 0))
+    let w = graph.constant(randomTensor(isTransposed ? [3, 2, 6, 4] : [3, 2, 4, 6], seed: 2))
+    let y = batchMatMul(x, w, adjointY: isTransposed) * graph.constant(randomTensor([6], seed: 3))
+    #expect(try checkedSteps(graph, [y], [x: randomTensor([3, 2, 5, 4], seed: 1)]) == (1, 0))
   }
 
   @Test func reshapedProducts() throws {
     let graph = Graph()
     let x = graph.placeholder(.float32, shape: [2, 50, 64], name: "x")
-    let w = graph.constant(tensor([64, 64], seed: 2))
+    let w = graph.constant(randomTensor([64, 64], seed: 2))
     let y = reshape(matMul(reshape(x, [100, 64]), w), [2, 50, 64])
-    let z = tanh(y + graph.constant(tensor([1, 1, 64], seed: 3)) + x)
-    #expect(try steps(graph, [z], [x: tensor([2, 50, 64], seed: 1)]) == (1, 0))
+    let z = tanh(y + graph.constant(randomTensor([1, 1, 64], seed: 3)) + x)
+    #expect(try checkedSteps(graph, [z], [x: randomTensor([2, 50, 64], seed: 1)]) == (1, 0))
   }
 
   enum Case: CaseIterable {
@@ -179,10 +157,11 @@ import Testing
     let graph = Graph()
     let x = graph.placeholder(.float32, shape: [64, 64], name: "x")
     let fed = graph.placeholder(.float32, shape: [64, 64], name: "fed")
-    let w = graph.constant(tensor([64, 64], seed: 2))
-    let vector = graph.constant(tensor([64], seed: 3))
+    let w = graph.constant(randomTensor([64, 64], seed: 2))
+    let vector = graph.constant(randomTensor([64], seed: 3))
     let fetches = example.build(x, w, vector, fed)
-    let steps = try steps(graph, fetches, [x: tensor([64, 64], seed: 1), fed: tensor([64, 64], seed: 4)])
+    let steps = try checkedSteps(
+      graph, fetches, [x: randomTensor([64, 64], seed: 1), fed: randomTensor([64, 64], seed: 4)])
     #expect(steps == (1, 1))
   }
 
@@ -190,17 +169,17 @@ import Testing
   @Test func feedsInTheMiddle() throws {
     let graph = Graph()
     let x = graph.placeholder(.float32, shape: [70, 64], name: "x")
-    let product = matMul(x, graph.constant(tensor([64, 64], seed: 2)))
-    let y = relu(product + graph.constant(tensor([64], seed: 3)))
-    #expect(try steps(graph, [y], [product: tensor([70, 64], seed: 1)]) == (0, 1))
+    let product = matMul(x, graph.constant(randomTensor([64, 64], seed: 2)))
+    let y = relu(product + graph.constant(randomTensor([64], seed: 3)))
+    #expect(try checkedSteps(graph, [y], [product: randomTensor([70, 64], seed: 1)]) == (0, 1))
   }
 
   /// Large constants are transposed and added up when the graph is compiled.
   @Test func constantsAreComputedOnce() throws {
     let graph = Graph()
     let x = graph.placeholder(.float32, shape: [3, 80], name: "x")
-    let w = transpose(graph.constant(tensor([90, 80], seed: 2)), permutation: [1, 0])
+    let w = transpose(graph.constant(randomTensor([90, 80], seed: 2)), permutation: [1, 0])
     let y = x + sum(w * w, axes: [1])
-    #expect(try steps(graph, [y, w], [x: tensor([3, 80], seed: 1)]).others == 2)
+    #expect(try checkedSteps(graph, [y, w], [x: randomTensor([3, 80], seed: 1)]).others == 2)
   }
 }

@@ -34,26 +34,6 @@ import Testing
     Window(height: 11, width: 7, inputs: 8, outputs: 3, kernel: 2, stride: 3),
   ]
 
-  private func tensor(_ shape: [Int], seed: UInt64) -> Tensor {
-    var generator = SeededGenerator(seed: seed)
-    return Tensor((0..<shape.reduce(1, *)).map { _ in Float.random(in: -1...1, using: &generator) }, shape: shape)
-  }
-
-  /// Runs on both devices; how many library calls the processor's plan has.
-  private func compare(_ graph: Graph, _ fetches: [Output], _ feeds: [Output: Tensor]) throws -> Int {
-    let interpreter = try Session(graph, options: SessionOptions(device: .interpreter))
-    let session = try Session(graph)
-    let expected = try interpreter.run(fetches, feeds: feeds)
-    for _ in 0..<2 {
-      for (found, expected) in zip(try session.run(fetches, feeds: feeds), expected) {
-        expectClose(found, expected, relative: 1e-4, absolute: 1e-4)
-      }
-    }
-    let plan = try session.plan(for: fetches, feeds: feeds.mapValues(\.type))
-    #expect(PlanVerifier.violations(of: plan) == [])
-    return plan.blocks[0].instructions.count { if case .library = $0.action { true } else { false } }
-  }
-
   @Test(arguments: windows)
   func convolutionsAndTheirGradients(window: Window) throws {
     let graph = Graph()
@@ -63,11 +43,12 @@ import Testing
     let y = conv2D(
       images, filter, strides: PerDimension(window.stride), padding: window.padding,
       dilations: PerDimension(window.dilation), dataFormat: window.format)
-    let dy = graph.constant(tensor(y.shape.known ?? [], seed: 3))
+    let dy = graph.constant(randomTensor(y.shape.known ?? [], seed: 3))
     let gradients = try gradients(of: [y * dy], withRespectTo: [images, filter]).compactMap { $0 }
-    let calls = try compare(
+    let calls = try checkedSteps(
       graph, [y] + gradients,
-      [images: tensor(window.shape(2, i), seed: 1), filter: tensor([k, k, i, o], seed: 2)])
+      [images: randomTensor(window.shape(2, i), seed: 1), filter: randomTensor([k, k, i, o], seed: 2)]
+    ).calls
     #expect(calls == 3)
   }
 
@@ -76,11 +57,11 @@ import Testing
   func convolutionsWithConstantFilters(window: Window) throws {
     let graph = Graph()
     let images = graph.placeholder(.float32, shape: Shape(window.shape(2, window.inputs)), name: "images")
-    let filter = tensor([window.kernel, window.kernel, window.inputs, window.outputs], seed: 2)
+    let filter = randomTensor([window.kernel, window.kernel, window.inputs, window.outputs], seed: 2)
     let y = conv2D(
       images, graph.constant(filter), strides: PerDimension(window.stride), padding: window.padding,
       dilations: PerDimension(window.dilation), dataFormat: window.format)
-    let calls = try compare(graph, [y], [images: tensor(window.shape(2, window.inputs), seed: 1)])
+    let calls = try checkedSteps(graph, [y], [images: randomTensor(window.shape(2, window.inputs), seed: 1)]).calls
     #expect(calls == 1)
   }
 
@@ -93,11 +74,12 @@ import Testing
     let y = depthwiseConv2D(
       images, filter, strides: PerDimension(window.stride), padding: window.padding,
       dilations: PerDimension(window.dilation), dataFormat: window.format)
-    let dy = graph.constant(tensor(y.shape.known ?? [], seed: 3))
+    let dy = graph.constant(randomTensor(y.shape.known ?? [], seed: 3))
     let gradients = try gradients(of: [y * dy], withRespectTo: [images, filter]).compactMap { $0 }
-    let calls = try compare(
+    let calls = try checkedSteps(
       graph, [y] + gradients,
-      [images: tensor(window.shape(2, i), seed: 1), filter: tensor([k, k, i, 2], seed: 2)])
+      [images: randomTensor(window.shape(2, i), seed: 1), filter: randomTensor([k, k, i, 2], seed: 2)]
+    ).calls
     #expect(calls == 3)
   }
 
@@ -115,12 +97,12 @@ import Testing
       : avgPool(
         images, size: PerDimension(window.kernel), strides: PerDimension(window.stride), padding: window.padding,
         dataFormat: window.format)
-    let dy = graph.constant(tensor(y.shape.known ?? [], seed: 3))
+    let dy = graph.constant(randomTensor(y.shape.known ?? [], seed: 3))
     let gradient = try gradients(of: [y * dy], withRespectTo: [images]).compactMap { $0 }
     // Few distinct values, so that maxima are reached more than once.
     var generator = SeededGenerator(seed: 5)
     let values = (0..<shape.reduce(1, *)).map { _ in Float(Int.random(in: 0...3, using: &generator)) }
-    let calls = try compare(graph, [y] + gradient, [images: Tensor(values, shape: shape)])
+    let calls = try checkedSteps(graph, [y] + gradient, [images: Tensor(values, shape: shape)]).calls
     #expect(calls == 2)
   }
 
@@ -136,7 +118,9 @@ import Testing
     let b = graph.placeholder(.float32, shape: Shape(shapes.1), name: "b")
     let product = matMul(a, b, transposeA: first, transposeB: second)
     let double = matMul(cast(a, to: .float64), cast(b, to: .float64), transposeA: first, transposeB: second)
-    _ = try compare(graph, [product, double], [a: tensor(shapes.0, seed: 1), b: tensor(shapes.1, seed: 2)])
+    _ = try checkedSteps(
+      graph, [product, double], [a: randomTensor(shapes.0, seed: 1), b: randomTensor(shapes.1, seed: 2)]
+    ).calls
   }
 
   @Test(arguments: [[1], [3], [2, 40]], [(20, 25, 30), (64, 70, 66)])
@@ -146,11 +130,13 @@ import Testing
     let a = graph.placeholder(.float32, shape: Shape(batch + [m, k]), name: "a")
     let b = graph.placeholder(.float32, shape: Shape(batch + [k, n]), name: "b")
     let c = graph.placeholder(.float32, shape: Shape(batch + [n, k]), name: "c")
-    let calls = try compare(
+    let calls = try checkedSteps(
       graph, [batchMatMul(a, b), batchMatMul(a, c, adjointY: true)],
       [
-        a: tensor(batch + [m, k], seed: 1), b: tensor(batch + [k, n], seed: 2), c: tensor(batch + [n, k], seed: 3),
-      ])
+        a: randomTensor(batch + [m, k], seed: 1), b: randomTensor(batch + [k, n], seed: 2),
+        c: randomTensor(batch + [n, k], seed: 3),
+      ]
+    ).calls
     #expect(calls == 2)
   }
 }

@@ -18,11 +18,6 @@ import Testing
     Size(m: 301, n: 1, k: 1000), Size(m: 150, n: 64, k: 33), Size(m: 6, n: 33, k: 1700), Size(m: 33, n: 333, k: 33),
   ]
 
-  private func numbers(_ count: Int, seed: UInt64) -> [Float] {
-    var generator = SeededGenerator(seed: seed)
-    return (0..<count).map { _ in Float.random(in: -1...1, using: &generator) }
-  }
-
   /// a · b + bias + residual in double precision, of matrices that may be stored transposed.
   private func product(
     _ size: Size, _ a: [Float], _ b: [Float], bias: [Float], residual: [Float], transposeA: Bool, transposeB: Bool
@@ -45,8 +40,8 @@ import Testing
   @Test(arguments: sizes, [(false, false), (true, false), (false, true)])
   func agreesWithSumsInDoublePrecision(size: Size, transposed: (a: Bool, b: Bool)) throws {
     let (m, n, k) = (size.m, size.n, size.k)
-    let (a, b) = (numbers(m * k, seed: 1), numbers(k * n, seed: 2))
-    let (bias, residual) = (numbers(n, seed: 3), numbers(m * n, seed: 4))
+    let (a, b) = (randomNumbers(m * k, seed: 1), randomNumbers(k * n, seed: 2))
+    let (bias, residual) = (randomNumbers(n, seed: 3), randomNumbers(m * n, seed: 4))
     let graph = Graph()
     let x = graph.placeholder(.float32, shape: transposed.a ? [k, m] : [m, k], name: "x")
     let r = graph.placeholder(.float32, shape: [m, n], name: "r")
@@ -75,8 +70,8 @@ import Testing
   /// A residual that dies is written over, although the sum takes several blocks.
   @Test func addsToWhatItWritesOver() throws {
     let size = Size(m: 12, n: 30, k: 1600)
-    let (a, b) = (numbers(size.m * size.k, seed: 1), numbers(size.k * size.n, seed: 2))
-    let residual = numbers(size.m * size.n, seed: 4)
+    let (a, b) = (randomNumbers(size.m * size.k, seed: 1), randomNumbers(size.k * size.n, seed: 2))
+    let residual = randomNumbers(size.m * size.n, seed: 4)
     let graph = Graph()
     let x = graph.placeholder(.float32, shape: [size.m, size.k], name: "x")
     let r = graph.placeholder(.float32, shape: [size.m, size.n], name: "r")

@@ -36,11 +36,6 @@ import Testing
       expected: { $0 < 0 ? 0.25 * $0 : $0 }, hasResidual: true),
   ]
 
-  private func values(_ count: Int, seed: UInt64) -> [Float] {
-    var generator = SeededGenerator(seed: seed)
-    return (0..<count).map { _ in Float.random(in: -1...1, using: &generator) }
-  }
-
   /// The convolution with stride 1 and filters [3, 3, channels, outputs], `before` rows and columns of zeros around.
   private func direct(
     _ images: [Float], _ shape: [Int], _ filter: [Float], _ outputs: Int, before: (Int, Int), size: (Int, Int)
@@ -90,9 +85,9 @@ import Testing
   @Test(arguments: examples) func forward(_ example: Example) throws {
     let graph = Graph()
     let shape = example.shape
-    let images = values(shape.reduce(1, *), seed: 1)
-    let weights = values(9 * shape[3] * example.outputs, seed: 2)
-    let bias = values(example.outputs, seed: 3)
+    let images = randomNumbers(shape.reduce(1, *), seed: 1)
+    let weights = randomNumbers(9 * shape[3] * example.outputs, seed: 2)
+    let bias = randomNumbers(example.outputs, seed: 3)
     let x = graph.placeholder(.float32, shape: Shape(shape), name: "x")
     let filter = Tensor(weights, shape: [3, 3, shape[3], example.outputs])
     let w = example.isConstant ? graph.constant(filter) : graph.placeholder(.float32, shape: Shape(filter.shape))
@@ -103,7 +98,7 @@ import Testing
     let (size, before) = geometry(example)
     let resultShape = [shape[0], size.0, size.1, example.outputs]
     var expected = direct(images, shape, weights, example.outputs, before: before, size: size)
-    let added = values(expected.count, seed: 4)
+    let added = randomNumbers(expected.count, seed: 4)
     for i in expected.indices { expected[i] += Double(bias[i % example.outputs]) }
     if example.hasResidual {
       let residual = graph.placeholder(.float32, shape: Shape(resultShape))
@@ -125,8 +120,8 @@ import Testing
   @Test func accuracy() throws {
     let shape = [1, 12, 12, 256]
     let graph = Graph()
-    let images = values(shape.reduce(1, *), seed: 1)
-    let weights = values(9 * 256 * 32, seed: 2)
+    let images = randomNumbers(shape.reduce(1, *), seed: 1)
+    let weights = randomNumbers(9 * 256 * 32, seed: 2)
     let x = graph.placeholder(.float32, shape: Shape(shape))
     let y = conv2D(x, graph.constant(Tensor(weights, shape: [3, 3, 256, 32])), padding: .same)
     let expected = direct(images, shape, weights, 32, before: (1, 1), size: (12, 12))
@@ -154,8 +149,8 @@ import Testing
     let graph = Graph()
     let (size, before) = geometry(Example(shape: shape, outputs: outputs, padding: padding))
     let upShape = [shape[0], size.0, size.1, outputs]
-    let weights = values(9 * shape[3] * outputs, seed: 2)
-    let up = values(upShape.reduce(1, *), seed: 5)
+    let weights = randomNumbers(9 * shape[3] * outputs, seed: 2)
+    let up = randomNumbers(upShape.reduce(1, *), seed: 5)
     var turned = [Float](repeating: 0, count: weights.count)
     for place in 0..<9 {
       for c in 0..<shape[3] {
@@ -186,8 +181,8 @@ import Testing
     let channels = shape[3]
     let (size, before) = geometry(Example(shape: shape, outputs: outputs, padding: padding))
     let upShape = [shape[0], size.0, size.1, outputs]
-    let images = values(shape.reduce(1, *), seed: 1)
-    let up = values(upShape.reduce(1, *), seed: 5)
+    let images = randomNumbers(shape.reduce(1, *), seed: 1)
+    let up = randomNumbers(upShape.reduce(1, *), seed: 5)
     var expected = [Double](repeating: 0, count: 9 * channels * outputs)
     let wide = up.map(Double.init)
     for n in 0..<shape[0] {

@@ -4,11 +4,6 @@ import Testing
 
 /// The same bits, run after run and for any number of threads.
 @Suite(.serialized) struct DeterminismTests {
-  private func tensor(_ shape: [Int], seed: UInt64) -> Tensor {
-    var generator = SeededGenerator(seed: seed)
-    return Tensor((0..<shape.reduce(1, *)).map { _ in Float.random(in: -1...1, using: &generator) }, shape: shape)
-  }
-
   /// Expects the same bits from two runs each with 1 to 4 threads.
   private func expectSameBits(_ comment: String, _ run: (Int) throws -> [Tensor]) throws {
     let expected = try run(1)
@@ -25,7 +20,7 @@ import Testing
       let graph = Graph()
       let (fetch, inputs) = try build(graph)
       var feeds: [Output: Tensor] = [:]
-      for (i, (value, shape)) in inputs.enumerated() { feeds[value] = tensor(shape, seed: UInt64(i + 1)) }
+      for (i, (value, shape)) in inputs.enumerated() { feeds[value] = randomTensor(shape, seed: UInt64(i + 1)) }
       let session = try Session(graph, options: SessionOptions(threads: threads, isDeterministic: true))
       return [try session.run(fetch, feeds: feeds), try session.run(fetch, feeds: feeds)]
     }
@@ -47,8 +42,8 @@ import Testing
   @Test func productsWithEpilogues() throws {
     try expectSameBits("epilogue") { graph in
       let x = graph.placeholder(.float32, shape: [64, 200])
-      let w = graph.constant(tensor([200, 96], seed: 7))
-      return (relu(biasAdd(matMul(x, w), graph.constant(tensor([96], seed: 8)))), [(x, [64, 200])])
+      let w = graph.constant(randomTensor([200, 96], seed: 7))
+      return (relu(biasAdd(matMul(x, w), graph.constant(randomTensor([96], seed: 8)))), [(x, [64, 200])])
     }
   }
 
@@ -105,7 +100,7 @@ import Testing
       let session = try Session(graph, options: SessionOptions(threads: threads, isDeterministic: true))
       try session.run(graph.initializer)
       let feeds: [Output: Tensor] = [
-        x: tensor([32, 12, 12, 3], seed: 1), labels: Tensor((0..<32).map { Int32($0 % 10) }),
+        x: randomTensor([32, 12, 12, 3], seed: 1), labels: Tensor((0..<32).map { Int32($0 % 10) }),
       ]
       var losses: [Tensor] = []
       for _ in 0..<3 { losses += try session.run([loss], feeds: feeds, targets: [step]) }
