@@ -9,6 +9,37 @@ public protocol Backend: SchedulingTarget {
   /// Runs `body`, which compiles something. What the back end prepares at the same time has ended when this returns: a
   /// process that ends must not be loading libraries.
   func compiling<Result>(_ body: () throws -> Result) rethrows -> Result
+  /// Resolves a plan's kernels, library contracts and host code.
+  ///
+  /// - Throws: what the back end cannot compile or its libraries cannot do.
+  func bind(_ plan: ExecutionPlan) throws -> any RunnablePlan
+}
+
+extension Backend {
+  public func compiling<Result>(_ body: () throws -> Result) rethrows -> Result { try body() }
+}
+
+/// A plan with its code.
+///
+/// Any number of runs may go on at the same time; each has memory of its own.
+public protocol RunnablePlan: AnyObject, Sendable {
+  var plan: ExecutionPlan { get }
+  /// What binding took.
+  var report: BindingReport { get }
+  /// Runs the plan.
+  ///
+  /// - Parameters:
+  ///   - arguments: the feeds, of the plan's types.
+  ///   - variables: those of the plan, in its order. They are locked until the run has ended.
+  ///   - number: counts the runs of the session; random numbers depend on it.
+  ///   - trace: takes the time of each instruction.
+  /// - Returns: the fetches.
+  /// - Throws: a diagnostic that names the node at which the run ended, or a variable without a value.
+  func run(_ arguments: [Tensor], variables: [StoredVariable], number: Int, trace: RunTrace?) throws -> [Tensor]
+}
+
+/// A back end whose instructions are functions that work on the processor's memory.
+public protocol HostBackend: Backend {
   /// Code for kernels. All that a plan needs come at once, so that they can be compiled together.
   ///
   /// - Parameters:
@@ -25,8 +56,8 @@ public protocol Backend: SchedulingTarget {
   func run(isWide: Bool, _ task: @convention(c) (UnsafeMutableRawPointer?) -> Void, _ context: UnsafeMutableRawPointer)
 }
 
-extension Backend {
-  public func compiling<Result>(_ body: () throws -> Result) rethrows -> Result { try body() }
+extension HostBackend {
+  public func bind(_ plan: ExecutionPlan) throws -> any RunnablePlan { try BoundPlan(plan, backend: self) }
 }
 
 /// Code that runs one instruction.

@@ -4,32 +4,17 @@ import MartletScheduling
 import MartletTensors
 
 extension BoundPlan {
-  /// Runs the plan.
-  ///
-  /// - Parameters:
-  ///   - arguments: the feeds, of the plan's types. They are read where they are.
-  ///   - variables: those of the plan, in its order. They are locked until the run has ended.
-  ///   - number: counts the runs of the session; random numbers depend on it.
-  ///   - trace: takes the time of each instruction.
-  /// - Returns: the fetches.
-  /// - Throws: a diagnostic that names the node at which the run ended, or a variable without a value.
   public func run(
     _ arguments: [Tensor], variables: [StoredVariable], number: Int, trace: RunTrace? = nil
   ) throws -> [Tensor] {
     precondition(arguments.count == plan.arguments.count && variables.count == plan.variables.count)
-    lock(variables)
+    plan.lock(variables)
     defer { for variable in variables { variable.release() } }
-    for (variable, binding) in zip(variables, plan.variables) {
-      guard binding.argument == nil || variable.isInitialized else {
-        throw Diagnostic(
-          "the variable '\(variable.name)' is read before it has a value",
-          hint: "run the graph's initializer first: session.run(graph.initializer)")
-      }
-    }
+    try plan.checkValues(of: variables)
     let instance = takeInstance()
     defer { giveBack(instance) }
     instance.reset(run: number)
-    for (i, variable) in variables.enumerated() { instance.setVariable(i, variable.memory()) }
+    for (i, variable) in variables.enumerated() { instance.setVariable(i, try variable.memory()) }
     let aligned = arguments.allSatisfy(\.isAligned) ? arguments : arguments.map(\.aligned)
     for i in aligned.indices { instance.setArgument(i, aligned[i].storage.bytes) }
     var results: [Tensor] = []
@@ -41,18 +26,9 @@ extension BoundPlan {
     }
     try withExtendedLifetime(aligned) { try execute(instance, trace) }
     for (variable, binding) in zip(variables, plan.variables) where binding.result != nil {
-      variable.markInitialized()
+      variable.markAssigned()
     }
     return results
-  }
-
-  /// Takes the variables' locks in the order of their numbers.
-  private func lock(_ variables: [StoredVariable]) {
-    var order = Array(variables.indices)
-    if !zip(variables, variables.dropFirst()).allSatisfy({ $0.number < $1.number }) {
-      order.sort { variables[$0].number < variables[$1].number }
-    }
-    for i in order { variables[i].acquire(exclusively: plan.variables[i].result != nil) }
   }
 
   private func execute(_ instance: PlanInstance, _ trace: RunTrace?) throws {

@@ -4,12 +4,11 @@ import MartletScheduling
 import MartletTensors
 import Synchronization
 
-/// A plan with its code: instructions as flat records with function pointers.
-///
-/// Any number of runs may go on at the same time; each takes an instance with memory of its own.
-public final class BoundPlan: @unchecked Sendable {
+/// A plan with its code on the processor: instructions as flat records with function pointers. Each run takes an
+/// instance.
+public final class BoundPlan: RunnablePlan, @unchecked Sendable {
   public let plan: ExecutionPlan
-  public let backend: any Backend
+  public let backend: any HostBackend
   /// What binding took.
   public let report: BindingReport
 
@@ -35,7 +34,7 @@ public final class BoundPlan: @unchecked Sendable {
   /// Resolves a plan's kernels, library contracts and host code.
   ///
   /// - Throws: what the back end cannot compile or its libraries cannot do.
-  public init(_ plan: ExecutionPlan, backend: any Backend) throws {
+  public init(_ plan: ExecutionPlan, backend: any HostBackend) throws {
     self.plan = plan
     self.backend = backend
     isWide = plan.isWide
@@ -141,7 +140,7 @@ struct GroupShares {
 /// Writes a plan's instructions as records.
 private struct RecordBuilder {
   let plan: ExecutionPlan
-  let backend: any Backend
+  let backend: any HostBackend
   let constants: [Tensor]
   let kernels: [BoundCall]
   let hosts: [BoundCall]
@@ -156,7 +155,7 @@ private struct RecordBuilder {
   var groups: [(start: Int, ends: [Int])] = []
 
   init(
-    _ plan: ExecutionPlan, _ backend: any Backend, _ constants: [Tensor], kernels: [BoundCall], hosts: [BoundCall]
+    _ plan: ExecutionPlan, _ backend: any HostBackend, _ constants: [Tensor], kernels: [BoundCall], hosts: [BoundCall]
   ) {
     (self.plan, self.backend, self.constants) = (plan, backend, constants)
     (self.kernels, self.hosts) = (kernels, hosts)

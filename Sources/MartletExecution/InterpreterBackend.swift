@@ -7,7 +7,7 @@ import MartletTensors
 
 /// Runs plans by interpreting their kernels' stages: slow, without any library or code generator, and the oracle for the
 /// back ends that have them.
-public final class InterpreterBackend: Backend {
+public final class InterpreterBackend: HostBackend {
   public let name = "interpreter"
   public let machine = TargetMachine()
   public let workerCount = 1

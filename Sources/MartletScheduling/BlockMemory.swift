@@ -193,7 +193,7 @@ struct BlockMemory {
     case .copy: return node.operands
     case .kernel(let kernel):
       guard let output = node.results.firstIndex(of: result) else { return [] }
-      return planner.inPlaceCandidates[kernel][output].map { node.operands[$0] }
+      return planner.plan.kernels[kernel].code.inPlaceCandidates(output: output).map { node.operands[$0] }
     case .conditional(let then, let otherwise):
       // Where one branch hands an operand on, nothing has to be copied in it.
       guard let output = node.results.firstIndex(of: result) else { return [] }
@@ -242,14 +242,11 @@ struct BlockMemory {
     switch node.work {
     case .kernel(let kernel):
       action = .kernel(kernel)
-      let nest = planner.plan.kernels[kernel].nest
-      for buffer in nest.temporaries {
-        scratch.append(
-          addScratch(byteCount: buffer.elementCount * buffer.elementType.byteWidth, at: step, "temporary"))
-      }
-      if nest.scratchBytes > 0 {
+      let code = planner.plan.kernels[kernel].code
+      for byteCount in code.temporaryBytes { scratch.append(addScratch(byteCount: byteCount, at: step, "temporary")) }
+      if code.scratchBytes > 0 {
         let workers = node.isWide ? planner.target.workerCount : 1
-        scratch.append(addScratch(byteCount: nest.scratchBytes * workers, at: step, "scratch"))
+        scratch.append(addScratch(byteCount: code.scratchBytes * workers, at: step, "scratch"))
       }
     case .library(let contract):
       action = .library(contract)

@@ -98,7 +98,7 @@ struct BlockScheduler {
     case .conditional: return true
     case .kernel(let kernel):
       guard let output = node.results.firstIndex(of: result) else { return false }
-      let candidates = planner.inPlaceCandidates[kernel][output]
+      let candidates = planner.plan.kernels[kernel].code.inPlaceCandidates(output: output)
       return node.operands.indices.allSatisfy { node.operands[$0] != old || candidates.contains($0) }
     case .library(let contract):
       let candidate = planner.plan.contracts[contract].inPlaceOperand

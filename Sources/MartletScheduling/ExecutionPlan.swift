@@ -130,8 +130,7 @@ public struct PlanLoop: Hashable, Sendable {
 /// A kernel of a plan: what it computes, and how.
 public struct PlanKernel: Sendable {
   public var program: StageProgram
-  public var schedule: Schedule
-  public var nest: Nest
+  public var code: any KernelCode
   public var label: String
 }
 

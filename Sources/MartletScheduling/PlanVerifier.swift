@@ -209,8 +209,7 @@ public struct PlanVerifier {
     }
     switch instruction.action {
     case .kernel(let number):
-      let kernel = plan.kernels[number]
-      return kernel.program.inPlaceCandidates(output: output, schedule: kernel.schedule).contains(position)
+      return plan.kernels[number].code.inPlaceCandidates(output: output).contains(position)
     case .copy, .conditional: return true
     case .loop(let loop): return loop.states.contains { $0.written == instruction.operands[position] }
     case .library(let contract): return plan.contracts[contract].inPlaceOperand == position

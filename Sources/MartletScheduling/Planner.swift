@@ -13,8 +13,6 @@ public final class Planner {
   private(set) var plan = ExecutionPlan()
 
   private var kernelIndex: [StructuralKey: Int] = [:]
-  /// For each kernel and output the inputs that it may be written over.
-  private(set) var inPlaceCandidates: [[[Int]]] = []
   /// For each kernel an estimate of its work, in floating-point additions.
   private var kernelWork: [Int] = []
   private var savedNanoseconds = 0
@@ -229,14 +227,8 @@ public final class Planner {
   func kernel(_ program: StageProgram, label: String) throws(Diagnostic) -> Int {
     let key = program.structuralKey
     if let number = kernelIndex[key] { return number }
-    let machine = MachineShape(
-      vectorBytes: target.machine.vectorBytes, l1: target.machine.l1Bytes, l2: target.machine.l2Bytes,
-      l3: target.machine.l3Bytes)
-    let schedule = Schedule.default(for: program, machine: machine)
-    let nest = lower(program, schedule, for: machine, name: label)
-    let inPlace = InPlaceAnalysis(program, schedule)
-    plan.kernels.append(PlanKernel(program: program, schedule: schedule, nest: nest, label: label))
-    inPlaceCandidates.append(program.outputs.indices.map { inPlace.candidates(output: $0) })
+    let code = target.code(for: program, label: label)
+    plan.kernels.append(PlanKernel(program: program, code: code, label: label))
     kernelWork.append(program.work)
     kernelIndex[key] = plan.kernels.count - 1
     return plan.kernels.count - 1
@@ -244,7 +236,7 @@ public final class Planner {
 
   /// Whether some phase of the kernel is worth more than one worker.
   func isWide(kernel: Int) -> Bool {
-    target.workerCount > 1 && plan.kernels[kernel].nest.phases.contains { $0.extent / max($0.grain, 1) > 1 }
+    target.workerCount > 1 && plan.kernels[kernel].code.isWide
   }
 
   func contract(_ contract: LibraryContract) -> Int {

@@ -1,4 +1,5 @@
 import MartletGraph
+import MartletLoopIR
 
 /// What a plan depends on beyond what passes ask of a device.
 public protocol SchedulingTarget: Target {
@@ -8,4 +9,14 @@ public protocol SchedulingTarget: Target {
   func scratchBytes(for contract: LibraryContract) -> Int
   /// Whether a library call is worth the whole team.
   func isWide(_ contract: LibraryContract) -> Bool
+  /// The form in which the device runs a kernel; by default a loop nest for processors.
+  func code(for program: StageProgram, label: String) -> any KernelCode
+}
+
+extension SchedulingTarget {
+  public func code(for program: StageProgram, label: String) -> any KernelCode {
+    let shape = MachineShape(
+      vectorBytes: machine.vectorBytes, l1: machine.l1Bytes, l2: machine.l2Bytes, l3: machine.l3Bytes)
+    return NestCode(program, for: shape, label: label)
+  }
 }

@@ -80,7 +80,7 @@ public final class NumericComparison: @unchecked Sendable {
     let fetched = try BoundPlan(plan, backend: backend).run(feeds, variables: variables, number: 0)
     var results = fetched.enumerated().map { (name: "fetch \($0.offset)", tensor: $0.element) }
     for (variable, binding) in zip(variables, plan.variables) where binding.result != nil {
-      if let value = variable.value { results.append(("variable \(binding.name)", value)) }
+      if let value = try variable.value { results.append(("variable \(binding.name)", value)) }
     }
     return results.sorted { $0.name < $1.name }
   }

@@ -10,6 +10,8 @@ import MartletTensors
 /// The way from a program to a plan.
 struct ProgramCompiler: Sendable {
   let backend: any Backend
+  /// Computes what does not depend on a run.
+  private let host: any HostBackend
   let options: SessionOptions
 
   init(_ options: SessionOptions) throws {
@@ -21,11 +23,12 @@ struct ProgramCompiler: Sendable {
     }
     switch options.device {
     case .cpu:
-      backend = CPUBackend(
+      host = CPUBackend(
         threads: options.threads, exact: options.isExact, deterministic: options.isDeterministic,
         codeCache: options.codeCache)
-    case .interpreter: backend = InterpreterBackend()
+    case .interpreter: host = InterpreterBackend()
     }
+    backend = host
   }
 
   /// The program after the passes of the pipeline up to a form.
@@ -39,13 +42,13 @@ struct ProgramCompiler: Sendable {
       fusing: options.isFusing, exact: options.isExact, rules: options.rules, disabledRules: options.disabledRules
     ).run(
       program, target: backend, until: form, instruments: instruments,
-      evaluate: { [backend] program in try Self.evaluate(program, on: backend) })
+      evaluate: { [host] program in try Self.evaluate(program, on: host) })
     profile.add(statistics)
     return result
   }
 
   /// The results of a program without arguments.
-  private static func evaluate(_ program: Program, on backend: any Backend) throws -> [Tensor] {
+  private static func evaluate(_ program: Program, on backend: any HostBackend) throws -> [Tensor] {
     var context = PassContext(target: backend)
     let fused = try FormKernels().run(program, &context)
     return try BoundPlan(try Planner.plan(fused, for: backend), backend: backend).run([], variables: [], number: 0)

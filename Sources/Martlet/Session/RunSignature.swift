@@ -14,7 +14,7 @@ final class RunSignature: @unchecked Sendable {
   /// A plan for one set of shapes, with the session's variables that it works on.
   struct Compiled: Sendable {
     var types: [TensorType]
-    var plan: BoundPlan
+    var plan: any RunnablePlan
     var variables: [StoredVariable]
   }
 

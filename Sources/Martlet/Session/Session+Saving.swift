@@ -8,7 +8,7 @@ extension Session {
   /// - Throws: a diagnostic where the outputs depend on an assignment.
   public func frozen(outputs: [Output]) throws -> Graph {
     var values: [String: Tensor] = [:]
-    for variable in variables.all { values[variable.name] = variable.value }
+    for variable in variables.all { values[variable.name] = try variable.value }
     return try graph.frozen(values: values, outputs: outputs)
   }
 

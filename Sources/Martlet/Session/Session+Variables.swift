@@ -10,7 +10,7 @@ extension Session {
   /// - Throws: a diagnostic if it has no value yet.
   public func value(of variable: Output) throws -> Tensor {
     let stored = try storedVariable(variable)
-    guard let value = stored.value else {
+    guard let value = try stored.value else {
       throw Diagnostic(
         "the variable '\(stored.name)' has no value yet",
         hint: "run the graph's initializer first: session.run(graph.initializer)")

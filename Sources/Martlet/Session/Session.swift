@@ -188,7 +188,7 @@ public final class Session: Sendable {
     let bound = try compiler.backend.compiling {
       let plan = try compiler.plan(try program(key, feedTypes: types, profile: &profile), profile: &profile)
       try checkMemory(plan)
-      return try BoundPlan(plan, backend: compiler.backend)
+      return try compiler.backend.bind(plan)
     }
     let plan = bound.plan
     profile.binding = bound.report

@@ -106,7 +106,7 @@ struct InspectCommand: ParsableCommand {
 
 /// A kernel as it is told to people.
 private func kernelText(_ kernel: PlanKernel, number: Int) -> String {
-  "\nkernel \(number) '\(kernel.label)'\n\(kernel.program)\nschedule \(kernel.schedule)\n\(kernel.nest)"
+  "\nkernel \(number) '\(kernel.label)'\n\(kernel.program)\n\(kernel.code)"
 }
 
 /// The text with spaces behind it.
