@@ -18,7 +18,7 @@ let package = Package(
   targets: [
     // MARK: C libraries: declarations and small glue only
 
-    /// The worker team, the loaders of libgomp, OpenBLAS, oneDNN, LLVM and zlib, and frame-pointer walks.
+    /// The worker team, the loaders of libgomp, OpenBLAS, oneDNN, LLVM, NVRTC and zlib, and frame-pointer walks.
     .target(name: "CMartletRuntime"),
     /// protobuf-c, the only C library that is linked.
     .systemLibrary(name: "CProtobufC", pkgConfig: "libprotobuf-c", providers: [.apt(["libprotobuf-c-dev"])]),
@@ -118,6 +118,11 @@ let package = Package(
         "MartletScheduling", "MartletExecution",
       ], swiftSettings: settings),
 
+    /// CUDA C from stages, and NVRTC, which is loaded at run time. Builds without a GPU.
+    .target(
+      name: "MartletCUDA", dependencies: ["CMartletRuntime", "MartletTensors", "MartletDiagnostics", "MartletLoopIR"],
+      swiftSettings: settings),
+
     // MARK: Layer 8: products
 
     /// What users import: `Session`, and the front end again.
@@ -155,7 +160,7 @@ let package = Package(
     + [
       "MartletTensors", "MartletDiagnostics", "MartletLoopIR", "MartletGraph", "MartletOperations", "MartletRewriting",
       "MartletGradients", "MartletPasses", "MartletFormats", "MartletFrontend", "MartletScheduling",
-      "MartletVisualization", "MartletExecution", "MartletCPU", "Martlet", "MartletWorkloads",
+      "MartletVisualization", "MartletExecution", "MartletCPU", "MartletCUDA", "Martlet", "MartletWorkloads",
     ].map { name in
       .testTarget(
         name: "\(name)Tests",

@@ -13,6 +13,7 @@
 #include "LLVMFunctions.h"
 #include "Library.h"
 #include "Machine.h"
+#include "NVRTC.h"
 #include "Scores.h"
 #include "Team.h"
 #include "Tile.h"

@@ -40,7 +40,7 @@ struct ElementBuffer {
 }
 
 /// The distances in elements between neighbours along each axis of a dense row-major array.
-func rowMajorStrides(_ extents: [Int]) -> [Int] {
+package func rowMajorStrides(_ extents: [Int]) -> [Int] {
   var strides = extents
   var stride = 1
   for axis in extents.indices.reversed() {

@@ -1,19 +1,19 @@
 import MartletTensors
 
 /// An int64 scalar as a constant plus multiples of other scalars, its atoms, which are not sums or multiples themselves.
-struct AffineForm: Hashable, Sendable {
-  struct Term: Hashable, Sendable {
-    var atom: ScalarID
-    var coefficient: Int64
+package struct AffineForm: Hashable, Sendable {
+  package struct Term: Hashable, Sendable {
+    package var atom: ScalarID
+    package var coefficient: Int64
   }
-  var constant: Int64 = 0
+  package var constant: Int64 = 0
   /// In the order of the atoms, without zero coefficients.
-  private(set) var terms: [Term] = []
+  package private(set) var terms: [Term] = []
 
-  init(constant: Int64 = 0) { self.constant = constant }
+  package init(constant: Int64 = 0) { self.constant = constant }
 
   /// The form of a row. What has more than `limit` terms is returned as an atom of its own.
-  init(_ id: ScalarID, in arena: ScalarArena, limit: Int = 16) {
+  package init(_ id: ScalarID, in arena: ScalarArena, limit: Int = 16) {
     var pending: [Term] = [Term(atom: id, coefficient: 1)]
     while let next = pending.popLast() {
       let row = arena[next.atom]
@@ -75,7 +75,7 @@ struct AffineForm: Hashable, Sendable {
   /// The number of terms, the constant among them where it is not zero.
   var size: Int { terms.count + (constant == 0 ? 0 : 1) }
 
-  func coefficient(of atom: ScalarID) -> Int64 { terms.first { $0.atom == atom }?.coefficient ?? 0 }
+  package func coefficient(of atom: ScalarID) -> Int64 { terms.first { $0.atom == atom }?.coefficient ?? 0 }
 
   mutating func removeTerms(where condition: (Term) -> Bool) { terms.removeAll(where: condition) }
 

@@ -173,5 +173,5 @@ public struct ScalarBuilder: Sendable {
   mutating func simplified(_ form: AffineForm) -> ScalarID { simplifier.affine(form, in: &arena) }
 
   /// The values that an integer scalar can have, as far as the axes' extents and its operations tell.
-  mutating func range(of scalar: ScalarID) -> ScalarRange { simplifier.range(of: scalar, in: arena) }
+  package mutating func range(of scalar: ScalarID) -> ScalarRange { simplifier.range(of: scalar, in: arena) }
 }

@@ -6,7 +6,7 @@ extension StageProgram {
   ///
   /// Each component of the state has a partial stage of its own; lowering computes those of one reduction together. The
   /// stages are put in an order in which those over the same domain stand side by side, as far as their uses allow.
-  func splitting(_ splits: [Schedule.Split]) -> StageProgram {
+  package func splitting(_ splits: [Schedule.Split]) -> StageProgram {
     var program = self
     if !splits.isEmpty {
       var splitter = ReductionSplitter(self)

@@ -265,7 +265,7 @@ struct Scheduler {
 
 extension StageAccesses {
   /// The shared axes of a group's stages, collapsed where all of them allow it.
-  func collapsedShared(_ shared: Int, of stages: [Stage]) -> [Range<Int>] {
+  package func collapsedShared(_ shared: Int, of stages: [Stage]) -> [Range<Int>] {
     var cuts = Set<Int>()
     for stage in stages { for run in collapsed(0..<shared, of: [stage]) { cuts.insert(run.lowerBound) } }
     let starts = cuts.sorted()
@@ -273,7 +273,7 @@ extension StageAccesses {
   }
 
   /// The axes of a unit's stages beyond the shared ones, collapsed: those of the result, then reduced ones.
-  func ownRuns(_ stages: [Stage], shared: Int) -> [(run: Range<Int>, isReduced: Bool)] {
+  package func ownRuns(_ stages: [Stage], shared: Int) -> [(run: Range<Int>, isReduced: Bool)] {
     let rank = stages[0].extents.count
     let count = domain(of: stages[0]).count
     let own = collapsed(shared..<rank, of: stages).map { ($0, false) }

@@ -1,12 +1,12 @@
 import MartletTensors
 
 /// What the scalars of a program's stages read, and how the places move along each axis.
-struct StageAccesses {
-  let program: StageProgram
+package struct StageAccesses {
+  package let program: StageProgram
   /// For each scalar row, the axes it depends on, as a bit each.
   private let axesUsed: [UInt64]
 
-  init(_ program: StageProgram) {
+  package init(_ program: StageProgram) {
     self.program = program
     var used: [UInt64] = []
     used.reserveCapacity(program.scalars.count)
@@ -22,7 +22,7 @@ struct StageAccesses {
   // MARK: Rows
 
   /// The scalars that a stage computes for each element of its whole domain: a map's value, a reduction's next state.
-  func body(of stage: Stage) -> [ScalarID] {
+  package func body(of stage: Stage) -> [ScalarID] {
     switch stage.kind {
     case .map(let value): [value]
     case .reduce(let reduction): reduction.step
@@ -35,7 +35,7 @@ struct StageAccesses {
   func roots(of stage: Stage) -> [ScalarID] { stage.roots }
 
   /// The extents of the axes that a stage's body sees.
-  func domain(of stage: Stage) -> [Int] {
+  package func domain(of stage: Stage) -> [Int] {
     switch stage.kind {
     case .map, .scan: stage.extents
     case .reduce(let reduction): stage.extents + reduction.extents
@@ -43,7 +43,7 @@ struct StageAccesses {
     }
   }
 
-  func loads(_ roots: [ScalarID]) -> [ScalarID] {
+  package func loads(_ roots: [ScalarID]) -> [ScalarID] {
     program.scalars.reachable(from: roots).filter { program.scalars[$0].operation == .load }
   }
 
@@ -60,10 +60,10 @@ struct StageAccesses {
   }
 
   /// An estimate of the work of one evaluation, in floating-point additions.
-  func cost(_ roots: [ScalarID]) -> Int { values(roots).reduce(0) { $0 + program.scalars[$1].operation.cost } }
+  package func cost(_ roots: [ScalarID]) -> Int { values(roots).reduce(0) { $0 + program.scalars[$1].operation.cost } }
 
   /// The work of a whole stage.
-  func work(_ stage: Stage) -> Int {
+  package func work(_ stage: Stage) -> Int {
     let elements = domain(of: stage).reduce(1, multipliedSaturating)
     var work = multipliedSaturating(elements, cost(body(of: stage)) + 1)
     switch stage.kind {
@@ -78,7 +78,7 @@ struct StageAccesses {
   // MARK: Places
 
   /// The offset, in elements, at which a load reads its source.
-  func offset(of load: ScalarID) -> AffineForm {
+  package func offset(of load: ScalarID) -> AffineForm {
     let row = program.scalars[load]
     let strides = rowMajorStrides(program.type(of: Source(payload: row.payload)).extents)
     var form = AffineForm()
@@ -89,7 +89,7 @@ struct StageAccesses {
   }
 
   /// How far an offset moves with one step along an axis, or nil where that is not always the same.
-  func stride(of offset: AffineForm, along axis: Int) -> Int64? {
+  package func stride(of offset: AffineForm, along axis: Int) -> Int64? {
     var stride: Int64 = 0
     for term in offset.terms {
       let row = program.scalars[term.atom]
@@ -114,12 +114,12 @@ struct StageAccesses {
   }
 
   /// Whether a scalar's value can change along an axis.
-  func depends(_ scalar: ScalarID, on axis: Int) -> Bool {
+  package func depends(_ scalar: ScalarID, on axis: Int) -> Bool {
     axesUsed[Int(scalar.index)] & (1 << UInt64(axis & 63)) != 0
   }
 
   /// The number of leading indices of a load that are the axes of its own stage, with the same extents.
-  func identicalIndices(of load: ScalarID, in extents: [Int]) -> Int {
+  package func identicalIndices(of load: ScalarID, in extents: [Int]) -> Int {
     let row = program.scalars[load]
     let source = program.type(of: Source(payload: row.payload)).extents
     var count = 0
@@ -134,7 +134,7 @@ struct StageAccesses {
   }
 
   /// Whether a load reads the element whose indices are the axes of its own stage.
-  func isIdentity(_ load: ScalarID, in extents: [Int]) -> Bool {
+  package func isIdentity(_ load: ScalarID, in extents: [Int]) -> Bool {
     let source = program.type(of: Source(payload: program.scalars[load].payload)).extents
     return source == extents && identicalIndices(of: load, in: extents) == extents.count
   }
@@ -143,7 +143,7 @@ struct StageAccesses {
 
   /// Puts neighbouring axes together that every load of the stages passes through as if they were one, and that nothing else
   /// uses. Returns the runs of axes, outermost first.
-  func collapsed(_ axes: Range<Int>, of stages: [Stage]) -> [Range<Int>] {
+  package func collapsed(_ axes: Range<Int>, of stages: [Stage]) -> [Range<Int>] {
     guard let first = stages.first, !axes.isEmpty else { return [] }
     let extents = domain(of: first)
     let roots = stages.flatMap { $0.rootsOverAxes }
@@ -171,7 +171,7 @@ struct StageAccesses {
 
 extension Stage {
   /// Every scalar of the stage.
-  var roots: [ScalarID] {
+  package var roots: [ScalarID] {
     switch kind {
     case .map(let value): [value]
     case .reduce(let reduction): reduction.initial + reduction.step + reduction.merge + [reduction.finish]
@@ -181,7 +181,7 @@ extension Stage {
   }
 
   /// The scalars that see the axes of the result, and of a reduction.
-  var rootsOverAxes: [ScalarID] {
+  package var rootsOverAxes: [ScalarID] {
     switch kind {
     case .map(let value): [value]
     case .reduce(let reduction): reduction.step + [reduction.finish]
@@ -191,7 +191,7 @@ extension Stage {
   }
 }
 
-func multipliedSaturating(_ x: Int, _ y: Int) -> Int {
+package func multipliedSaturating(_ x: Int, _ y: Int) -> Int {
   let (product, overflow) = x.multipliedReportingOverflow(by: y)
   return overflow ? .max : product
 }

@@ -1,12 +1,12 @@
 /// Stages of a group that share one nest of loops: maps over the same domain that use each other's elements in place, or
 /// reductions over the same domain that do not use each other.
-struct StageUnit {
-  enum Kind { case maps, reductions, scan, scatter }
-  var kind: Kind
-  var stages: [Int]
+package struct StageUnit {
+  package enum Kind { case maps, reductions, scan, scatter }
+  package var kind: Kind
+  package var stages: [Int]
 
   /// Cuts a run of stages into units.
-  static func units(of stages: Range<Int>, _ accesses: StageAccesses) -> [StageUnit] {
+  package static func units(of stages: Range<Int>, _ accesses: StageAccesses) -> [StageUnit] {
     let program = accesses.program
     var units: [StageUnit] = []
     for number in stages {

@@ -30,6 +30,8 @@ public struct StructuralKey: Hashable, Sendable {
     append(values.count)
     for value in values { append(value) }
   }
+  /// Appends what else the code of a kernel depends on.
+  package mutating func append(_ text: String) { for byte in text.utf8 { append(byte: byte) } }
   mutating func append(_ value: Bool) { append(value ? 1 : 0) }
   mutating func append(byte: UInt8) {
     bytes.append(byte)

@@ -1,0 +1,42 @@
+/// NVIDIA's compiler of CUDA C, loaded at run time. It needs neither a GPU nor a driver.
+#ifndef MARTLET_NVRTC_H
+#define MARTLET_NVRTC_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+typedef struct martlet_nvrtc_program_s *martlet_nvrtc_program;
+
+/// The functions of NVRTC that are used: F(name, parameters). All return 0, or an error for `GetErrorString`.
+#define MARTLET_NVRTC_FUNCTIONS(F) \
+  F(Version, (int *major, int *minor)) \
+  F(GetNumSupportedArchs, (int *count)) \
+  F(GetSupportedArchs, (int *architectures)) \
+  F(CreateProgram, \
+    (martlet_nvrtc_program *program, const char *source, const char *name, int header_count, \
+     const char *const *headers, const char *const *include_names)) \
+  F(CompileProgram, (martlet_nvrtc_program program, int option_count, const char *const *options)) \
+  F(GetProgramLogSize, (martlet_nvrtc_program program, size_t *bytes)) \
+  F(GetProgramLog, (martlet_nvrtc_program program, char *log)) \
+  F(GetCUBINSize, (martlet_nvrtc_program program, size_t *bytes)) \
+  F(GetCUBIN, (martlet_nvrtc_program program, char *code)) \
+  F(DestroyProgram, (martlet_nvrtc_program *program))
+
+typedef struct {
+  /// 1 if version 12 or 13 was loaded. The other members then hold, and the functions may be called.
+  int32_t available;
+  int32_t major;
+  int32_t minor;
+  /// For people: what was loaded, or what was looked for and why that failed.
+  const char *message;
+  const char *path;
+  const char *(*GetErrorString)(int error);
+#define F(name, parameters) int(*name) parameters;
+  MARTLET_NVRTC_FUNCTIONS(F)
+#undef F
+} martlet_nvrtc;
+
+/// NVRTC, loaded at the first call. MARTLET_NVRTC names a file to load instead of those looked for.
+const martlet_nvrtc *martlet_nvrtc_library(void);
+
+#endif

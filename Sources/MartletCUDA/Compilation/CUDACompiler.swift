@@ -1,0 +1,91 @@
+import CMartletRuntime
+import MartletDiagnostics
+
+/// NVRTC: CUDA C to machine code, for any architecture, with or without a GPU.
+public struct CUDACompiler: Sendable {
+  /// What came of one compilation.
+  public struct Code: Sendable {
+    /// A module for the driver to load.
+    public var cubin: [UInt8]
+    /// What the compiler said, usually nothing.
+    public var log: String
+    /// What each entry point needs, in the order of the code.
+    public var resources: [CUDAResources]
+  }
+
+  /// The major and minor version of NVRTC; part of the key of code that is kept.
+  public let version: (major: Int, minor: Int)
+
+  /// - Throws: A diagnostic that says what was looked for, where NVRTC is missing.
+  public init() throws(Diagnostic) {
+    let library = martlet_nvrtc_library().pointee
+    guard library.available != 0 else {
+      throw Diagnostic(
+        "NVRTC, which compiles CUDA kernels, cannot be loaded", required: "NVRTC of CUDA 12 or 13",
+        found: String(cString: library.message),
+        hint: "install the CUDA toolkit or the Python package nvidia-cuda-nvrtc, or name the file in MARTLET_NVRTC")
+    }
+    version = (Int(library.major), Int(library.minor))
+  }
+
+  /// Options that make results what `ScalarOperation` defines: nothing is contracted, flushed or approximated.
+  ///
+  /// Kernels declare what they do not always use, such as the lanes of an offset of which a vector needs the first.
+  static let options = [
+    "--std=c++17", "--fmad=false", "--ftz=false", "--prec-div=true", "--prec-sqrt=true", "--diag-suppress=177",
+    "--ptxas-options=-v",
+  ]
+
+  /// Compiles `source` for an architecture such as `sm_90`.
+  ///
+  /// - Throws: A diagnostic with the compiler's messages.
+  public func compile(_ source: String, for architecture: String, name: String = "kernel") throws(Diagnostic) -> Code {
+    let library = martlet_nvrtc_library().pointee
+    var program: martlet_nvrtc_program?
+    try check(library.CreateProgram(&program, source, "\(name).cu", 0, nil, nil), "nvrtcCreateProgram", architecture)
+    defer { _ = library.DestroyProgram(&program) }
+    let options = Self.options + ["--gpu-architecture=\(architecture)"]
+    let result = withCStrings(options) { library.CompileProgram(program, Int32($0.count), $0.baseAddress) }
+    var size = 0
+    try check(library.GetProgramLogSize(program, &size), "nvrtcGetProgramLogSize", architecture)
+    var log = [CChar](repeating: 0, count: max(1, size))
+    try check(library.GetProgramLog(program, &log), "nvrtcGetProgramLog", architecture)
+    let messages = String(decoding: log.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    guard result == 0 else {
+      throw Diagnostic(
+        "NVRTC \(version.major).\(version.minor) refuses generated code for \(architecture)",
+        found: "\(reason(result)): \(messages)",
+        hint: "this is a fault of Martlet, unless the architecture is newer than the compiler")
+    }
+    var bytes = 0
+    try check(library.GetCUBINSize(program, &bytes), "nvrtcGetCUBINSize", architecture)
+    var cubin = [UInt8](repeating: 0, count: bytes)
+    let status = cubin.withUnsafeMutableBytes { library.GetCUBIN(program, $0.bindMemory(to: CChar.self).baseAddress) }
+    try check(status, "nvrtcGetCUBIN", architecture)
+    let (resources, rest) = CUDAResources.read(messages)
+    return Code(cubin: cubin, log: rest, resources: resources)
+  }
+
+  private func check(_ result: Int32, _ call: String, _ architecture: String) throws(Diagnostic) {
+    guard result != 0 else { return }
+    throw Diagnostic("\(call) failed for \(architecture)", found: "\(reason(result)) (\(result))")
+  }
+
+  private func reason(_ result: Int32) -> String {
+    martlet_nvrtc_library().pointee.GetErrorString(result).map { String(cString: $0) } ?? "error \(result)"
+  }
+
+  private func withCStrings<R>(_ strings: [String], _ body: (UnsafeBufferPointer<UnsafePointer<CChar>?>) -> R) -> R {
+    let bytes = strings.map { Array($0.utf8CString) }
+    let joined = Array(bytes.joined())
+    return joined.withUnsafeBufferPointer { buffer in
+      var pointers: [UnsafePointer<CChar>?] = []
+      var offset = 0
+      for part in bytes {
+        pointers.append(buffer.baseAddress! + offset)
+        offset += part.count
+      }
+      return pointers.withUnsafeBufferPointer(body)
+    }
+  }
+}

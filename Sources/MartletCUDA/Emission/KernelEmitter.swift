@@ -1,0 +1,161 @@
+import MartletLoopIR
+import MartletTensors
+
+/// Writes the entry points of a program under a schedule.
+///
+/// Every entry point takes the same arguments: the addresses of inputs, outputs and temporaries, the run's parameters, and
+/// the status. Each group of the schedule is one entry, a scatter two.
+final class KernelEmitter {
+  let program: StageProgram
+  let schedule: CUDASchedule
+  let device: CUDADevice
+  let accesses: StageAccesses
+  /// The arguments: inputs, outputs, temporaries.
+  private(set) var arguments: [EntryWriter.Buffer] = []
+  private(set) var temporaries: [BufferType] = []
+  /// For each stage, the arguments that hold its result; the first is the one to read.
+  private(set) var memory: [[Int]]
+  private(set) var entries: [Entry] = []
+
+  /// An entry point and how it is launched; it has no name yet.
+  struct Entry {
+    var blocks: Int
+    var threads: Int
+    var parameters: String
+    var body: String
+
+    func text(name: String) -> String {
+      "extern \"C\" __global__ void __launch_bounds__(\(threads)) \(name)(\(parameters)) {\n\(body)\n}\n"
+    }
+  }
+
+  /// Threads of a block where nothing else decides.
+  static let threads = 256
+
+  /// - Parameter program: After the schedule's splits; its outputs are stages.
+  init(_ program: StageProgram, _ schedule: CUDASchedule, _ device: CUDADevice) {
+    self.program = program
+    self.schedule = schedule
+    self.device = device
+    accesses = StageAccesses(program)
+    memory = Array(repeating: [], count: program.stages.count)
+    for input in program.inputs { argument(input) }
+    for output in program.outputs {
+      guard case .stage(let stage) = output else { preconditionFailure("an output that is no stage") }
+      memory[stage].append(argument(program.stages[stage].result))
+    }
+  }
+
+  @discardableResult
+  private func argument(_ type: BufferType) -> Int {
+    arguments.append(
+      EntryWriter.Buffer(
+        name: "a\(arguments.count)", elementType: type.elementType, elementCount: type.elementCount, isGlobal: true))
+    return arguments.count - 1
+  }
+
+  private func temporary(_ stage: Int) {
+    guard memory[stage].isEmpty else { return }
+    temporaries.append(program.stages[stage].result)
+    memory[stage] = [argument(program.stages[stage].result)]
+  }
+
+  func run() {
+    for stage in stagesInMemory() { temporary(stage) }
+    let groups = schedule.groups.map { GroupEmitter(self, $0) }
+    for group in groups { for stage in group.stagesWithoutRoom() { temporary(stage) } }
+    var next = 0
+    while next < groups.count {
+      let end = groups[(next + 1)...].firstIndex { !$0.group.joinsLaunch } ?? groups.count
+      if end == next + 1 { groups[next].run() } else { runTogether(Array(groups[next..<end])) }
+      next = end
+    }
+  }
+
+  /// One launch in which each group has blocks of its own.
+  private func runTogether(_ groups: [GroupEmitter]) {
+    let groups = groups.filter { $0.elementBlocks > 0 }
+    let blocks = groups.map { min($0.elementBlocks, mostBlocks(of: Self.threads)) }
+    if groups.isEmpty { return }
+    entry(blocks: blocks.reduce(0, +), threads: Self.threads, isExact: true) { writer in
+      var first = 0
+      for (group, count) in zip(groups, blocks) {
+        writer.section("\(first > 0 ? "else " : "")if (blockIdx.x < \(first + count))") {
+          group.elements(writer, block: "(blockIdx.x - \(first))", of: "\(count)")
+        }
+        first += count
+      }
+    }
+  }
+
+  /// Blocks that keep the device busy for a while each.
+  private func mostBlocks(of threads: Int) -> Int { device.multiprocessors * 2048 / threads * 4 }
+
+  /// Stages that are loaded by stages of another group, and those that cannot be anywhere else.
+  private func stagesInMemory() -> [Int] {
+    var groupOf = [Int](repeating: 0, count: program.stages.count)
+    for (number, group) in schedule.groups.enumerated() { for stage in group.stages { groupOf[stage] = number } }
+    var needed = Set<Int>()
+    for (number, stage) in program.stages.enumerated() {
+      switch stage.kind {
+      case .scan, .scatter: needed.insert(number)
+      case .map, .reduce: break
+      }
+      for load in accesses.loads(stage.roots) {
+        if case .stage(let source) = Source(payload: program.scalars[load].payload), groupOf[source] != groupOf[number]
+        {
+          needed.insert(source)
+        }
+      }
+    }
+    return needed.sorted()
+  }
+
+  // MARK: Entries
+
+  /// Adds an entry point and its launch.
+  ///
+  /// - Parameter blocks: How many blocks would do all of the work; more than keep the device busy are not launched, so the
+  ///   body must be a loop over `blockIdx.x` in steps of `gridDim.x` unless `isExact`.
+  func entry(blocks: Int, threads: Int, isExact: Bool = false, _ body: (EntryWriter) -> Void) {
+    let writer = EntryWriter(arguments: arguments)
+    body(writer)
+    let parameters = arguments.indices.map { i in
+      let isConstant = i < program.inputs.count
+      return "\(isConstant ? "const " : "")\(arguments[i].elementType.cudaName)* \(arguments[i].name)"
+    }
+    let signature = (parameters + ["const m_long* params", "m_status* status"]).joined(separator: ", ")
+    entries.append(
+      Entry(
+        blocks: isExact ? blocks : min(blocks, mostBlocks(of: threads)), threads: threads, parameters: signature,
+        body: writer.body.joined(separator: "\n")))
+  }
+
+  // MARK: Scalars
+
+  /// Copies rows into an entry; `intermediate` says what stands for loads of stages that are not in memory.
+  func translate(
+    _ roots: [ScalarID], into writer: EntryWriter, axes: [Scalar], states: [Scalar] = [], others: [Scalar] = [],
+    replacing: [ScalarID: Scalar] = [:],
+    intermediate: (Int, [Scalar], Scalar?) -> Scalar? = { _, _, _ in nil }
+  ) -> [Scalar] {
+    // The builder is taken out while rows are added, for the closure needs the writer as a whole.
+    var scalars = writer.scalars
+    writer.scalars = ScalarBuilder()
+    defer { writer.scalars = scalars }
+    return scalars.copy(roots, from: program.scalars, axes: axes, states: states, others: others, replacing: replacing)
+    {
+      b, row, indices, condition in
+      swap(&b, &writer.scalars)
+      defer { swap(&b, &writer.scalars) }
+      let source = Source(payload: row.payload)
+      if case .stage(let stage) = source, let value = intermediate(stage, indices, condition) { return value }
+      let buffer: Int =
+        switch source {
+        case .input(let i): i
+        case .stage(let i): memory[i][0]
+        }
+      return writer.load(buffer, at: writer.offset(indices, program.type(of: source).extents), if: condition)
+    }
+  }
+}
