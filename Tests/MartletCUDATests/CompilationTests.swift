@@ -22,9 +22,6 @@ struct CompilationTests {
     }
     do throws(Diagnostic) { return .success(try CUDACompiler()) } catch { return .failure(error) }
   }()
-  /// The most bytes that an entry point may spill. For sm_90 the assembler keeps one value of 8 bytes on the stack in three
-  /// kernels of 40 registers, for no reason that is known yet.
-  static let spillBytes = ["sm_75": 0, "sm_90": 16]
   static var isThere: Bool { if case .success = compiler { true } else { false } }
 
   @Test(.enabled(if: isThere, "NVRTC is not installed: run 'make setup-cuda-test'"), arguments: ["sm_75", "sm_90"])
@@ -34,14 +31,17 @@ struct CompilationTests {
     let samples = SampleProgramTests.programs.map(\.program)
     let graphs = try GraphKernels.all.get()
     let device = CUDADevice(capability: architecture == "sm_75" ? 75 : 90, multiprocessors: 132)
-    let kernels = (random + samples + graphs.map(\.program)).map { CUDAKernel($0, for: device) }
+    // On a device this small, threads go through loops where elsewhere each has one element.
+    let small = CUDADevice(capability: device.capability, multiprocessors: 1)
+    let kernels =
+      (random + samples + graphs.map(\.program)).map { CUDAKernel($0, for: device) }
+      + (samples + graphs.prefix(100).map(\.program)).map { CUDAKernel($0, for: small) }
     let code = try compiler.compile(CUDAKernel.source(kernels), for: architecture)
     #expect(code.log.isEmpty, "\(code.log)")
     #expect(Set(code.resources.map(\.entry)) == Set(kernels.flatMap { $0.launches.map(\.entry) }))
     for resources in code.resources {
       let isFitting =
-        resources.spillBytes <= Self.spillBytes[architecture]! && resources.sharedBytes <= device.sharedBytes
-        && 1...255 ~= resources.registers
+        resources.spillBytes == 0 && resources.sharedBytes <= device.sharedBytes && 1...255 ~= resources.registers
       let kernel = kernels.first { $0.launches.contains { $0.entry == resources.entry } }
       #expect(isFitting, "\(resources)\n\(kernel.map { SimulatedKernels.describe($0) } ?? "")")
     }

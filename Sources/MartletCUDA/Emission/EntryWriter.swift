@@ -121,6 +121,26 @@ final class EntryWriter {
     line("}")
   }
 
+  /// The iterations of a block or a thread, of which those of all blocks together are `count`.
+  ///
+  /// Where there are as many blocks as iterations need, nothing is a loop. Where not, it is not unrolled: that would keep the
+  /// constants of polynomials in registers all along, and more of the memory's time is not hidden by it, for stores stand between
+  /// the loads of iterations.
+  func strided(
+    _ variable: String, from first: String, below count: Int, by step: String, isOnce: Bool, _ body: () -> Void
+  ) {
+    let name = variable.split(separator: " ").last!
+    if isOnce {
+      block("") {
+        line("const \(variable) = \(first);")
+        block("if (\(name) < \(count))", body)
+      }
+    } else {
+      line("#pragma unroll 1")
+      block("for (\(variable) = \(first); \(name) < \(count); \(name) += \(step))", body)
+    }
+  }
+
   // MARK: Values
 
   func known(_ id: ScalarID) -> Value? {

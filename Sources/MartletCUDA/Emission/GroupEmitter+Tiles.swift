@@ -26,7 +26,10 @@ extension GroupEmitter {
       let type = EntryWriter.indexType(blocks)
       let (a, b) = (EntryWriter.indexType(extents[axis]), EntryWriter.indexType(extents[last]))
       writer.line("const int column = threadIdx.x % \(size);")
-      writer.block("for (\(type) tile = blockIdx.x; tile < \(blocks); tile += gridDim.x)") {
+      writer.strided(
+        "\(type) tile", from: "blockIdx.x", below: blocks, by: "gridDim.x",
+        isOnce: kernel.isOnce(blocks, forBlock: 1, threads: threads)
+      ) {
         writer.line("const \(type) outer = tile / \(along * across);")
         writer.line("const \(a) firstRead = (\(a))(tile / \(across) % \(along)) * \(size);")
         writer.line("const \(b) firstWritten = (\(b))(tile % \(across)) * \(size);")

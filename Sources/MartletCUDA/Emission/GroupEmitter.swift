@@ -63,9 +63,9 @@ final class GroupEmitter {
     let variable = writer.name("i")
     let type = EntryWriter.indexType(count)
     let axis = writer.axis(count, variable)
-    let first = "(\(type))\(block) * \(threads) + threadIdx.x"
-    writer.block(
-      "for (\(type) \(variable) = \(first); \(variable) < \(count); \(variable) += (\(type))\(blocks) * \(threads))"
+    writer.strided(
+      "\(type) \(variable)", from: "(\(type))\(block) * \(threads) + threadIdx.x", below: count,
+      by: "(\(type))\(blocks) * \(threads)", isOnce: kernel.isOnce(count, forBlock: threads, threads: threads)
     ) { body(axis) }
   }
 

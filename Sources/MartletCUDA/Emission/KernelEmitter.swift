@@ -91,6 +91,11 @@ final class KernelEmitter {
   /// Blocks that keep the device busy for a while each.
   private func mostBlocks(of threads: Int) -> Int { device.multiprocessors * 2048 / threads * 4 }
 
+  /// Whether enough blocks are launched to do all of `count` iterations, `forBlock` of them by a block, at once.
+  func isOnce(_ count: Int, forBlock: Int, threads: Int) -> Bool {
+    (count + forBlock - 1) / forBlock <= mostBlocks(of: threads)
+  }
+
   /// Stages that are loaded by stages of another group, and those that cannot be anywhere else.
   private func stagesInMemory() -> [Int] {
     var groupOf = [Int](repeating: 0, count: program.stages.count)

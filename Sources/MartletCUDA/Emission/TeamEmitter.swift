@@ -86,7 +86,10 @@ final class TeamEmitter {
       writer.line("const int part = thread / \(width);")
       if width > 1 {
         let blocks = (count + width - 1) / width
-        writer.block("for (\(type) tile = blockIdx.x; tile < \(blocks); tile += gridDim.x)") {
+        writer.strided(
+          "\(type) tile", from: "blockIdx.x", below: blocks, by: "gridDim.x",
+          isOnce: kernel.isOnce(blocks, forBlock: 1, threads: blockThreads)
+        ) {
           // Threads beyond the last index repeat it, and store nothing.
           writer.line("const bool isInside = tile * \(width) + x < \(count);")
           writer.line("const \(type) row = isInside ? tile * \(width) + x : \(count - 1);")
@@ -94,9 +97,10 @@ final class TeamEmitter {
         }
       } else {
         let first = teams > 1 ? "(\(type))blockIdx.x * \(teams) + team" : "blockIdx.x"
-        writer.block("for (\(type) row = \(first); row < \(count); row += (\(type))gridDim.x * \(teams))") {
-          row(writer)
-        }
+        writer.strided(
+          "\(type) row", from: first, below: count, by: "(\(type))gridDim.x * \(teams)",
+          isOnce: kernel.isOnce(count, forBlock: teams, threads: blockThreads)
+        ) { row(writer) }
       }
     }
   }
