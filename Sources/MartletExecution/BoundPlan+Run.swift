@@ -1,5 +1,3 @@
-import CMartletRuntime
-import MartletDiagnostics
 import MartletScheduling
 import MartletTensors
 
@@ -13,7 +11,7 @@ extension BoundPlan {
     try plan.checkValues(of: variables)
     let instance = takeInstance()
     defer { giveBack(instance) }
-    instance.reset(run: number)
+    instance.context.reset(run: number)
     for (i, variable) in variables.enumerated() { instance.setVariable(i, try variable.memory()) }
     let aligned = arguments.allSatisfy(\.isAligned) ? arguments : arguments.map(\.aligned)
     for i in aligned.indices { instance.setArgument(i, aligned[i].storage.bytes) }
@@ -43,29 +41,12 @@ extension BoundPlan {
         }, UnsafeMutableRawPointer(pointer))
     }
     if let trace, let buffer { trace.add(buffer, of: self) }
-    if !task.isDone { throw failure(instance, record: task.runner.failedRecord) }
+    guard !task.isDone else { return }
+    throw instance.context.error(at: task.runner.failedRecord.map { plan.origins[instructions[$0].origin] })
   }
 
   private struct RunTask {
     var runner: PlanRunner
     var isDone = false
-  }
-
-  private func failure(_ instance: PlanInstance, record: Int?) -> any Error {
-    let origin = record.map { plan.origins[instructions[$0].origin] }
-    let status = instance.state.pointee.status.pointee
-    if status.code != 0 {
-      let message = "index \(status.index) is out of bounds"
-      return origin?.diagnostic(message) ?? Diagnostic(message)
-    }
-    guard let error = instance.failure.error else {
-      return origin?.diagnostic("the library could not do what it was asked to") ?? Diagnostic("the run failed")
-    }
-    guard var diagnostic = error as? Diagnostic else {
-      return origin?.diagnostic("\(error)") ?? Diagnostic("\(error)")
-    }
-    if let origin, diagnostic.operation == nil { diagnostic.operation = "\(origin.operation) '\(origin.name)'" }
-    if let origin, diagnostic.site == .unknown { diagnostic.site = origin.site }
-    return diagnostic
   }
 }

@@ -1,4 +1,3 @@
-import CMartletRuntime
 import MartletScheduling
 import MartletTensors
 
@@ -9,8 +8,7 @@ final class PlanInstance: @unchecked Sendable {
   private let arena: UnsafeMutableRawPointer
   private let arenaBytes: Int
   let pointers: UnsafeMutablePointer<UnsafeMutablePointer<UInt8>?>
-  let state: UnsafeMutablePointer<RunState>
-  let failure = RunFailure()
+  let context = RunContext()
 
   /// The entries of the pointer table for each value that comes from outside the instance, and its present address.
   private struct Port {
@@ -40,19 +38,9 @@ final class PlanInstance: @unchecked Sendable {
       }
       (pointers + entry).initialize(to: address?.assumingMemoryBound(to: UInt8.self))
     }
-    let parameters = UnsafeMutablePointer<Int64>.allocate(capacity: RunState.parameterCount)
-    parameters.initialize(repeating: 0, count: RunState.parameterCount)
-    let status = UnsafeMutablePointer<martlet_status>.allocate(capacity: 1)
-    status.initialize(to: martlet_status())
-    state = .allocate(capacity: 1)
-    state.initialize(
-      to: RunState(parameters: parameters, status: status, failure: Unmanaged.passUnretained(failure)))
   }
 
   deinit {
-    state.pointee.parameters.deallocate()
-    state.pointee.status.deallocate()
-    state.deallocate()
     pointers.deallocate()
     PagePool.shared.deallocate(arena, byteCount: arenaBytes)
   }
@@ -66,12 +54,5 @@ final class PlanInstance: @unchecked Sendable {
     port.address = address
     let typed = address.assumingMemoryBound(to: UInt8.self)
     for (entry, offset) in port.entries { pointers[entry] = typed + offset }
-  }
-
-  func reset(run number: Int) {
-    state.pointee.parameters[0] = Int64(number)
-    state.pointee.parameters[1] = 0
-    state.pointee.status.pointee = martlet_status()
-    failure.error = nil
   }
 }

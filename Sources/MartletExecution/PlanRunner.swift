@@ -20,8 +20,8 @@ struct PlanRunner {
     blocks = plan.blocks
     groups = plan.groups
     pointers = instance.pointers
-    state = instance.state
-    status = instance.state.pointee.status
+    state = instance.context.state
+    status = instance.context.state.pointee.status
     self.trace = trace.map { Unmanaged.passUnretained($0) }
   }
 

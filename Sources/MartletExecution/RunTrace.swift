@@ -16,6 +16,13 @@ public final class RunTrace: Sendable {
     /// Nanoseconds of the system's monotonic clock.
     public var begin: UInt64
     public var end: UInt64
+
+    package init(
+      operation: String, name: String, category: String, isWide: Bool, worker: Int, begin: UInt64, end: UInt64
+    ) {
+      (self.operation, self.name, self.category, self.isWide) = (operation, name, category, isWide)
+      (self.worker, self.begin, self.end) = (worker, begin, end)
+    }
   }
 
   private let storage = Mutex<[Event]>([])
@@ -23,6 +30,8 @@ public final class RunTrace: Sendable {
   public init() {}
 
   public var events: [Event] { storage.withLock { $0 } }
+
+  package func add(_ events: [Event]) { storage.withLock { $0 += events } }
 
   func add(_ buffer: TraceBuffer, of plan: BoundPlan) {
     let events = buffer.events.map { event in

@@ -5,7 +5,7 @@ extension Tensor {
   var isAligned: Bool { Int(bitPattern: storage.bytes) % elementType.byteWidth == 0 }
 
   /// The tensor itself if it is aligned, else a copy that is.
-  var aligned: Tensor {
+  package var aligned: Tensor {
     if isAligned { return self }
     var copy = Tensor(uninitialized: elementType, shape: shape)
     copy.withUnsafeMutableBytes { target in

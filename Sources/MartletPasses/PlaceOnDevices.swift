@@ -2,30 +2,33 @@ import MartletDiagnostics
 import MartletGraph
 import MartletRewriting
 
-/// Checks that each node's wanted device is the one the program is compiled for.
+/// Checks that each node's wanted device is the one that the program is compiled for, or the processor beside it.
 public struct PlaceOnDevices: Pass {
   public let name = "PlaceOnDevices"
-  public init() {}
+  /// Whether a node whose device is not there goes where the others are, with a warning.
+  public var isSoft: Bool
+
+  public init(soft: Bool = false) { isSoft = soft }
 
   public func run(_ program: Program, _ context: inout PassContext) throws -> Program {
-    let body = program.main.body
-    for node in body.nodes {
-      let device = body.scope(of: node).device
-      guard device.isEmpty || Self.kind(of: device) == Self.kind(of: context.target.name) else {
-        throw Diagnostic(
+    let target = context.target
+    let kinds = ["", target.name] + (target.host.map { [$0.name] } ?? [])
+    for function in [program.main] + program.library.functions {
+      let body = function.body
+      for node in body.nodes {
+        let scope = body.scope(of: node)
+        guard !kinds.contains(scope.deviceKind) else { continue }
+        let mistake = Diagnostic(
           "no such device here", operation: "\(body.schema(of: node).name) '\(body.name(of: node))'",
-          required: context.target.name, found: device, site: body.site(of: node),
-          hint: "take it out of withDevice(\"\(device)\")")
+          required: kinds.dropFirst().joined(separator: " or "), found: scope.device, site: body.site(of: node),
+          hint: "take it out of withDevice(\"\(scope.device)\"), or allow soft placement")
+        guard isSoft else { throw mistake }
+        var warning = mistake
+        warning.message = "placed on \(target.name)"
+        warning.hint = nil
+        context.warnings.append(warning)
       }
     }
     return program
-  }
-
-  /// `cpu` of `/job:localhost/replica:0/task:0/device:CPU:0`, `/cpu:0`, `cpu`.
-  static func kind(of device: String) -> String {
-    let last = device.split(separator: "/").last.map(String.init) ?? device
-    let parts = last.lowercased().split(separator: ":").map(String.init)
-    let kind = parts.first == "device" && parts.count > 1 ? parts[1] : parts.first ?? ""
-    return kind == "gpu" ? "cuda" : kind
   }
 }

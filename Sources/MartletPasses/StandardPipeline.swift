@@ -11,11 +11,13 @@ extension Pipeline {
   ///
   /// - Parameters:
   ///   - fusing: whether operations are joined into kernels; else each is a kernel of its own.
+  ///   - softPlacement: whether nodes whose device is not there go to the one that is.
   ///   - exact: whether operations keep their own rounding where they become part of another.
   ///   - rules: rewrites beside Martlet's own, applied with them.
   ///   - disabledRules: the names of rules that are not applied.
   public static func standard(
-    fusing: Bool, exact: Bool = false, rules: RuleSet? = nil, disabledRules: Set<String> = []
+    fusing: Bool, softPlacement: Bool = false, exact: Bool = false, rules: RuleSet? = nil,
+    disabledRules: Set<String> = []
   ) -> Pipeline {
     let canonical = rules.map { standardRules + $0 } ?? standardRules
     return Pipeline {
@@ -32,7 +34,7 @@ extension Pipeline {
           EliminateDeadNodes()
         }
       }
-      Phase(.placed) { PlaceOnDevices() }
+      Phase(.placed) { PlaceOnDevices(soft: softPlacement) }
       Phase(.fused) {
         MergeProducts()
         EvaluateConstants()

@@ -77,17 +77,19 @@ struct BlockBuilder {
     let label = body.label(of: node)
     let origin = planner.origin(PlanOrigin(operation: label, name: body.name(of: node), site: body.site(of: node)))
 
+    let isOnHost = body.isOnHost(node, beside: planner.target)
     switch lowering {
     case .compute(let program), .view(let program):
-      try addKernel(program, label, ids, outputs, results, origin, row)
+      try addKernel(program, label, ids, outputs, results, origin, row, isOnHost: isOnHost)
     case .library(let contract, let reference):
-      guard planner.target.claims(contract) else {
-        try addKernel(reference, label, ids, outputs, results, origin, row)
+      let device = planner.device(onHost: isOnHost)
+      guard device.claims(contract) else {
+        try addKernel(reference, label, ids, outputs, results, origin, row, isOnHost: isOnHost)
         break
       }
       let numbers = draft.add(
         .library(planner.contract(contract)), operands: try operands(ids), results: results, origin: origin, row: row,
-        isWide: planner.target.isWide(contract))
+        isWide: device.isWide(contract), isOnHost: isOnHost)
       bind(outputs, numbers)
     case .reshape:
       bind(outputs, [try value(ids[0])])
@@ -109,7 +111,7 @@ struct BlockBuilder {
         name: body.name(of: node))
       let numbers = draft.add(
         .host(planner.add(call)), operands: try operands(ids), results: results, origin: origin, row: row,
-        hasEffect: code.effect != nil, canFail: true)
+        hasEffect: code.effect != nil, canFail: true, isOnHost: true)
       bind(outputs, numbers)
     case .conditional(let then, let otherwise):
       let branches = (try planner.function(then), try planner.function(otherwise))
@@ -155,17 +157,18 @@ struct BlockBuilder {
 
   private mutating func addKernel(
     _ program: StageProgram, _ label: String, _ ids: [ValueID], _ outputs: [ValueID],
-    _ results: [(type: TensorType, byteCount: Int, name: String)], _ origin: Int, _ row: Int
+    _ results: [(type: TensorType, byteCount: Int, name: String)], _ origin: Int, _ row: Int, isOnHost: Bool
   ) throws(Diagnostic) {
     guard program.inputs.count == ids.count, program.outputs.count == outputs.count else {
       throw Diagnostic(
         "the lowering does not fit the operation", required: "\(ids.count) operands and \(outputs.count) results",
         found: "\(program.inputs.count) inputs and \(program.outputs.count) outputs")
     }
-    let kernel = try planner.kernel(program, label: label)
+    let kernel = try planner.kernel(program, label: label, onHost: isOnHost)
     let numbers = draft.add(
       .kernel(kernel), operands: try operands(ids), results: results, origin: origin, row: row,
-      canFail: program.canFail, isWide: planner.isWide(kernel: kernel))
+      canFail: program.canFail, isWide: planner.isWide(kernel: kernel, onHost: isOnHost),
+      isOnHost: isOnHost)
     bind(outputs, numbers)
   }
 

@@ -32,6 +32,8 @@ struct BlockDraft {
     /// Whether it may end the run.
     var canFail = false
     var isWide = false
+    /// Whether the processor carries it out, beside another device.
+    var isOnHost = false
   }
 
   enum Work {
@@ -62,7 +64,8 @@ struct BlockDraft {
   /// Appends a node with new values as its results.
   mutating func add(
     _ work: Work, operands: [Int], results: [(type: TensorType, byteCount: Int, name: String)], origin: Int, row: Int,
-    hasEffect: Bool = false, canFail: Bool = false, isWide: Bool = false
+    hasEffect: Bool = false, canFail: Bool = false, isWide: Bool = false,
+    isOnHost: Bool = false
   ) -> [Int] {
     let node = nodes.count
     let numbers = results.map { result in
@@ -75,7 +78,7 @@ struct BlockDraft {
     nodes.append(
       Node(
         work: work, operands: operands, results: numbers, origin: origin, row: row, hasEffect: hasEffect,
-        canFail: canFail, isWide: isWide))
+        canFail: canFail, isWide: isWide, isOnHost: isOnHost))
     successors.append([])
     for operand in operands {
       // What reads a part reads what it is a part of.

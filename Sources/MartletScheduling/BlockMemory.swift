@@ -245,12 +245,12 @@ struct BlockMemory {
       let code = planner.plan.kernels[kernel].code
       for byteCount in code.temporaryBytes { scratch.append(addScratch(byteCount: byteCount, at: step, "temporary")) }
       if code.scratchBytes > 0 {
-        let workers = node.isWide ? planner.target.workerCount : 1
+        let workers = node.isWide ? planner.device(onHost: node.isOnHost).workerCount : 1
         scratch.append(addScratch(byteCount: code.scratchBytes * workers, at: step, "scratch"))
       }
     case .library(let contract):
       action = .library(contract)
-      let bytes = planner.target.scratchBytes(for: planner.plan.contracts[contract])
+      let bytes = planner.device(onHost: node.isOnHost).scratchBytes(for: planner.plan.contracts[contract])
       if bytes > 0 { scratch.append(addScratch(byteCount: bytes, at: step, "scratchpad")) }
     case .host(let call): action = .host(call)
     case .copy: action = .copy
@@ -281,7 +281,8 @@ struct BlockMemory {
       scratch += [arena, predicate]
     }
     return PlanInstruction(
-      action: action, operands: operands, results: results, scratch: scratch, origin: node.origin, isWide: node.isWide)
+      action: action, operands: operands, results: results, scratch: scratch, origin: node.origin, isWide: node.isWide,
+      isOnHost: node.isOnHost && planner.target.host != nil)
   }
 
   /// Plans a nested block, whose memory lies in the slot `arena` of this one.

@@ -44,6 +44,7 @@ extension ExecutionPlan: CustomStringConvertible {
     let origin = origins[instruction.origin]
     var parts = ["\(origin.operation) '\(origin.name)': \(text(of: instruction.action))"]
     if instruction.isWide { parts.append("wide") }
+    if instruction.isOnHost { parts.append("on the processor") }
     func places(_ slots: [Int]) -> String { slots.map(place).joined(separator: ", ") }
     parts.append("(\(instruction.operands.map(operand).joined(separator: ", ")))")
     if !instruction.results.isEmpty { parts.append("-> " + places(instruction.results)) }

@@ -109,6 +109,8 @@ public struct PlanInstruction: Sendable {
   public var origin: Int
   /// Whether the whole team runs the step; else one worker does.
   public var isWide: Bool
+  /// Whether the processor carries out the step in the plan of another device.
+  public var isOnHost = false
 }
 
 /// A body repeated while a condition gives true.

@@ -12,7 +12,11 @@ public final class Planner {
   let target: any SchedulingTarget
   private(set) var plan = ExecutionPlan()
 
-  private var kernelIndex: [StructuralKey: Int] = [:]
+  private var kernelIndex: [KernelKey: Int] = [:]
+  private struct KernelKey: Hashable {
+    var program: StructuralKey
+    var isOnHost: Bool
+  }
   /// For each kernel an estimate of its work, in floating-point additions.
   private var kernelWork: [Int] = []
   private var savedNanoseconds = 0
@@ -224,10 +228,19 @@ public final class Planner {
 
   // MARK: Tables
 
-  func kernel(_ program: StageProgram, label: String) throws(Diagnostic) -> Int {
-    let key = program.structuralKey
+  /// The device that runs what is on the processor, or else the target.
+  func device(onHost: Bool) -> any SchedulingTarget {
+    guard onHost, let host = target.host else { return target }
+    guard let host = host as? any SchedulingTarget else {
+      preconditionFailure("the processor beside \(target.name) is nothing to plan for")
+    }
+    return host
+  }
+
+  func kernel(_ program: StageProgram, label: String, onHost: Bool) throws(Diagnostic) -> Int {
+    let key = KernelKey(program: program.structuralKey, isOnHost: onHost)
     if let number = kernelIndex[key] { return number }
-    let code = target.code(for: program, label: label)
+    let code = device(onHost: onHost).code(for: program, label: label)
     plan.kernels.append(PlanKernel(program: program, code: code, label: label))
     kernelWork.append(program.work)
     kernelIndex[key] = plan.kernels.count - 1
@@ -235,8 +248,8 @@ public final class Planner {
   }
 
   /// Whether some phase of the kernel is worth more than one worker.
-  func isWide(kernel: Int) -> Bool {
-    target.workerCount > 1 && plan.kernels[kernel].code.isWide
+  func isWide(kernel: Int, onHost: Bool) -> Bool {
+    device(onHost: onHost).workerCount > 1 && plan.kernels[kernel].code.isWide
   }
 
   func contract(_ contract: LibraryContract) -> Int {

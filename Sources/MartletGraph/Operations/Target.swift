@@ -8,6 +8,12 @@ public protocol Target: Sendable {
   func claims(_ contract: LibraryContract) -> Bool
   /// The hardware that schedules are chosen for.
   var machine: TargetMachine { get }
+  /// The processor beside the device, which runs what is placed on it; nil if the device is the processor.
+  var host: (any Target)? { get }
+}
+
+extension Target {
+  public var host: (any Target)? { nil }
 }
 
 /// The numbers about a processor on which schedules depend.

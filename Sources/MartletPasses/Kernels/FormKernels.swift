@@ -45,7 +45,8 @@ private struct KernelFormer {
     for node in body.topologicalOrder(results: function.results, targets: function.targets) {
       roles[Int(node.index)] = try KernelRoles.role(of: node, body, target)
     }
-    grouping = KernelGrouping(function, roles: roles, isFusing: isFusing)
+    let onHost = body.nodes.filter { function.body.isOnHost($0, beside: target) }
+    grouping = KernelGrouping(function, roles: roles, isFusing: isFusing, onHost: Set(onHost))
     members = grouping.members()
     values = Array(repeating: nil, count: body.valueCount)
     nodes = Array(repeating: nil, count: body.nodeCount)

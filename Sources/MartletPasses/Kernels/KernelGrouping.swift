@@ -48,9 +48,11 @@ struct KernelGrouping {
   private var rowCounts: [Int]
 
   private let isFusing: Bool
+  /// The nodes that run on the processor beside the device; they are not put together with others.
+  let onHost: Set<NodeID>
 
-  init(_ function: GraphFunction, roles: [Role], isFusing: Bool = true) {
-    self.isFusing = isFusing
+  init(_ function: GraphFunction, roles: [Role], isFusing: Bool = true, onHost: Set<NodeID> = []) {
+    (self.isFusing, self.onHost) = (isFusing, onHost)
     body = function.body
     order = function.body.topologicalOrder(results: function.results, targets: function.targets)
     self.roles = roles
@@ -198,7 +200,13 @@ struct KernelGrouping {
       guard let next = root[Int(user.index)], group == nil || group == next else { return nil }
       group = next
     }
+    if let found = group, !areTogether(found, node) { return nil }
     return group
+  }
+
+  /// Whether two nodes run on one device.
+  private func areTogether(_ a: NodeID, _ b: NodeID) -> Bool {
+    onHost.isEmpty || onHost.contains(a) == onHost.contains(b)
   }
 
   /// Takes reshapes out of groups where what they reshape comes from outside.

@@ -39,6 +39,8 @@ struct KernelMerging {
     var canFail = false
     /// Whether it computes a result of the function, such as a variable's new value.
     var hasResult = false
+    /// Whether it runs on the processor beside the device.
+    var isOnHost = false
     /// The extents of its outputs, as far as they matter for sharing loops.
     var outputs: [[Int]] = []
   }
@@ -84,6 +86,7 @@ struct KernelMerging {
     facts[own].size = max(facts[own].size, program.largestDomain)
     facts[own].canFail = facts[own].canFail || program.canFail
     facts[own].hasResult = facts[own].hasResult || grouping.isResult[Int(node.index)]
+    facts[own].isOnHost = grouping.onHost.contains(node)
     facts[own].values += body.operands(of: node).count
     if grouping.isVisible(node) {
       facts[own].outputs += program.outputs.map { program.type(of: $0).extents.filter { $0 != 1 } }
@@ -187,6 +190,7 @@ struct KernelMerging {
     let (a, b) = (facts[a], facts[b])
     // A run that fails must leave variables as they were: what writes them waits for all that may fail.
     if a.canFail != b.canFail, a.hasResult || b.hasResult { return false }
+    if a.isOnHost != b.isOnHost { return false }
     return a.rows + b.rows <= KernelGrouping.maximumRows
       && a.values + b.values + a.outputs.count + b.outputs.count <= Self.mostValues
   }

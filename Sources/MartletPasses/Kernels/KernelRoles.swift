@@ -20,7 +20,8 @@ enum KernelRoles {
     case .join(let count, let program):
       return .join(program, count: count)
     case .library(let contract, let reference):
-      return target.claims(contract) ? .barrier : .stages(reference)
+      let device = body.isOnHost(node, beside: target) ? target.host : target
+      return device?.claims(contract) == true ? .barrier : .stages(reference)
     case .constant(let constant):
       return filled(constant.tensor).map { .repeated($0) } ?? .barrier
     case .composite:

@@ -52,6 +52,8 @@ struct EpilogueFinder {
     isTaken = Array(repeating: false, count: function.body.nodeCount)
     for (i, node) in order.enumerated() {
       positions[Int(node.index)] = i
+      // Calls of the target's libraries do not reach beyond the target.
+      isTaken[Int(node.index)] = body.isOnHost(node, beside: target)
       for operand in body.operands(of: node) {
         let producer = Int(body.producer(of: operand).index)
         if users[producer].last != node { users[producer].append(node) }
@@ -63,7 +65,7 @@ struct EpilogueFinder {
   mutating func calls() throws(Diagnostic) -> [NodeID: Call] {
     var found: [NodeID: Call] = [:]
     for node in order {
-      guard body.resultCount(of: node) == 1, body.operandCount(of: node) >= 2,
+      guard !isTaken[Int(node.index)], body.resultCount(of: node) == 1, body.operandCount(of: node) >= 2,
         !(body.operation(of: node) is any Elementwise), !body.traits(of: node).contains(.argument),
         case .library(let contract, let reference) = try body.lowering(of: node), contract.epilogue?.isEmpty == true,
         let call = try call(node, contract, reference)

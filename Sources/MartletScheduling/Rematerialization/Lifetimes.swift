@@ -99,19 +99,3 @@ extension Lowering {
     }
   }
 }
-
-extension LibraryContract {
-  /// The multiplications of products and of convolutions done directly; 0 where memory traffic is what takes the time.
-  fileprivate var multiplicationCount: Int {
-    switch self {
-    case .matrixProduct(let product): product.batch * product.m * product.n * product.k
-    case .convolution(let convolution):
-      convolution.batch * convolution.outputHeight * convolution.outputWidth * convolution.outputChannels
-        * convolution.kernelHeight * convolution.kernelWidth * convolution.inputChannels / max(convolution.groups, 1)
-    case .attention(let attention):
-      attention.batch * attention.heads * attention.queries * attention.keys
-        * (attention.width + attention.valueWidth)
-    case .pooling: 0
-    }
-  }
-}
