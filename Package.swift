@@ -120,7 +120,8 @@ let package = Package(
 
     /// CUDA C from stages, and NVRTC, which is loaded at run time. Builds without a GPU.
     .target(
-      name: "MartletCUDA", dependencies: ["CMartletRuntime", "MartletTensors", "MartletDiagnostics", "MartletLoopIR"],
+      name: "MartletCUDA",
+      dependencies: ["CMartletRuntime", "MartletTensors", "MartletDiagnostics", "MartletLoopIR", "MartletExecution"],
       swiftSettings: settings),
 
     // MARK: Layer 8: products

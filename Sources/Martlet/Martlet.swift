@@ -1,5 +1,4 @@
 // What a program that imports Martlet sees beside `Session`.
-@_exported import enum MartletCPU.CodeCache
 @_exported import MartletDiagnostics
 @_exported import MartletExecution
 @_exported import MartletFormats

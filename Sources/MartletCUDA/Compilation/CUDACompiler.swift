@@ -15,6 +15,10 @@ public struct CUDACompiler: Sendable {
 
   /// The major and minor version of NVRTC; part of the key of code that is kept.
   public let version: (major: Int, minor: Int)
+  /// The file that NVRTC was loaded from.
+  public let path: String
+  /// The compute capabilities that it compiles for, such as 90, in ascending order.
+  public let architectures: [Int]
 
   /// - Throws: A diagnostic that says what was looked for, where NVRTC is missing.
   public init() throws(Diagnostic) {
@@ -26,6 +30,14 @@ public struct CUDACompiler: Sendable {
         hint: "install the CUDA toolkit or the Python package nvidia-cuda-nvrtc, or name the file in MARTLET_NVRTC")
     }
     version = (Int(library.major), Int(library.minor))
+    path = String(cString: library.path)
+    var count: Int32 = 0
+    var known: [Int32] = []
+    if library.GetNumSupportedArchs(&count) == 0 {
+      known = Array(repeating: 0, count: Int(count))
+      if library.GetSupportedArchs(&known) != 0 { known = [] }
+    }
+    architectures = known.map(Int.init).sorted()
   }
 
   /// Options that make results what `ScalarOperation` defines: nothing is contracted, flushed or approximated.

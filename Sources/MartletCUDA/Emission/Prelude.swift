@@ -1,3 +1,5 @@
+import MartletExecution
+
 /// The CUDA C that stands before every kernel: each scalar operation as a function `m_<operation>`, total as
 /// `ScalarEvaluator` defines it, and what kernels share: vectors of elements, exchanges between threads, the status.
 ///
@@ -6,8 +8,8 @@
 enum Prelude {
   static let text = types + floats + integers + booleans + conversions + threads
 
-  /// Part of every kernel's key. Source: the FNV-1a hash.
-  static let digest = text.utf8.reduce(0xCBF2_9CE4_8422_2325 as UInt64) { ($0 ^ UInt64($1)) &* 0x0000_0100_0000_01B3 }
+  /// Part of every kernel's key.
+  static let digest = CodeStore.digest(text)
 
   /// `martlet_status` with CUDA's types.
   private static let types = """

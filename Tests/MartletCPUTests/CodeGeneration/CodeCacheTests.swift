@@ -1,5 +1,6 @@
 import Foundation
 import MartletDiagnostics
+import MartletExecution
 import MartletLoopIR
 import Testing
 

@@ -1,5 +1,6 @@
 import CMartletRuntime
 import Foundation
+import MartletExecution
 
 /// What generated code depends on beside the structure of its nest: this code generator, LLVM, the processor.
 struct CodeContext: Hashable, Sendable {
@@ -9,7 +10,7 @@ struct CodeContext: Hashable, Sendable {
   /// The context of code that `target` generates; nil where LLVM's file cannot be told from another.
   init?(_ target: CodeTarget) {
     let llvm = target.llvm.pointee
-    guard let path = llvm.path.map({ String(cString: $0) }), let stamp = Self.stamp(path) else { return nil }
+    guard let path = llvm.path.map({ String(cString: $0) }), let stamp = CodeStore.stamp(path) else { return nil }
     text = """
       \(stamp) \(path)
       \(CodeGenerationVersion.fingerprint)
@@ -19,7 +20,7 @@ struct CodeContext: Hashable, Sendable {
   }
 
   /// A hash for the names of files.
-  var digest: String { Self.hash(text) }
+  var digest: String { CodeStore.digest(text) }
 
   // MARK: Without loading LLVM
 
@@ -30,7 +31,7 @@ struct CodeContext: Hashable, Sendable {
     else { return nil }
     let first = file.context.prefix { $0 != "\n" }
     guard let space = first.firstIndex(of: " "),
-      Self.stamp(String(first[first.index(after: space)...])) == String(first[..<space])
+      CodeStore.stamp(String(first[first.index(after: space)...])) == String(first[..<space])
     else { return nil }
     text = file.context
   }
@@ -46,20 +47,6 @@ struct CodeContext: Hashable, Sendable {
   private static var recordName: String {
     let chosen = getenv("MARTLET_LLVM").map { String(cString: $0) } ?? ""
     let machine = martlet_machine_facts().pointee
-    return "machine-" + hash("\(machine.code_features) \(CodeGenerationVersion.fingerprint) \(chosen)")
-  }
-
-  /// Size and time of a file.
-  private static func stamp(_ path: String) -> String? {
-    var status = stat()
-    guard stat(path, &status) == 0 else { return nil }
-    return "\(status.st_size)-\(status.st_mtim.tv_sec)-\(status.st_mtim.tv_nsec)-\(status.st_ino)"
-  }
-
-  /// FNV-1a. Source: G. Fowler, L. C. Noll, K.-P. Vo, the FNV hash.
-  private static func hash(_ text: String) -> String {
-    var hash: UInt64 = 0xCBF2_9CE4_8422_2325
-    for byte in text.utf8 { hash = (hash ^ UInt64(byte)) &* 0x0000_0100_0000_01B3 }
-    return String(hash, radix: 16)
+    return "machine-" + CodeStore.digest("\(machine.code_features) \(CodeGenerationVersion.fingerprint) \(chosen)")
   }
 }

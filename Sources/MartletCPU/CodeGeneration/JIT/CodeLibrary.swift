@@ -1,4 +1,5 @@
 import MartletDiagnostics
+import MartletExecution
 import MartletLoopIR
 
 /// Kernels on disk: finds code by a nest's structure, and keeps what was generated.

@@ -1,4 +1,5 @@
 import MartletDiagnostics
+import MartletExecution
 import Synchronization
 
 /// A code target that is made, and LLVM with it loaded, when it is first needed.

@@ -1,6 +1,7 @@
 import CMartletRuntime
 import Dispatch
 import MartletDiagnostics
+import MartletExecution
 import MartletLoopIR
 import Synchronization
 
@@ -123,7 +124,8 @@ public final class NestCompiler: Sendable {
     guard !rest.isEmpty else { return kernels.map { $0! } }
     let codeTarget = try target.value()
     let destination = library?.recorded(for: codeTarget)
-    let batches = deal(rest.map { nests[$0].nest })
+    let sizes = rest.map { nests[$0].nest.scalars.count + 20 * nests[$0].nest.phases.count }
+    let batches = CompilationBatches.deal(sizes, among: threads)
     let results = Mutex<[Result<[CompiledKernel], Diagnostic>?]>(Array(repeating: nil, count: batches.count))
     DispatchQueue.concurrentPerform(iterations: batches.count) { batch in
       let result = Result { () throws(Diagnostic) in
@@ -138,19 +140,6 @@ public final class NestCompiler: Sendable {
     }
     counts.compiled += rest.count
     return kernels.map { $0! }
-  }
-
-  /// Deals nests to as many batches as there are threads, the largest first, each to the batch with the least so far.
-  private func deal(_ nests: [Nest]) -> [[Int]] {
-    let sizes = nests.map { $0.scalars.count + 20 * $0.phases.count }
-    var batches = Array(repeating: [Int](), count: min(threads, nests.count))
-    var totals = Array(repeating: 0, count: batches.count)
-    for number in nests.indices.sorted(by: { (sizes[$1], $0) < (sizes[$0], $1) }) {
-      let least = totals.indices.min { totals[$0] < totals[$1] }!
-      batches[least].append(number)
-      totals[least] += sizes[number]
-    }
-    return batches
   }
 
   private static func generate(

@@ -8,20 +8,20 @@ import Synchronization
 /// or not there. Reading marks it as used; what was used longest ago is deleted when there is too much. A file that is
 /// damaged, or that is not the user's own, is as good as none. All names end in `.mcode`; what else lies in the folder is
 /// neither counted nor deleted.
-final class CodeStore: @unchecked Sendable {
-  let path: String
+package final class CodeStore: @unchecked Sendable {
+  package let path: String
   private let directory: CInt
   private let limit: Int
   /// Bytes of all files, once they were counted.
   private let used = Mutex<Int?>(nil)
   private static let nextNumber = Atomic<Int>(0)
 
-  static let standardLimit = 512 << 20
+  package static let standardLimit = 512 << 20
 
   /// - Parameter limit: how many bytes are kept.
   /// - Throws: a diagnostic if the folder cannot be made, is a link or somebody else's, or can be written by
   ///   others.
-  init(_ path: String, limit: Int = standardLimit) throws(Diagnostic) {
+  package init(_ path: String, limit: Int = standardLimit) throws(Diagnostic) {
     self.path = path
     self.limit = limit
     try? FileManager.default.createDirectory(
@@ -45,6 +45,20 @@ final class CodeStore: @unchecked Sendable {
 
   private static func fileName(_ name: String) -> String { name + suffix }
 
+  /// Tells a file, such as a compiler's library, from what may take its place: its size, time and number.
+  package static func stamp(_ path: String) -> String? {
+    var status = stat()
+    guard stat(path, &status) == 0 else { return nil }
+    return "\(status.st_size)-\(status.st_mtim.tv_sec)-\(status.st_mtim.tv_nsec)-\(status.st_ino)"
+  }
+
+  /// A hash for the names of files. Source: G. Fowler, L. C. Noll, K.-P. Vo, the FNV hash (1a).
+  package static func digest(_ text: String) -> String {
+    var hash: UInt64 = 0xCBF2_9CE4_8422_2325
+    for byte in text.utf8 { hash = (hash ^ UInt64(byte)) &* 0x0000_0100_0000_01B3 }
+    return String(hash, radix: 16)
+  }
+
   // MARK: Reading
 
   /// Tells files from each other that have several names.
@@ -54,7 +68,7 @@ final class CodeStore: @unchecked Sendable {
   }
 
   /// The files of these names; for each the number of its content among `contents`, nil if there is none.
-  func read(_ names: [String]) -> (numbers: [Int?], contents: [[UInt8]]) {
+  package func read(_ names: [String]) -> (numbers: [Int?], contents: [[UInt8]]) {
     var known: [FileID: Int?] = [:]
     var contents: [[UInt8]] = []
     let numbers = names.map { name -> Int? in
@@ -95,13 +109,13 @@ final class CodeStore: @unchecked Sendable {
   }
 
   /// Deletes a file that is of no use.
-  func remove(_ name: String) { unlinkat(directory, Self.fileName(name), 0) }
+  package func remove(_ name: String) { unlinkat(directory, Self.fileName(name), 0) }
 
   // MARK: Writing
 
   /// Writes a file under all of the names that are not taken. A folder that is full or cannot be written to is not a
   /// mistake: the code is there, it will only have to be generated again.
-  func write(_ bytes: [UInt8], names: [String]) {
+  package func write(_ bytes: [UInt8], names: [String]) {
     let number = Self.nextNumber.add(1, ordering: .relaxed).newValue
     let temporary = Self.fileName("\(Self.temporaryPrefix)\(getpid())-\(number)")
     let file = openat(directory, temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0o600)
@@ -170,7 +184,7 @@ final class CodeStore: @unchecked Sendable {
     }.sorted { ($0.seconds, $0.nanoseconds, $0.names[0]) < ($1.seconds, $1.nanoseconds, $1.names[0]) }
   }
 
-  var content: CodeCache.Content {
+  package var content: CodeCache.Content {
     let entries = entries()
     return CodeCache.Content(files: entries.count, bytes: entries.reduce(0) { $0 + $1.bytes }, limit: limit)
   }

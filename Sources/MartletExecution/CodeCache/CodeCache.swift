@@ -1,8 +1,7 @@
-import CMartletRuntime
 import Foundation
 import MartletDiagnostics
 
-/// Where machine code is kept from one process to the next.
+/// Where machine code, of processors and of GPUs, is kept from one process to the next.
 public enum CodeCache: Sendable, Hashable {
   /// The folder that MARTLET_CACHE names; without it `martlet` in XDG_CACHE_HOME or in `~/.cache`. `MARTLET_CACHE=off`
   /// keeps nothing. A debug build of Martlet keeps code only if MARTLET_CACHE names a folder.

@@ -1,20 +1,20 @@
 import MartletDiagnostics
 
-/// A file of the code cache: an object file with the structures of the kernels in it and what their code depends on beside
-/// them, all of which a reader compares, so that no collision of names can give wrong code.
-struct CodeFile {
-  /// What code depends on beside the kernels' structure; see `CodeContext`.
-  var context: String
+/// A file of the code cache: an object file, or a module for a GPU, with the structures or sources of the kernels in it and
+/// what their code depends on beside them, all of which a reader compares, so that no collision of names can give wrong code.
+package struct CodeFile {
+  /// What code depends on beside the kernels' structure: compiler, options, processor.
+  package var context: String
   /// The structures of the object's kernels, in order.
-  var kernels: [[UInt8]]
-  var object: [UInt8]
+  package var kernels: [[UInt8]]
+  package var object: [UInt8]
 
-  init(context: String, kernels: [[UInt8]], object: [UInt8]) {
+  package init(context: String, kernels: [[UInt8]], object: [UInt8]) {
     (self.context, self.kernels, self.object) = (context, kernels, object)
   }
 
   /// The file's bytes: a magic number with the version, the body's length and check sum, the body.
-  var bytes: [UInt8] {
+  package var bytes: [UInt8] {
     var body: [UInt8] = []
     func append(_ part: some Collection<UInt8>) {
       withUnsafeBytes(of: UInt64(part.count).littleEndian) { body += $0 }
@@ -30,7 +30,7 @@ struct CodeFile {
   }
 
   /// The content of a file; nil if it is damaged or of another version.
-  init?(_ bytes: [UInt8]) {
+  package init?(_ bytes: [UInt8]) {
     guard bytes.count >= Self.headerBytes, bytes.starts(with: Self.magic) else { return nil }
     func word(_ offset: Int) -> UInt64 {
       bytes.withUnsafeBytes { UInt64(littleEndian: $0.loadUnaligned(fromByteOffset: offset, as: UInt64.self)) }

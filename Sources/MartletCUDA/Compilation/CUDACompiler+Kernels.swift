@@ -1,0 +1,62 @@
+import Dispatch
+import Foundation
+import MartletDiagnostics
+import MartletExecution
+import Synchronization
+
+extension CUDACompiler {
+  /// The machine code of kernels, from the cache or compiled now, on all cores.
+  ///
+  /// ```swift
+  /// for image in try CUDACompiler().compile(kernels, for: device) {
+  ///   let module = try CUDAModule(context, image: image.bytes)
+  ///   // The entry points of the kernels in image.keys: module.function(kernel.launches[0].entry)
+  /// }
+  /// ```
+  ///
+  /// - Parameters:
+  ///   - kernels: Made for `device`. What has equal keys is compiled once.
+  ///   - cache: Where code is kept from one process to the next. What is there is found by the version and file of NVRTC, its
+  ///     options, the architecture and the kernel's source.
+  /// - Returns: Images, in the order of the first kernel of each; every distinct key is in one of them.
+  /// - Throws: A diagnostic with the compiler's messages, or one that names the architectures that it knows.
+  public func compile(
+    _ kernels: [CUDAKernel], for device: CUDADevice, cache: CodeCache = .standard
+  ) throws(Diagnostic) -> [CUDAImage] {
+    let architecture = try architecture(for: device)
+    var known: Set<String> = []
+    let distinct = kernels.filter { known.insert($0.key).inserted }
+    let library = CUDALibrary(cache, compiler: self, architecture)
+    let (found, rest) = library?.load(distinct) ?? ([], distinct)
+    let sizes = rest.map(\.body.utf8.count)
+    let threads = ProcessInfo.processInfo.activeProcessorCount
+    let batches = CompilationBatches.deal(sizes, among: threads).map { batch in batch.sorted().map { rest[$0] } }
+    let results = Mutex<[Result<CUDAImage, Diagnostic>?]>(Array(repeating: nil, count: batches.count))
+    DispatchQueue.concurrentPerform(iterations: batches.count) { number in
+      let batch = batches[number]
+      let result = Result { () throws(Diagnostic) in
+        let code = try compile(CUDAKernel.source(batch), for: architecture)
+        library?.save(code.cubin, batch)
+        return CUDAImage(bytes: code.cubin, keys: batch.map(\.key))
+      }
+      results.withLock { $0[number] = result }
+    }
+    let images = try found + results.withLock { $0 }.map { (result) throws(Diagnostic) in try result!.get() }
+    let order = Dictionary(uniqueKeysWithValues: zip(distinct.map(\.key), 0...))
+    return images.sorted { order[$0.keys[0]]! < order[$1.keys[0]]! }
+  }
+
+  /// The architecture to compile for: the device's own or, for one that is newer than NVRTC, the last that NVRTC knows of the
+  /// same generation, whose machine code the device runs too.
+  public func architecture(for device: CUDADevice) throws(Diagnostic) -> String {
+    let known = architectures
+    let fitting = known.filter { $0 <= device.capability && $0 / 10 == device.capability / 10 }
+    guard let best = fitting.max() else {
+      throw Diagnostic(
+        "NVRTC \(version.major).\(version.minor) does not compile for this device",
+        required: "an architecture of " + known.map { "sm_\($0)" }.joined(separator: ", "),
+        found: device.architecture, hint: "install a version of CUDA that fits the device")
+    }
+    return "sm_\(best)"
+  }
+}
