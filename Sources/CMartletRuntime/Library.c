@@ -17,13 +17,18 @@ __attribute__((format(printf, 2, 3))) static void append(martlet_library *librar
   va_end(arguments);
 }
 
-static void find_path(martlet_library *library, const char *asked) {
+int martlet_library_path(void *handle, char *path, size_t capacity) {
   char resolved[PATH_MAX];
   struct link_map *map = NULL;
-  const char *name = asked;
-  if (dlinfo(library->handle, RTLD_DI_LINKMAP, &map) == 0 && map && map->l_name[0]) name = map->l_name;
-  if (realpath(name, resolved)) name = resolved;
-  snprintf(library->path, sizeof library->path, "%s", name);
+  if (dlinfo(handle, RTLD_DI_LINKMAP, &map) != 0 || !map || !map->l_name[0]) return 0;
+  snprintf(path, capacity, "%s", realpath(map->l_name, resolved) ? resolved : map->l_name);
+  return 1;
+}
+
+static void find_path(martlet_library *library, const char *asked) {
+  char resolved[PATH_MAX];
+  if (martlet_library_path(library->handle, library->path, sizeof library->path)) return;
+  snprintf(library->path, sizeof library->path, "%s", realpath(asked, resolved) ? resolved : asked);
 }
 
 int martlet_library_open(

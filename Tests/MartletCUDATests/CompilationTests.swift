@@ -14,13 +14,13 @@ struct CompilationTests {
       .deletingLastPathComponent()
     let packages = root.appending(path: ".build-nvrtc/nvidia")
     let folders = (try? FileManager.default.contentsOfDirectory(at: packages, includingPropertiesForKeys: nil)) ?? []
-    for folder in folders {
-      for name in ["libnvrtc.so.13", "libnvrtc.so.12"] {
-        let path = folder.appending(path: "lib/\(name)").path
-        if FileManager.default.fileExists(atPath: path) { setenv("MARTLET_NVRTC", path, 0) }
-      }
+    let files = folders.flatMap { folder in
+      ["libnvrtc.so.13", "libnvrtc.so.12"].map { folder.appending(path: "lib/\($0)").path }
     }
-    do throws(Diagnostic) { return .success(try CUDACompiler()) } catch { return .failure(error) }
+    let installed = files.first { FileManager.default.fileExists(atPath: $0) }
+    let libraries =
+      installed.map { CUDALibraries(driver: nil, nvrtc: $0, cublasLt: nil, cudnn: nil) } ?? CUDALibraries.standard
+    do throws(Diagnostic) { return .success(try CUDACompiler(libraries: libraries)) } catch { return .failure(error) }
   }()
   static var isThere: Bool { if case .success = compiler { true } else { false } }
 

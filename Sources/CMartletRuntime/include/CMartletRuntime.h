@@ -7,6 +7,9 @@
 
 #include "BLAS.h"
 #include "BuildSite.h"
+#include "CUDADriver.h"
+#include "CuDNN.h"
+#include "CublasLt.h"
 #include "DNN.h"
 #include "Kernel.h"
 #include "LLVM.h"

@@ -2,6 +2,8 @@
 #ifndef MARTLET_LIBRARY_H
 #define MARTLET_LIBRARY_H
 
+#include <stddef.h>
+
 /// A shared library, found or not.
 typedef struct {
   /// From `dlopen`; NULL if no candidate could be loaded.
@@ -18,6 +20,9 @@ typedef struct {
 /// the message. Returns 1, or 0 if nothing could be loaded.
 int martlet_library_open(
   martlet_library *library, const char *purpose, const char *variable, const char *const *candidates);
+
+/// The file of a handle from `dlopen`, symbolic links resolved; 0 if it cannot be told.
+int martlet_library_path(void *handle, char *path, size_t capacity);
 
 /// The address of `name`, or NULL.
 void *martlet_library_find(const martlet_library *library, const char *name);

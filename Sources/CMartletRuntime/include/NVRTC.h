@@ -23,20 +23,14 @@ typedef struct martlet_nvrtc_program_s *martlet_nvrtc_program;
   F(DestroyProgram, (martlet_nvrtc_program *program))
 
 typedef struct {
-  /// 1 if version 12 or 13 was loaded. The other members then hold, and the functions may be called.
-  int32_t available;
-  int32_t major;
-  int32_t minor;
-  /// For people: what was loaded, or what was looked for and why that failed.
-  const char *message;
-  const char *path;
   const char *(*GetErrorString)(int error);
 #define F(name, parameters) int(*name) parameters;
   MARTLET_NVRTC_FUNCTIONS(F)
 #undef F
 } martlet_nvrtc;
 
-/// NVRTC, loaded at the first call. MARTLET_NVRTC names a file to load instead of those looked for.
-const martlet_nvrtc *martlet_nvrtc_library(void);
+/// Finds NVRTC's functions in a library that `dlopen` gave, and loads the library beside it that NVRTC looks for by its
+/// bare name when it first compiles. Returns NULL, or the name of the first function that is missing.
+const char *martlet_nvrtc_find(void *handle, martlet_nvrtc *nvrtc);
 
 #endif

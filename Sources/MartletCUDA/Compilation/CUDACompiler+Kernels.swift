@@ -26,7 +26,7 @@ extension CUDACompiler {
     let architecture = try architecture(for: device)
     var known: Set<String> = []
     let distinct = kernels.filter { known.insert($0.key).inserted }
-    let library = CUDALibrary(cache, compiler: self, architecture)
+    let library = CUDACodeLibrary(cache, compiler: self, architecture)
     let (found, rest) = library?.load(distinct) ?? ([], distinct)
     let sizes = rest.map(\.body.utf8.count)
     let threads = ProcessInfo.processInfo.activeProcessorCount

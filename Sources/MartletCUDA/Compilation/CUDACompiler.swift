@@ -19,23 +19,22 @@ public struct CUDACompiler: Sendable {
   public let path: String
   /// The compute capabilities that it compiles for, such as 90, in ascending order.
   public let architectures: [Int]
+  private let library: NVRTCTable
+
+  /// A table of functions, which never changes.
+  private struct NVRTCTable: @unchecked Sendable { let functions: UnsafePointer<martlet_nvrtc> }
 
   /// - Throws: A diagnostic that says what was looked for, where NVRTC is missing.
-  public init() throws(Diagnostic) {
-    let library = martlet_nvrtc_library().pointee
-    guard library.available != 0 else {
-      throw Diagnostic(
-        "NVRTC, which compiles CUDA kernels, cannot be loaded", required: "NVRTC of CUDA 12 or 13",
-        found: String(cString: library.message),
-        hint: "install the CUDA toolkit or the Python package nvidia-cuda-nvrtc, or name the file in MARTLET_NVRTC")
-    }
-    version = (Int(library.major), Int(library.minor))
-    path = String(cString: library.path)
+  public init(libraries: CUDALibraries = .standard) throws(Diagnostic) {
+    library = NVRTCTable(functions: try libraries.nvrtc())
+    let found = libraries.finding(.nvrtc)
+    version = (found.version?.major ?? 0, found.version?.minor ?? 0)
+    path = found.path ?? ""
     var count: Int32 = 0
     var known: [Int32] = []
-    if library.GetNumSupportedArchs(&count) == 0 {
+    if library.functions.pointee.GetNumSupportedArchs(&count) == 0 {
       known = Array(repeating: 0, count: Int(count))
-      if library.GetSupportedArchs(&known) != 0 { known = [] }
+      if library.functions.pointee.GetSupportedArchs(&known) != 0 { known = [] }
     }
     architectures = known.map(Int.init).sorted()
   }
@@ -52,7 +51,7 @@ public struct CUDACompiler: Sendable {
   ///
   /// - Throws: A diagnostic with the compiler's messages.
   public func compile(_ source: String, for architecture: String, name: String = "kernel") throws(Diagnostic) -> Code {
-    let library = martlet_nvrtc_library().pointee
+    let library = library.functions.pointee
     var program: martlet_nvrtc_program?
     try check(library.CreateProgram(&program, source, "\(name).cu", 0, nil, nil), "nvrtcCreateProgram", architecture)
     defer { _ = library.DestroyProgram(&program) }
@@ -84,7 +83,7 @@ public struct CUDACompiler: Sendable {
   }
 
   private func reason(_ result: Int32) -> String {
-    martlet_nvrtc_library().pointee.GetErrorString(result).map { String(cString: $0) } ?? "error \(result)"
+    library.functions.pointee.GetErrorString(result).map { String(cString: $0) } ?? "error \(result)"
   }
 
   private func withCStrings<R>(_ strings: [String], _ body: (UnsafeBufferPointer<UnsafePointer<CChar>?>) -> R) -> R {

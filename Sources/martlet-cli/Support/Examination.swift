@@ -33,10 +33,9 @@ struct Examination {
     examineLLVM()
     examineZlib()
     examineCodeCache()
-    findings.append(
-      Finding(
-        key: "cuda", title: "CUDA", isAvailable: false, lines: ["this version of Martlet has no CUDA back end"],
-        facts: [:]))
+    let cuda = CUDAExamination()
+    findings.append(cuda.finding)
+    problems += cuda.problems
     if machine.has_avx2_fma == 0, Self.text(machine.architecture) == "x86_64" {
       problems.append(
         Problem(what: "the processor has neither AVX2 nor FMA", remedy: "runs are right but slow; use a newer machine"))

@@ -2,7 +2,7 @@ import MartletDiagnostics
 import MartletExecution
 
 /// Machine code of kernels on disk, for one version of the compiler and one architecture.
-struct CUDALibrary {
+struct CUDACodeLibrary {
   private let store: CodeStore
   /// What code depends on beside its source; kept and compared with it.
   private let context: String

@@ -1,0 +1,136 @@
+/// NVIDIA's convolutions and pooling, loaded at run time. Declarations are our own, after the cuDNN 9 reference.
+#ifndef MARTLET_CUDNN_H
+#define MARTLET_CUDNN_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "CUDADriver.h"
+
+typedef struct martlet_cudnn_handle_s *martlet_cudnn_handle;
+typedef struct martlet_cudnn_tensor_s *martlet_cudnn_tensor;
+typedef struct martlet_cudnn_filter_s *martlet_cudnn_filter;
+typedef struct martlet_cudnn_convolution_s *martlet_cudnn_convolution;
+typedef struct martlet_cudnn_pooling_s *martlet_cudnn_pooling;
+typedef struct martlet_cudnn_activation_s *martlet_cudnn_activation;
+
+/// How fast a way to convolve is.
+typedef struct {
+  int32_t algorithm;
+  /// 0 where the rest holds.
+  int32_t status;
+  float milliseconds;
+  size_t workspace_bytes;
+  int32_t is_deterministic;
+  int32_t mathematics;
+  int32_t reserved[3];
+} martlet_cudnn_performance;
+
+enum {
+  martlet_cudnn_float32 = 0,
+  martlet_cudnn_nchw = 0,
+  martlet_cudnn_nhwc = 1,
+  martlet_cudnn_cross_correlation = 1,
+  /// Tensor cores, with f32 rounded to TF32.
+  martlet_cudnn_default_mathematics = 0,
+  /// f32 as it is.
+  martlet_cudnn_multiply_add = 3,
+  martlet_cudnn_propagate_nan = 1,
+  martlet_cudnn_maximum = 0,
+  martlet_cudnn_average_excluding_padding = 2,
+  martlet_cudnn_relu = 1,
+  martlet_cudnn_identity = 5,
+  martlet_cudnn_forward_implicit_precomputed = 1,
+};
+
+/// The functions of cuDNN that are used: F(name, parameters). All return 0 or an error.
+#define MARTLET_CUDNN_FUNCTIONS(F) \
+  F(Create, (martlet_cudnn_handle *handle)) \
+  F(Destroy, (martlet_cudnn_handle handle)) \
+  F(SetStream, (martlet_cudnn_handle handle, martlet_cuda_stream stream)) \
+  F(CreateTensorDescriptor, (martlet_cudnn_tensor *tensor)) \
+  F(SetTensor4dDescriptor, (martlet_cudnn_tensor tensor, int format, int type, int n, int c, int h, int w)) \
+  F(DestroyTensorDescriptor, (martlet_cudnn_tensor tensor)) \
+  F(CreateFilterDescriptor, (martlet_cudnn_filter *filter)) \
+  F(SetFilter4dDescriptor, (martlet_cudnn_filter filter, int type, int format, int k, int c, int h, int w)) \
+  F(DestroyFilterDescriptor, (martlet_cudnn_filter filter)) \
+  F(CreateConvolutionDescriptor, (martlet_cudnn_convolution *convolution)) \
+  F(SetConvolution2dDescriptor, \
+    (martlet_cudnn_convolution convolution, int pad_h, int pad_w, int stride_h, int stride_w, int dilation_h, \
+     int dilation_w, int mode, int compute_type)) \
+  F(SetConvolutionGroupCount, (martlet_cudnn_convolution convolution, int groups)) \
+  F(SetConvolutionMathType, (martlet_cudnn_convolution convolution, int mathematics)) \
+  F(DestroyConvolutionDescriptor, (martlet_cudnn_convolution convolution)) \
+  F(CreatePoolingDescriptor, (martlet_cudnn_pooling *pooling)) \
+  F(SetPooling2dDescriptor, \
+    (martlet_cudnn_pooling pooling, int mode, int nan_propagation, int window_h, int window_w, int pad_h, int pad_w, \
+     int stride_h, int stride_w)) \
+  F(DestroyPoolingDescriptor, (martlet_cudnn_pooling pooling)) \
+  F(CreateActivationDescriptor, (martlet_cudnn_activation *activation)) \
+  F(SetActivationDescriptor, (martlet_cudnn_activation activation, int mode, int nan_propagation, double bound)) \
+  F(DestroyActivationDescriptor, (martlet_cudnn_activation activation)) \
+  F(GetConvolutionForwardAlgorithm_v7, \
+    (martlet_cudnn_handle handle, martlet_cudnn_tensor x, martlet_cudnn_filter w, \
+     martlet_cudnn_convolution convolution, martlet_cudnn_tensor y, int asked, int *found, \
+     martlet_cudnn_performance *results)) \
+  F(FindConvolutionForwardAlgorithmEx, \
+    (martlet_cudnn_handle handle, martlet_cudnn_tensor x_type, const void *x, martlet_cudnn_filter w_type, \
+     const void *w, martlet_cudnn_convolution convolution, martlet_cudnn_tensor y_type, void *y, int asked, \
+     int *found, martlet_cudnn_performance *results, void *workspace, size_t workspace_bytes)) \
+  F(ConvolutionForward, \
+    (martlet_cudnn_handle handle, const void *alpha, martlet_cudnn_tensor x_type, const void *x, \
+     martlet_cudnn_filter w_type, const void *w, martlet_cudnn_convolution convolution, int algorithm, \
+     void *workspace, size_t workspace_bytes, const void *beta, martlet_cudnn_tensor y_type, void *y)) \
+  F(ConvolutionBiasActivationForward, \
+    (martlet_cudnn_handle handle, const void *alpha, martlet_cudnn_tensor x_type, const void *x, \
+     martlet_cudnn_filter w_type, const void *w, martlet_cudnn_convolution convolution, int algorithm, \
+     void *workspace, size_t workspace_bytes, const void *beta, martlet_cudnn_tensor z_type, const void *z, \
+     martlet_cudnn_tensor bias_type, const void *bias, martlet_cudnn_activation activation, \
+     martlet_cudnn_tensor y_type, void *y)) \
+  F(GetConvolutionBackwardDataAlgorithm_v7, \
+    (martlet_cudnn_handle handle, martlet_cudnn_filter w, martlet_cudnn_tensor dy, \
+     martlet_cudnn_convolution convolution, martlet_cudnn_tensor dx, int asked, int *found, \
+     martlet_cudnn_performance *results)) \
+  F(FindConvolutionBackwardDataAlgorithmEx, \
+    (martlet_cudnn_handle handle, martlet_cudnn_filter w_type, const void *w, martlet_cudnn_tensor dy_type, \
+     const void *dy, martlet_cudnn_convolution convolution, martlet_cudnn_tensor dx_type, void *dx, int asked, \
+     int *found, martlet_cudnn_performance *results, void *workspace, size_t workspace_bytes)) \
+  F(ConvolutionBackwardData, \
+    (martlet_cudnn_handle handle, const void *alpha, martlet_cudnn_filter w_type, const void *w, \
+     martlet_cudnn_tensor dy_type, const void *dy, martlet_cudnn_convolution convolution, int algorithm, \
+     void *workspace, size_t workspace_bytes, const void *beta, martlet_cudnn_tensor dx_type, void *dx)) \
+  F(GetConvolutionBackwardFilterAlgorithm_v7, \
+    (martlet_cudnn_handle handle, martlet_cudnn_tensor x, martlet_cudnn_tensor dy, \
+     martlet_cudnn_convolution convolution, martlet_cudnn_filter dw, int asked, int *found, \
+     martlet_cudnn_performance *results)) \
+  F(FindConvolutionBackwardFilterAlgorithmEx, \
+    (martlet_cudnn_handle handle, martlet_cudnn_tensor x_type, const void *x, martlet_cudnn_tensor dy_type, \
+     const void *dy, martlet_cudnn_convolution convolution, martlet_cudnn_filter dw_type, void *dw, int asked, \
+     int *found, martlet_cudnn_performance *results, void *workspace, size_t workspace_bytes)) \
+  F(ConvolutionBackwardFilter, \
+    (martlet_cudnn_handle handle, const void *alpha, martlet_cudnn_tensor x_type, const void *x, \
+     martlet_cudnn_tensor dy_type, const void *dy, martlet_cudnn_convolution convolution, int algorithm, \
+     void *workspace, size_t workspace_bytes, const void *beta, martlet_cudnn_filter dw_type, void *dw)) \
+  F(PoolingForward, \
+    (martlet_cudnn_handle handle, martlet_cudnn_pooling pooling, const void *alpha, martlet_cudnn_tensor x_type, \
+     const void *x, const void *beta, martlet_cudnn_tensor y_type, void *y)) \
+  F(PoolingBackward, \
+    (martlet_cudnn_handle handle, martlet_cudnn_pooling pooling, const void *alpha, martlet_cudnn_tensor y_type, \
+     const void *y, martlet_cudnn_tensor dy_type, const void *dy, martlet_cudnn_tensor x_type, const void *x, \
+     const void *beta, martlet_cudnn_tensor dx_type, void *dx))
+
+typedef struct {
+  /// 10000 · major + 100 · minor + patch.
+  size_t (*GetVersion)(void);
+  /// 1000 · major + 10 · minor of the CUDA that it was built for.
+  size_t (*GetCudartVersion)(void);
+  const char *(*GetErrorString)(int status);
+#define F(name, parameters) int(*name) parameters;
+  MARTLET_CUDNN_FUNCTIONS(F)
+#undef F
+} martlet_cudnn;
+
+/// Finds the functions in a library that `dlopen` gave. Returns NULL, or the name of the first that is missing.
+const char *martlet_cudnn_find(void *handle, martlet_cudnn *library);
+
+#endif
