@@ -18,7 +18,7 @@ let package = Package(
   targets: [
     // MARK: C libraries: declarations and small glue only
 
-    /// The worker team, the loaders of libgomp, OpenBLAS, oneDNN, LLVM, NVRTC and zlib, and frame-pointer walks.
+    /// The worker team, the loaders of libgomp, OpenBLAS, oneDNN, LLVM, CUDA's libraries and zlib, and frame-pointer walks.
     .target(name: "CMartletRuntime"),
     /// protobuf-c, the only C library that is linked.
     .systemLibrary(name: "CProtobufC", pkgConfig: "libprotobuf-c", providers: [.apt(["libprotobuf-c-dev"])]),
@@ -118,10 +118,13 @@ let package = Package(
         "MartletScheduling", "MartletExecution",
       ], swiftSettings: settings),
 
-    /// CUDA C from stages, and NVRTC, which is loaded at run time. Builds without a GPU.
+    /// CUDA C from stages, plans on GPUs, and CUDA's libraries, which are loaded at run time. Builds without a GPU.
     .target(
       name: "MartletCUDA",
-      dependencies: ["CMartletRuntime", "MartletTensors", "MartletDiagnostics", "MartletLoopIR", "MartletExecution"],
+      dependencies: [
+        "CMartletRuntime", "MartletTensors", "MartletDiagnostics", "MartletLoopIR", "MartletGraph", "MartletScheduling",
+        "MartletExecution",
+      ],
       swiftSettings: settings),
 
     // MARK: Layer 8: products
@@ -132,7 +135,7 @@ let package = Package(
       dependencies: [
         "MartletTensors", "MartletDiagnostics", "MartletLoopIR", "MartletGraph", "MartletOperations",
         "MartletRewriting", "MartletGradients", "MartletPasses", "MartletFormats", "MartletFrontend",
-        "MartletScheduling", "MartletVisualization", "MartletExecution", "MartletCPU",
+        "MartletScheduling", "MartletVisualization", "MartletExecution", "MartletCPU", "MartletCUDA",
       ], swiftSettings: settings),
     /// The workloads of `martlet bench`, with the data that other frameworks' programs are given.
     .target(name: "MartletWorkloads", dependencies: ["Martlet"], swiftSettings: settings),
@@ -140,7 +143,7 @@ let package = Package(
     .executableTarget(
       name: "martlet-cli",
       dependencies: [
-        "CMartletRuntime", "MartletCPU", "Martlet", "MartletWorkloads",
+        "CMartletRuntime", "MartletDiagnostics", "MartletCPU", "MartletCUDA", "Martlet", "MartletWorkloads",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: settings),

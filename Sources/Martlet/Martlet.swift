@@ -1,4 +1,5 @@
 // What a program that imports Martlet sees beside `Session`.
+@_exported import struct MartletCUDA.CUDAOptions
 @_exported import MartletDiagnostics
 @_exported import MartletExecution
 @_exported import MartletFormats

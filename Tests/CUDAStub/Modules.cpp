@@ -3,11 +3,10 @@
 
 #include <dlfcn.h>
 #include <elf.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <cstdio>
+#include <cstdlib>
 #include <cstring>
 
 using namespace stub;
@@ -26,11 +25,11 @@ static size_t object_bytes(const void *image) {
   return end;
 }
 
+// The loader takes files of one name for one: each image has its own.
 static void *load(const void *image, size_t bytes) {
-  const int file = memfd_create("stub-module", MFD_CLOEXEC);
+  char path[] = "/tmp/cuda-stub-module-XXXXXX";
+  const int file = mkstemp(path);
   if (file < 0) return nullptr;
-  char path[64];
-  snprintf(path, sizeof path, "/proc/self/fd/%d", file);
   const char *next = static_cast<const char *>(image);
   while (bytes > 0) {
     const ssize_t written = write(file, next, bytes);
@@ -38,8 +37,9 @@ static void *load(const void *image, size_t bytes) {
     next += written;
     bytes -= size_t(written);
   }
-  void *library = bytes ? nullptr : dlopen(path, RTLD_NOW | RTLD_LOCAL);
   close(file);
+  void *library = bytes ? nullptr : dlopen(path, RTLD_NOW | RTLD_LOCAL);
+  unlink(path);
   return library;
 }
 

@@ -1,4 +1,5 @@
 import MartletCPU
+import MartletCUDA
 import MartletDiagnostics
 import MartletExecution
 import MartletGraph
@@ -22,13 +23,19 @@ struct ProgramCompiler: Sendable {
         "there is no rule '\(name)' to disable", hint: "there are \(known.sorted().joined(separator: ", "))")
     }
     switch options.device {
-    case .cpu:
+    case .cpu, .cuda:
       host = CPUBackend(
         threads: options.threads, exact: options.isExact, deterministic: options.isDeterministic,
         codeCache: options.codeCache)
     case .interpreter: host = InterpreterBackend()
     }
-    backend = host
+    if case .cuda(let ordinal) = options.device {
+      backend = try CUDABackend(
+        ordinal: ordinal, processor: host, options: options.cuda, codeCache: options.codeCache,
+        libraries: options.cudaLibraries)
+    } else {
+      backend = host
+    }
   }
 
   /// The program after the passes of the pipeline up to a form.
@@ -39,7 +46,8 @@ struct ProgramCompiler: Sendable {
     var instruments = options.instruments + [statistics]
     if let log = options.log { instruments.append(WarningLog(log: log)) }
     let result = try Pipeline.standard(
-      fusing: options.isFusing, exact: options.isExact, rules: options.rules, disabledRules: options.disabledRules
+      fusing: options.isFusing, softPlacement: options.isPlacementSoft, exact: options.isExact, rules: options.rules,
+      disabledRules: options.disabledRules
     ).run(
       program, target: backend, until: form, instruments: instruments,
       evaluate: { [host] program in try Self.evaluate(program, on: host) })

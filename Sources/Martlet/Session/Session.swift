@@ -179,6 +179,17 @@ public final class Session: Sendable {
       hint: "work on smaller batches, or less at once")
   }
 
+  /// Says what the processor does in the plan of another device.
+  private func logPlacement(of plan: ExecutionPlan) {
+    guard let log = options.log else { return }
+    for instruction in plan.blocks.flatMap(\.instructions) where instruction.isOnHost {
+      let origin = plan.origins[instruction.origin]
+      let reason =
+        if case .host = instruction.action { "it has code for the processor only" } else { "it is placed there" }
+      log("on the processor: \(origin.operation) '\(origin.name)'; \(reason)")
+    }
+  }
+
   private func compile(
     _ key: RunSignature.Key, _ types: [TensorType], _ reason: SessionStatistics.Reason?
   ) throws -> RunSignature.Compiled {
@@ -187,7 +198,7 @@ public final class Session: Sendable {
     var profile = CompilationProfile()
     let bound = try compiler.backend.compiling {
       let plan = try compiler.plan(try program(key, feedTypes: types, profile: &profile), profile: &profile)
-      try checkMemory(plan)
+      if case .cuda = options.device {} else { try checkMemory(plan) }
       return try compiler.backend.bind(plan)
     }
     let plan = bound.plan
@@ -217,6 +228,7 @@ public final class Session: Sendable {
       state.compilations.append(compilation)
     }
     options.log?(compilation.description)
+    logPlacement(of: plan)
     return RunSignature.Compiled(types: types, plan: bound, variables: stored)
   }
 }

@@ -1,16 +1,10 @@
 import MartletCPU
+import MartletCUDA
 import MartletExecution
 import MartletRewriting
 
 /// How a session compiles and runs.
 public struct SessionOptions: Sendable {
-  /// What runs the plans.
-  public enum Device: Sendable, Hashable {
-    /// Machine code and libraries on the processor.
-    case cpu
-    /// The interpreter: slow, and the reference for everything else.
-    case interpreter
-  }
   public var device: Device
   /// How many threads share the work of one step; nil for all processors.
   public var threads: Int?
@@ -32,6 +26,13 @@ public struct SessionOptions: Sendable {
   public var isDeterministic: Bool
   /// Where machine code is kept from one process to the next.
   public var codeCache: CodeCache
+  /// Whether an operation whose wanted device is not there runs on the session's, with a line in the log, instead of being a
+  /// mistake.
+  public var isPlacementSoft: Bool
+  /// How a GPU is used.
+  public var cuda: CUDAOptions
+  /// The libraries of CUDA; tests have others than the machine's.
+  package var cudaLibraries = CUDALibraries.standard
   /// Rewrites of your own, applied with Martlet's.
   public var rules: RuleSet?
   /// The names of rules that are not applied, Martlet's or yours; `martlet optimize` lists those that fire. A name that no
@@ -48,7 +49,8 @@ public struct SessionOptions: Sendable {
 
   public init(
     device: Device = .cpu, threads: Int? = nil, isFusing: Bool = true, isExact: Bool = false,
-    isDeterministic: Bool = false, memoryBudget: Int? = nil, codeCache: CodeCache = .standard, rules: RuleSet? = nil,
+    isDeterministic: Bool = false, memoryBudget: Int? = nil, codeCache: CodeCache = .standard,
+    isPlacementSoft: Bool = false, cuda: CUDAOptions = CUDAOptions(), rules: RuleSet? = nil,
     disabledRules: Set<String> = [],
     instruments: [any Instrument] = [], log: (@Sendable (String) -> Void)? = nil
   ) {
@@ -59,6 +61,8 @@ public struct SessionOptions: Sendable {
     self.isExact = isExact
     self.isDeterministic = isDeterministic
     self.codeCache = codeCache
+    self.isPlacementSoft = isPlacementSoft
+    self.cuda = cuda
     self.rules = rules
     self.disabledRules = disabledRules
     self.instruments = instruments

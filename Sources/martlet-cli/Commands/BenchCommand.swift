@@ -39,7 +39,7 @@ struct BenchCommand: ParsableCommand {
       var isFirst = true
       for workload in workloads.flatMap(Self.matching) {
         if isTerminal { showProgress("\(workload.name) …") }
-        let options = Workload.Options(session: settings.options(), seconds: seconds, isProfiling: profile)
+        let options = Workload.Options(session: settings.options, seconds: seconds, isProfiling: profile)
         let result = try workload.measure(options)
         if isTerminal { showProgress("") }
         if json {

@@ -37,7 +37,7 @@ struct InspectCommand: ParsableCommand {
     let fetches = try selection.fetches(of: interface)
     let targets = try selection.targets(of: interface)
     let types = try shapes.feedTypes(interface, fetches, targets)
-    return try Session(interface.graph, options: settings.options()).profiledPlan(
+    return try Session(interface.graph, options: settings.options).profiledPlan(
       for: fetches, targets: targets, feeds: types)
   }
 

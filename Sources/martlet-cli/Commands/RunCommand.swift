@@ -19,8 +19,6 @@ struct RunCommand: ParsableCommand {
   @OptionGroup var selection: SelectionOptions
   @Option(help: ArgumentHelp("Writes each fetched array to a file in this folder.", valueName: "DIR"))
   var out: String?
-  @Option(help: ArgumentHelp("cpu, cuda:N or interpreter.", valueName: "DEVICE"))
-  var device = DeviceArgument.processor
   @OptionGroup var settings: SessionSettings
   @Option(help: ArgumentHelp("How often to run.", valueName: "N"))
   var `repeat` = 1
@@ -41,7 +39,6 @@ struct RunCommand: ParsableCommand {
 
   func run() throws {
     try reportingFailure {
-      let device = try device.device()
       let graph = try model.load()
       let interface = ModelInterface(graph)
       let fetches = try selection.fetches(of: interface)
@@ -51,7 +48,7 @@ struct RunCommand: ParsableCommand {
       }
       let arrays = try FeedReader(interface).read(feeds, fetches: fetches, targets: targets)
       let files = try outputFiles(fetches)
-      let session = try Session(graph, options: settings.options(device: device))
+      let session = try Session(graph, options: settings.options)
       for name in initializers { try session.run(try interface.node(named: name)) }
       let report = try explainingVariables { try measure(session, fetches, targets, arrays) }
       for (tensor, file) in zip(report.results, files) {

@@ -34,29 +34,16 @@ private func split(_ argument: String) -> (name: String, value: String)? {
 
 /// `cpu`, `cuda:0`, or `interpreter`, which is slow and the reference for the others.
 struct DeviceArgument: ExpressibleByArgument {
-  static let processor = DeviceArgument(name: "cpu")
+  static let processor = DeviceArgument(device: .cpu)
 
-  var name: String
+  let device: SessionOptions.Device
 
-  private init(name: String) { self.name = name }
+  private init(device: SessionOptions.Device) { self.device = device }
 
   init?(argument: String) {
-    let isCUDA = argument.hasPrefix("cuda:") && Int(argument.dropFirst(5)).map { $0 >= 0 } == true
-    guard isCUDA || argument == "cpu" || argument == "interpreter" else { return nil }
-    name = argument
+    guard let device = try? SessionOptions.Device(argument) else { return nil }
+    self.device = device
   }
 
-  var defaultValueDescription: String { name }
-
-  /// - Throws: a diagnostic if there is no such device.
-  func device() throws(Diagnostic) -> SessionOptions.Device {
-    switch name {
-    case "cpu": return .cpu
-    case "interpreter": return .interpreter
-    default:
-      throw Diagnostic(
-        "the device '\(name)' cannot be used", required: "cpu or interpreter",
-        found: "no CUDA back end in this version of Martlet")
-    }
-  }
+  var defaultValueDescription: String { "\(device)" }
 }

@@ -3,6 +3,12 @@ import Martlet
 
 /// How the sessions of a command compile and run.
 struct SessionSettings: ParsableArguments {
+  @Option(help: ArgumentHelp("cpu, cuda:N or interpreter.", valueName: "DEVICE"))
+  var device = DeviceArgument.processor
+  @Flag(help: "Runs operations whose wanted device is not there on the one that is.")
+  var softPlacement = false
+  @Flag(help: "On a GPU: lets products and convolutions round their operands to TensorFloat-32.")
+  var tf32 = false
   @Option(help: ArgumentHelp("How many threads share the work; all processors by default.", valueName: "N"))
   var threads: Int?
   @Flag(
@@ -19,9 +25,10 @@ struct SessionSettings: ParsableArguments {
     if let threads, threads < 1 { throw ValidationError("--threads must be at least 1") }
   }
 
-  func options(device: SessionOptions.Device = .cpu) -> SessionOptions {
+  var options: SessionOptions {
     SessionOptions(
-      device: device, threads: threads, isExact: exact, isDeterministic: deterministic, memoryBudget: memory.budget,
-      disabledRules: Set(rules.disabled))
+      device: device.device, threads: threads, isExact: exact, isDeterministic: deterministic,
+      memoryBudget: memory.budget,
+      isPlacementSoft: softPlacement, cuda: CUDAOptions(allowsTensorFloat32: tf32), disabledRules: Set(rules.disabled))
   }
 }

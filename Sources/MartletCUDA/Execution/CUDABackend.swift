@@ -1,0 +1,143 @@
+import MartletDiagnostics
+import MartletExecution
+import MartletGraph
+import MartletLoopIR
+import MartletScheduling
+import MartletTensors
+import Synchronization
+
+/// A GPU of NVIDIA's: kernels generated as CUDA C and compiled by NVRTC, products by cuBLASLt, convolutions and pooling by
+/// cuDNN. What has code for the host only, and what is placed there, the processor does.
+public final class CUDABackend: Backend {
+  public let name = "cuda"
+  public let context: CUDAContext
+  /// Only the processor's schedules depend on it.
+  public let machine: TargetMachine
+  /// Launches are not shared by workers.
+  public let workerCount = 1
+  let processor: any HostBackend
+  let options: CUDAOptions
+  let loader: CUDAKernelLoader
+  private let libraries: any CUDALibraryCalls
+  private let known = Mutex<[LibraryContract: (any CUDALibraryExecution)?]>([:])
+  private let constants = Mutex<[ObjectIdentifier: WeakConstant]>([:])
+  private let plans = Mutex<[WeakPlan]>([])
+  /// For copies outside of runs.
+  let copies: CUDAStream
+
+  private struct WeakPlan { weak var plan: CUDAPlan? }
+  private struct WeakConstant { weak var memory: CUDAConstant? }
+
+  /// - Parameters:
+  ///   - ordinal: which of the machine's GPUs.
+  ///   - processor: runs what the GPU cannot.
+  /// - Throws: a diagnostic that says what is missing, or what the driver does not do.
+  public convenience init(
+    ordinal: Int, processor: any HostBackend, options: CUDAOptions = CUDAOptions(),
+    codeCache: CodeCache = .standard, libraries: CUDALibraries = .standard
+  ) throws(Diagnostic) {
+    try self.init(
+      try CUDAContext(ordinal: ordinal, libraries: libraries), processor: processor, options: options,
+      codeCache: codeCache)
+  }
+
+  init(
+    _ context: CUDAContext, processor: any HostBackend, options: CUDAOptions, codeCache: CodeCache
+  ) throws(Diagnostic) {
+    self.context = context
+    self.processor = processor
+    self.options = options
+    machine = processor.machine
+    loader = try CUDAKernelLoader(context, cache: codeCache)
+    do throws(CUDAFailure) { copies = try CUDAStream(context) } catch { throw error.diagnostic() }
+    libraries = NoLibraryCalls()
+  }
+
+  public var host: (any Target)? { processor }
+
+  public func compiling<Result>(_ body: () throws -> Result) rethrows -> Result { try processor.compiling(body) }
+
+  public func code(for program: StageProgram, label: String) -> any KernelCode {
+    CUDACode(CUDAKernel(program, for: context.device))
+  }
+
+  public func bind(_ plan: ExecutionPlan) throws -> any RunnablePlan {
+    let bound = try CUDAPlan(plan, backend: self)
+    plans.withLock { plans in
+      plans.removeAll { $0.plan == nil }
+      plans.append(WeakPlan(plan: bound))
+    }
+    return bound
+  }
+
+  // MARK: Libraries
+
+  public func claims(_ contract: LibraryContract) -> Bool { execution(of: contract) != nil }
+  public func scratchBytes(for contract: LibraryContract) -> Int { execution(of: contract)?.scratchBytes ?? 0 }
+  public func isWide(_ contract: LibraryContract) -> Bool { false }
+
+  func execution(of contract: LibraryContract) -> (any CUDALibraryExecution)? {
+    if let found = known.withLock({ $0[contract] }) { return found }
+    let made = libraries.execution(of: contract)
+    known.withLock { $0[contract] = .some(made) }
+    return made
+  }
+
+  // MARK: Memory
+
+  /// Gives back the memory of all plans that nobody uses just now.
+  func trim() {
+    for plan in plans.withLock({ $0.compactMap(\.plan) }) { plan.dropIdleInstances() }
+  }
+
+  /// A constant in device memory; plans share it.
+  func constant(_ tensor: Tensor) throws -> CUDAConstant {
+    let key = ObjectIdentifier(tensor.storage)
+    if let known = constants.withLock({ $0[key]?.memory }), known.tensor == tensor { return known }
+    let made = try CUDAConstant(tensor, stream: copies)
+    constants.withLock { constants in
+      constants = constants.filter { $0.value.memory != nil }
+      constants[key] = WeakConstant(memory: made)
+    }
+    return made
+  }
+}
+
+/// How a session uses a GPU.
+public struct CUDAOptions: Sendable, Hashable {
+  /// Whether products and convolutions of float32 may round their operands to TensorFloat-32, which has 10 bits of mantissa.
+  public var allowsTensorFloat32: Bool
+  /// Whether segments of plans are recorded once as CUDA graphs.
+  public var usesGraphs: Bool
+
+  public init(allowsTensorFloat32: Bool = false, usesGraphs: Bool = true) {
+    (self.allowsTensorFloat32, self.usesGraphs) = (allowsTensorFloat32, usesGraphs)
+  }
+}
+
+private struct NoLibraryCalls: CUDALibraryCalls {
+  func execution(of contract: LibraryContract) -> (any CUDALibraryExecution)? { nil }
+}
+
+/// A constant in device memory.
+final class CUDAConstant: Sendable {
+  let tensor: Tensor
+  private let memory: DeviceMemory
+  var address: UInt64 { memory.address }
+
+  init(_ tensor: Tensor, stream: CUDAStream) throws {
+    self.tensor = tensor
+    memory = try DeviceMemory(stream.context, byteCount: tensor.byteCount)
+    // Constants may be as large as the machine's memory allows: pinned memory is taken in pieces.
+    let piece = 64 << 20
+    let staging = try PinnedMemory(stream.context, byteCount: min(tensor.byteCount, piece))
+    for start in stride(from: 0, to: tensor.byteCount, by: piece) {
+      let count = min(piece, tensor.byteCount - start)
+      tensor.withUnsafeBytes { bytes in
+        if let base = bytes.baseAddress { staging.bytes.copyMemory(from: base + start, byteCount: count) }
+      }
+      try stream.copy(to: memory.address + UInt64(start), fromHost: staging.bytes, byteCount: count)
+      try stream.synchronize()
+    }
+  }
+}

@@ -1,0 +1,107 @@
+import MartletDiagnostics
+import MartletExecution
+import MartletScheduling
+import MartletTensors
+import Synchronization
+
+/// A plan on a GPU: kernels loaded, libraries' calls made, constants in device memory.
+///
+/// Each run takes an instance, which has device memory, streams and recorded graphs of its own.
+final class CUDAPlan: RunnablePlan {
+  let plan: ExecutionPlan
+  let backend: CUDABackend
+  let report: BindingReport
+  let work: DevicePlan
+  /// By the numbers that the plan gives them; nil for those of the host.
+  let kernels: [LoadedKernel?]
+  let libraries: [(any CUDALibraryExecution)?]
+  let hostInstructions: HostInstructions
+  /// Those that the device reads, by number.
+  let constants: [Int: CUDAConstant]
+  /// All constants, each aligned, for the host.
+  let hostConstants: [Tensor]
+  private let idle = Mutex<[CUDAInstance]>([])
+
+  init(_ plan: ExecutionPlan, backend: CUDABackend) throws {
+    self.plan = plan
+    self.backend = backend
+    work = DevicePlanner.plan(plan)
+    var report = BindingReport()
+    let start = ContinuousClock.now
+    let device = plan.kernels.map { ($0.code as? CUDACode)?.kernel }
+    var loaded = try backend.loader.load(device.compactMap { $0 }, report: &report)[...]
+    kernels = device.map { $0 == nil ? nil : loaded.removeFirst() }
+    report.codeSeconds = (ContinuousClock.now - start) / .seconds(1)
+    libraries = plan.contracts.map { backend.execution(of: $0) }
+    hostInstructions = try HostInstructions(plan, backend: backend.processor, report: &report)
+    hostConstants = plan.constants.map(\.tensor.aligned)
+    var constants: [Int: CUDAConstant] = [:]
+    do {
+      for number in work.constants { constants[number] = try backend.constant(plan.constants[number].tensor) }
+    } catch let failure as CUDAFailure where failure.isOutOfMemory {
+      throw MemoryUse(plan).shortage(
+        "the constants do not fit into the memory of cuda:\(backend.context.ordinal)",
+        limit: backend.context.memoryBytes, hint: "use a smaller model")
+    }
+    self.constants = constants
+    report.librarySeconds = (ContinuousClock.now - start) / .seconds(1) - report.codeSeconds
+    self.report = report
+  }
+
+  /// Frees the memory of instances that nobody uses.
+  func dropIdleInstances() { idle.withLock { $0.removeAll() } }
+
+  func run(
+    _ arguments: [Tensor], variables: [StoredVariable], number: Int, trace: RunTrace?
+  ) throws -> [Tensor] {
+    precondition(arguments.count == plan.arguments.count && variables.count == plan.variables.count)
+    plan.lock(variables)
+    defer { for variable in variables { variable.release() } }
+    try plan.checkValues(of: variables)
+    do {
+      let addresses = try variables.map { try address(of: $0) }
+      let instance = try idle.withLock { $0.popLast() } ?? makeInstance()
+      let results = try instance.run(arguments, variables: addresses, number: number, trace: trace)
+      // One that failed may have work under way that refers to it; nobody uses it again.
+      idle.withLock { $0.append(instance) }
+      for (variable, binding) in zip(variables, plan.variables) where binding.result != nil {
+        variable.markAssigned(onDevice: true)
+      }
+      return results
+    } catch let failure as CUDAFailure {
+      throw failure.diagnostic(
+        operation: "a run on cuda:\(backend.context.ordinal)",
+        hint: "with MARTLET_CUDA_SYNCHRONOUS=1 each step is waited for, and the message names the one that failed")
+    }
+  }
+
+  private func address(of variable: StoredVariable) throws -> UInt64 {
+    try variable.deviceMemory {
+      let count =
+        Tensor.checkedByteCount(
+          elementType: variable.type.elementType, shape: variable.type.shape.known ?? []) ?? 0
+      return try withTrimming { try CUDAVariable(byteCount: count, stream: backend.copies) }
+    }.address
+  }
+
+  private func makeInstance() throws -> CUDAInstance { try withTrimming { try CUDAInstance(self) } }
+
+  /// Does something that takes device memory; if there is none left, again after idle plans have given theirs back.
+  ///
+  /// - Throws: a diagnostic that lists the largest values if that does not help.
+  private func withTrimming<Result>(_ body: () throws -> Result) throws -> Result {
+    do {
+      return try body()
+    } catch let failure as CUDAFailure where failure.isOutOfMemory {
+      backend.trim()
+    }
+    do {
+      return try body()
+    } catch let failure as CUDAFailure where failure.isOutOfMemory {
+      let free = (try? backend.context.freeBytes()) ?? 0
+      throw MemoryUse(plan).shortage(
+        "a run needs more memory than cuda:\(backend.context.ordinal) has left", limit: free,
+        hint: "work on smaller batches, or set a memory budget")
+    }
+  }
+}
