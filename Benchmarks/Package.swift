@@ -5,6 +5,7 @@ let package = Package(
   name: "Benchmarks",
   dependencies: [.package(name: "martlet", path: "..")],
   targets: [
-    .executableTarget(name: "GraphScale", dependencies: [.product(name: "Martlet", package: "martlet")])
+    .executableTarget(name: "CompileScale", dependencies: [.product(name: "Martlet", package: "martlet")]),
+    .executableTarget(name: "GraphScale", dependencies: [.product(name: "Martlet", package: "martlet")]),
   ]
 )

@@ -139,7 +139,7 @@ import Testing
         b1: float32[1] in slot 1, written
         b2: float32[32] in temporary 2, written
         phase i0 < 32, grain 1
-          reduce i1 < 32768 into r0, 16 lanes × 4
+          reduce i1 < 32768 by 4096 into r0, 16 lanes × 4
             initial0 = 0.0
             step0 = (state0 + b0[(i1 + (i0 * 32768))])
             merge0 = (state0 + other0)

@@ -213,36 +213,63 @@ private final class NestInterpreter {
     precondition(total == 1 || count == 1, "a reduction over lanes inside a vector loop")
     initial.runAll(count: count)
     // states[component][state number · count + lane]
-    var states = reduction.initial.map { id -> [UInt64] in
+    let start = reduction.initial.map { id -> [UInt64] in
       let values = initial.lanes(of: id)
       return count == 1 ? [UInt64](repeating: values[0], count: total) : (0..<count).map { values[$0] }
     }
-    let inner = reduction.loops.last ?? NestReduction.Loop(axis: 0, extent: 1)
-    let outer = reduction.loops.dropLast()
-    var odometer = Odometer(outer.map(\.extent))
-    for _ in 0..<outer.reduce(1, { $0 * $1.extent }) {
-      for (loop, index) in zip(outer, odometer.indices) {
-        environment.setAxis(loop.axis, to: index, count: environment.width)
+    var states = start
+    /// Runs a program on lanes of states and writes the next ones.
+    func apply(_ program: LaneProgram, _ roots: [ScalarID], lanes: Range<Int>, others: [[UInt64]]? = nil) {
+      for component in 0..<components {
+        for (lane, place) in lanes.enumerated() {
+          environment.state(component)[lane] = states[component][place]
+          if let others { environment.other(component)[lane] = others[component][place] }
+        }
       }
+      program.runAll(count: lanes.count)
+      let next = roots.map { root in (0..<lanes.count).map { program.lanes(of: root)[$0] } }
+      for component in 0..<components { states[component].replaceSubrange(lanes, with: next[component]) }
+    }
+    /// One iteration of a loop; a group of lanes in the innermost one.
+    func iterate(_ number: Int, _ k: Int, _ group: Int) {
+      let loop = reduction.loops[number]
+      for lane in 0..<environment.width {
+        environment.axis(loop.axis)[lane] = UInt64(group == 1 ? k : k + min(lane, group - 1))
+      }
+      if number + 1 < reduction.loops.count { return run(number + 1) }
+      let first = total == 1 ? 0 : k % total
+      apply(step, reduction.step, lanes: first..<first + (total == 1 ? count : group))
+    }
+    func run(_ number: Int) {
+      let loop = reduction.loops[number]
+      let isInnermost = number + 1 == reduction.loops.count
+      let size = isInnermost ? reduction.lanes : 1
+      let whole = isInnermost ? loop.extent / total * total : loop.extent
       var k = 0
-      while k < inner.extent {
-        let group = total == 1 ? count : min(reduction.lanes, inner.extent - k)
-        let first = total == 1 ? 0 : k % total
-        for lane in 0..<environment.width where !reduction.loops.isEmpty {
-          environment.axis(inner.axis)[lane] = UInt64(total == 1 ? k : k + min(lane, group - 1))
+      while k < loop.extent {
+        guard let block = loop.block, k % block == 0, k < whole, block < whole else {
+          iterate(number, k, min(size, loop.extent - k))
+          k += size
+          continue
         }
-        for component in 0..<components {
-          for lane in 0..<group { environment.state(component)[lane] = states[component][first + lane] }
+        let around = states
+        states = start
+        let end = min(k + block, whole)
+        while k < end {
+          iterate(number, k, size)
+          k += size
         }
-        step.runAll(count: group)
-        for component in 0..<components {
-          let values = step.lanes(of: reduction.step[component])
-          let copy = (0..<group).map { values[$0] }
-          for lane in 0..<group { states[component][first + lane] = copy[lane] }
+        let own = states
+        states = around
+        for first in stride(from: 0, to: states[0].count, by: max(size, count)) {
+          apply(merge, reduction.merge, lanes: first..<first + max(size, count), others: own)
         }
-        k += total == 1 ? 1 : group
       }
-      odometer.advance()
+    }
+    if reduction.loops.isEmpty {
+      apply(step, reduction.step, lanes: 0..<count)
+    } else {
+      run(0)
     }
     var remaining = total
     while remaining > 1 {

@@ -117,6 +117,35 @@ extension GroupLowering {
       let most = result.registers.count > 2 ? 2 : 4
       while result.interleave < most, extent >= 2 * result.interleave * result.lanes { result.interleave *= 2 }
     }
+    cutIntoBlocks(&result)
     return (.reduce(result), finished)
   }
+
+  /// Cuts the loops of a reduction that rounds into blocks where its states take many steps: n terms of like size lose up
+  /// to n units in the last place one after the other, and b + n / b in blocks of b.
+  ///
+  /// Source: N. J. Higham, "The accuracy of floating point summation", SIAM J. Sci. Comput. 14 (1993).
+  private func cutIntoBlocks(_ reduction: inout NestReduction) {
+    let merge = lowering.nest.scalars.arena.reachable(from: reduction.merge).map { lowering.nest.scalars.arena[$0] }
+    guard merge.contains(where: { $0.type.isFloatingPoint && $0.operation.isRounded }) else { return }
+    /// The steps of a state in one iteration of the loop.
+    var steps = 1
+    for number in reduction.loops.indices.reversed() {
+      let isInnermost = number + 1 == reduction.loops.count
+      let unit = isInnermost ? reduction.lanes * reduction.interleave : 1
+      let iterations = reduction.loops[number].extent / unit
+      let all = multipliedSaturating(iterations, steps)
+      guard all >= 2 * Self.fewestBlockSteps else {
+        steps = max(1, all)
+        continue
+      }
+      let wanted = max(Self.fewestBlockSteps, Int(Double(all).squareRoot()))
+      let block = max(1, wanted / steps)
+      if block < iterations { reduction.loops[number].block = block * unit }
+      steps = (iterations + block - 1) / block
+    }
+  }
+
+  /// So many steps hide what it costs to leave their loop and to merge their states.
+  private static let fewestBlockSteps = 64
 }

@@ -117,11 +117,19 @@ public struct NestLoop: Sendable {
 /// k mod n, in every iteration of the outer loops. At the end, while n > 1, with h = ⌈n / 2⌉, state i becomes the merge
 /// of states i and i + h for each i < n − h, and n becomes h; state 0 is the result. The order is part of the nest, so
 /// that the bits are the same wherever it runs. `lanes` is a power of two, and 1 inside a vector loop.
+///
+/// A loop with a block runs so many iterations at a time on states of their own, which start as `initial` too and are then
+/// merged into those around them, so that a long sum is one of short ones and rounds less often. Iterations of the innermost
+/// loop that no longer fill all n states step the states around.
 public struct NestReduction: Sendable {
   public struct Loop: Hashable, Sendable {
     public var axis: Int
     public var extent: Int
-    public init(axis: Int, extent: Int) { (self.axis, self.extent) = (axis, extent) }
+    /// In the innermost loop a multiple of the number of states. `initial` must then be neutral in `merge`.
+    public var block: Int?
+    public init(axis: Int, extent: Int, block: Int? = nil) {
+      (self.axis, self.extent, self.block) = (axis, extent, block)
+    }
   }
   /// Outermost first.
   public var loops: [Loop]

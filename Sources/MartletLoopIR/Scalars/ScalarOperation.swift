@@ -123,4 +123,15 @@ public enum ScalarOperation: UInt8, Sendable, Hashable, CaseIterable {
     case .power: 40
     }
   }
+
+  /// Whether a floating-point result may need rounding, unlike an operand's value or that with another sign.
+  public var isRounded: Bool {
+    switch self {
+    case .constant, .axis, .parameter, .load, .state, .other, .register, .negate, .absolute, .sign, .floor, .ceil,
+      .round,
+      .bitcast, .minimum, .maximum, .select:
+      false
+    default: true
+    }
+  }
 }

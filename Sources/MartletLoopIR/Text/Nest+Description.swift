@@ -45,7 +45,9 @@ extension Nest: CustomStringConvertible {
       case .assign(let register, let value):
         write([value]) { ["r\(register) = \($0[0])"] }
       case .reduce(let reduction):
-        let loops = reduction.loops.map { "i\($0.axis) < \($0.extent)" }.joined(separator: ", ")
+        let loops = reduction.loops.map { loop in
+          "i\(loop.axis) < \(loop.extent)" + (loop.block.map { " by \($0)" } ?? "")
+        }.joined(separator: ", ")
         let registers = reduction.registers.map { "r\($0)" }.joined(separator: ", ")
         text += "\(indent)reduce \(loops) into \(registers), \(reduction.lanes) lanes × \(reduction.interleave)\n"
         let count = reduction.registers.count

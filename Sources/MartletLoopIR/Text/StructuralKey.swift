@@ -129,7 +129,7 @@ extension Nest {
   /// The structure of this nest without its name.
   public var structuralKey: StructuralKey {
     var writer = ScalarKeyWriter(scalars)
-    writer.key.append(byte: 3)  // The format's version.
+    writer.key.append(byte: 4)  // The format's version.
     writer.key.append(argumentCount)
     writer.key.append(scratchBytes)
     writer.key.append(buffers.count)
@@ -179,7 +179,7 @@ extension Nest {
         writer.append([value])
       case .reduce(let reduction):
         writer.key.append(byte: 3)
-        writer.key.append(reduction.loops.flatMap { [$0.axis, $0.extent] })
+        writer.key.append(reduction.loops.flatMap { [$0.axis, $0.extent, $0.block ?? 0] })
         writer.key.append([reduction.lanes, reduction.interleave] + reduction.registers)
         writer.append(reduction.initial + reduction.step + reduction.merge)
       }

@@ -11,7 +11,8 @@ extension Nest {
   /// - N6: A store is to a buffer that is marked as written, at an int64 index, of its element type.
   /// - N7: States occur only in reductions, with the types of the registers; others only in `merge`.
   /// - N8: Buffers lie where they can: scratch inside `scratchBytes` at multiples of 64, slots from 0 on.
-  /// - N9: Extents and grains are not negative, lanes and interleaves powers of two (a vector loop may have any lanes).
+  /// - N9: Extents and grains are not negative, lanes and interleaves powers of two (a vector loop may have any lanes), and
+  ///   blocks positive, of whole groups of states.
   ///
   /// - Throws: The first violation.
   public func verify() throws(KernelViolation) {
@@ -93,6 +94,12 @@ private struct NestVerifier {
     let isPowers = [reduction.lanes, reduction.interleave].allSatisfy { $0 > 0 && $0 & ($0 - 1) == 0 }
     guard isPowers, reduction.loops.allSatisfy({ $0.extent >= 0 }) else {
       throw KernelViolation("N9", "reduction of \(reduction.lanes) × \(reduction.interleave) lanes")
+    }
+    for (number, loop) in reduction.loops.enumerated() {
+      let unit = number + 1 == reduction.loops.count ? reduction.lanes * reduction.interleave : 1
+      guard loop.block.map({ $0 > 0 && $0 % unit == 0 }) ?? true else {
+        throw KernelViolation("N9", "reduction in blocks of \(loop.block ?? 0)")
+      }
     }
     guard !isVector || reduction.lanes * reduction.interleave == 1 else {
       throw KernelViolation("N5", "a reduction over lanes is inside a vector loop")

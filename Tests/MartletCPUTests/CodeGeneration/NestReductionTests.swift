@@ -6,9 +6,17 @@ import Testing
 /// Reductions, registers and scratch memory, each against the order that the nest's definition gives, bit by bit.
 struct NestReductionTests {
   /// Sums as `NestReduction` defines them.
-  static func sum(_ terms: [[Float]], lanes: Int, interleave: Int) -> Float {
+  static func sum(_ terms: [[Float]], lanes: Int, interleave: Int, block: Int? = nil) -> Float {
     var states = [Float](repeating: 0, count: lanes * interleave)
-    for row in terms { for (k, term) in row.enumerated() { states[k % states.count] += term } }
+    for row in terms {
+      let whole = row.count / states.count * states.count
+      for first in stride(from: 0, to: whole, by: block ?? max(1, whole)) {
+        var own = block.map { $0 < whole } ?? false ? states.map { _ in 0 } : states
+        for k in first..<min(whole, first + (block ?? whole)) { own[k % states.count] += row[k] }
+        states = block.map { $0 < whole } ?? false ? zip(states, own).map { $0 + $1 } : own
+      }
+      for k in whole..<row.count { states[k % states.count] += row[k] }
+    }
     while states.count > 1 {
       let half = (states.count + 1) / 2
       for i in 0..<states.count - half { states[i] += states[i + half] }
@@ -22,16 +30,18 @@ struct NestReductionTests {
   }
 
   /// A nest whose phase goes over `results`, each the sum of `rows` by `columns` elements.
-  static func sums(_ results: Int, _ rows: Int, _ columns: Int, lanes: Int, interleave: Int) -> Nest {
+  static func sums(
+    _ results: Int, _ rows: Int, _ columns: Int, lanes: Int, interleave: Int, block: Int? = nil, outerBlock: Int? = nil
+  ) -> Nest {
     var b = ScalarBuilder()
     let (i, j, k) = (b.axis(0), b.axis(1), b.axis(2))
     let row = b.add(b.multiply(i, b.integer(rows)), j)
     let x = b.load(.input(0), .float32, at: [b.add(b.multiply(row, b.integer(columns)), k)])
     let (state, other) = (b.state(0, .float32), b.other(0, .float32))
     let reduction = NestReduction(
-      loops: [.init(axis: 1, extent: rows), .init(axis: 2, extent: columns)], lanes: lanes, interleave: interleave,
-      registers: [0], initial: [b.constant(0, .float32).id], step: [b.add(state, x).id],
-      merge: [b.add(state, other).id])
+      loops: [.init(axis: 1, extent: rows, block: outerBlock), .init(axis: 2, extent: columns, block: block)],
+      lanes: lanes, interleave: interleave, registers: [0], initial: [b.constant(0, .float32).id],
+      step: [b.add(state, x).id], merge: [b.add(state, other).id])
     let total = b.row(.register, .float32, payload: 0)
     let store = NestStatement.store(buffer: 1, index: i.id, value: total.id, condition: .none)
     return Nest(
@@ -60,6 +70,50 @@ struct NestReductionTests {
         #expect(output.values.map(\.bitPattern) == expected.map(\.bitPattern), "rows \(rows), pieces \(pieces)")
       }
     }
+  }
+
+  @Test(
+    arguments: [64, 65, 200, 1000, 1024, 1025, 1300],
+    [(1, 1, 8), (4, 1, 32), (16, 1, 64), (16, 4, 256), (8, 2, 16), (16, 4, 64)])
+  func blocksOfSums(_ columns: Int, _ shape: (lanes: Int, interleave: Int, block: Int)) throws {
+    let (rows, results) = (3, 2)
+    let nest = Self.sums(results, rows, columns, lanes: shape.lanes, interleave: shape.interleave, block: shape.block)
+    try nest.verify()
+    let x = Self.terms(results * rows, columns)
+    let expected = (0..<results).map {
+      Self.sum(
+        Array(x[$0 * rows..<($0 + 1) * rows]), lanes: shape.lanes, interleave: shape.interleave, block: shape.block)
+    }
+    let output = GuardedMemory([Float](repeating: .nan, count: results), at: .end)
+    let kernel = try KernelHarness.compiler.compile([nest])[0]
+    KernelHarness.run(kernel, [GuardedMemory(x.flatMap { $0 }, at: .end), output])
+    #expect(output.values.map(\.bitPattern) == expected.map(\.bitPattern))
+  }
+
+  /// Blocks of an outer loop: the sums of two rows each, added one after the other.
+  @Test(arguments: [(1, 1), (16, 2)], [1, 2, 5, 6]) func blocksOfRows(
+    _ shape: (lanes: Int, interleave: Int), _ rows: Int
+  )
+    throws
+  {
+    let columns = 70
+    let nest = Self.sums(1, rows, columns, lanes: shape.lanes, interleave: shape.interleave, outerBlock: 2)
+    try nest.verify()
+    let x = Self.terms(rows, columns)
+    let count = shape.lanes * shape.interleave
+    var states = [[Float]](repeating: [Float](repeating: 0, count: count), count: 2)
+    for first in stride(from: 0, to: rows, by: 2) {
+      states[1] = states[1].map { _ in 0 }
+      for row in x[first..<min(rows, first + 2)] {
+        for (k, term) in row.enumerated() { states[1][k % count] += term }
+      }
+      states[0] = zip(states[0], states[1]).map { $0 + $1 }
+    }
+    let expected = Self.sum([states[0]], lanes: shape.lanes, interleave: shape.interleave)
+    let output = GuardedMemory([Float.nan], at: .end)
+    let kernel = try KernelHarness.compiler.compile([nest])[0]
+    KernelHarness.run(kernel, [GuardedMemory(x.flatMap { $0 }, at: .end), output])
+    #expect(output.values.map(\.bitPattern) == [expected.bitPattern])
   }
 
   @Test(arguments: [1, 15, 16, 17, 40], [1, 2, 3]) func sumsDownColumns(_ columns: Int, _ interleave: Int) throws {

@@ -1,3 +1,4 @@
+import CMartletRuntime
 import MartletLoopIR
 
 extension FunctionEmitter {
@@ -34,16 +35,21 @@ extension FunctionEmitter {
   private func run(_ reduction: NestReduction, loop number: Int, carrying carried: [IRValue]) -> [IRValue] {
     let nested = reduction.loops[number]
     if number + 1 < reduction.loops.count {
-      return serial(nested.axis, nested.extent, mutating: ResourceSet(), carrying: carried) {
-        run(reduction, loop: number + 1, carrying: $0)
+      if nested.extent == 1 {
+        return serial(nested.axis, 1, mutating: ResourceSet(), carrying: carried) {
+          run(reduction, loop: number + 1, carrying: $0)
+        }
+      }
+      return blocks(reduction, nested, to: nested.extent, step: 1, carrying: carried) { first, carried in
+        axes[nested.axis] = RowValue(value: first, form: .uniform, level: level)
+        return run(reduction, loop: number + 1, carrying: carried)
       }
     }
     let group = reduction.lanes * reduction.interleave
     let whole = nested.extent / group * group
     var current = carried
     if whole > group {
-      current = loop(from: ir.int(0), to: ir.int(whole), step: group, mutating: ResourceSet(), carrying: current) {
-        first, carried in
+      current = blocks(reduction, nested, to: whole, step: group, carrying: current) { first, carried in
         var next = carried
         for g in 0..<reduction.interleave {
           step(reduction, nested.axis, from: first, plus: g * reduction.lanes, divisor: group, group: g, &next)
@@ -63,6 +69,32 @@ extension FunctionEmitter {
       g += 1
     }
     return current
+  }
+
+  /// A loop over `0 ..< extent` by `step`, in blocks that start from the initial states where it has such.
+  private func blocks(
+    _ reduction: NestReduction, _ nested: NestReduction.Loop, to extent: Int, step: Int, carrying carried: [IRValue],
+    _ body: (IRValue, [IRValue]) -> [IRValue]
+  ) -> [IRValue] {
+    guard let block = nested.block, block < extent else {
+      return loop(from: ir.int(0), to: ir.int(extent), step: step, mutating: ResourceSet(), carrying: carried, body)
+    }
+    let initial = reduction.initial.flatMap { Array(repeating: vector($0), count: reduction.interleave) }
+    return loop(from: ir.int(0), to: ir.int(extent), step: block, mutating: ResourceSet(), carrying: carried) {
+      first, around in
+      let end = emit(at: level) {
+        let full = ir.add(first, ir.int(block))
+        return ir.select(ir.compare(martlet_llvm_int_slt, full, ir.int(extent)), full, ir.int(extent))
+      }
+      let inner = loop(from: first, to: end, step: step, mutating: ResourceSet(), carrying: initial, body)
+      var next = around
+      for g in 0..<reduction.interleave {
+        let places = reduction.registers.indices.map { $0 * reduction.interleave + g }
+        let merged = merged(reduction, places.map { around[$0] }, places.map { inner[$0] })
+        for (place, value) in zip(places, merged) { next[place] = value }
+      }
+      return next
+    }
   }
 
   /// Steps the states of one group of lanes, at iterations `first + offset` and those after it.
