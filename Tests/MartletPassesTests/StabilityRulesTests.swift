@@ -68,9 +68,12 @@ import Testing
     Case("log(1 + x)", ["log-of-one-plus"], [1e-10, -1e-12, 3, 1e-30], { log($0 + 1) }) { log1p($0) },
     Case("log(1 - x)", ["log-of-one-minus"], [1e-10, -1e-12, 0.5, 1e-30], { log(1 - $0) }) { log1p(-$0) },
     Case(
-      "log(1 - exp(x))", ["one-minus-exp", "log-of-negated-expm1"], [-1e-8, -1e-3, -0.7, -20, -60],
+      "log(1 - exp(x))", ["one-minus-exp", "log-of-zero-minus-expm1"], [-1e-8, -1e-3, -0.7, -20, -60],
       { log(1 - exp($0)) }
     ) { $0 > -0.6 ? log(-expm1($0)) : log1p(-exp($0)) },
+    Case("log(-expm1(x))", ["log-of-negated-expm1"], [-0.1, -20, -60], { log(-Martlet.expm1($0)) }) {
+      $0 > -0.6 ? log(-expm1($0)) : log1p(-exp($0))
+    },
     Case("log1p(-exp(x))", ["log1p-of-negated-exp"], [-1e-8, -1e-3, -0.7, -60], { log1p(-exp($0)) }) {
       $0 > -0.6 ? log(-expm1($0)) : log1p(-exp($0))
     },

@@ -281,6 +281,29 @@ import Testing
     try check(atanh(x, name: "atanh"), signed.filter { Swift.abs($0) < 1 } + nearOne, Foundation.atanh)
   }
 
+  /// 1 − e⁰ is 0, not −0, though it is computed by way of `expm1`.
+  @Test(arguments: devices) func oneLessOneHasNoSign(_ device: SessionOptions.Device) throws {
+    let graph = Graph()
+    let x = graph.placeholder(.float32, shape: [2])
+    let found = try session(graph, device).run(1 - exp(x), feeds: [x: Tensor([0, -0.0] as [Float])])
+    #expect(floats(found).map(\.bitPattern) == [0, 0])
+  }
+
+  /// An infinite logit spoils its own probability, as it does in eˣ / Σ eˣ, and no other in the row. TensorFlow 2.21
+  /// gives the same.
+  @Test(arguments: devices) func softmaxBesideInfinity(_ device: SessionOptions.Device) throws {
+    let graph = Graph()
+    let x = graph.placeholder(.float32, shape: [nil, 3])
+    let session = try session(graph, device)
+    let rows: [Float] = [1, .infinity, 2, -.infinity, 0, -.infinity, 3e38, .infinity, -3e38]
+    let parts = exp(x) / sum(exp(x), axes: [1], keepDims: true)
+    for output in [softmax(x), parts] {
+      let found = floats(try session.run(output, feeds: [x: Tensor(rows, shape: [3, 3])]))
+      #expect(found[1].isNaN && found[7].isNaN)
+      #expect([0, 2, 3, 4, 5, 6, 8].map { found[$0] } == [0, 0, 0, 1, 0, 0, 0])
+    }
+  }
+
   @Test(arguments: devices) func extremesTakeTheFirstAndKeepNaN(_ device: SessionOptions.Device) throws {
     let graph = Graph()
     let x = graph.placeholder(.float32, shape: [nil, nil], name: "x")

@@ -74,9 +74,13 @@ struct RowStages {
     let type = buffer.elementType
     let rows = Array(buffer.extents.dropLast())
     let width = Array(buffer.extents.suffix(1))
-    let maximum = b.reduce("\(name)/max", type, rows, over: width, .maximum) { b, row, inner in
-      b.load(logits, type, at: row + inner)
-    }
+    let greatest = type == .float64 ? Double.greatestFiniteMagnitude : Double(Float.greatestFiniteMagnitude)
+    let maximum = b.reduce(
+      "\(name)/max", type, rows, over: width, .maximum, { b, row, inner in b.load(logits, type, at: row + inner) },
+      // From ∞, finite elements then still differ, and have the probability 0 beside it.
+      finish: { b, maximum in
+        b.minimum(maximum, b.constant(greatest, type))
+      })
     total = b.reduce("\(name)/sum", type, rows, over: width, .sum) { b, row, inner in
       b.exp(b.subtract(b.load(logits, type, at: row + inner), b.load(maximum, type, at: row)))
     }

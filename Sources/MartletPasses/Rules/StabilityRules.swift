@@ -43,6 +43,12 @@ extension RuleSet {
       stable("log-of-negated-expm1", .operation("Log", .operation("Neg", .operation("Expm1", .value("x"))))) { m in
         logOneMinusExp(m)
       },
+      stable(
+        "log-of-zero-minus-expm1",
+        .operation("Log", .operation("Sub", .constant("zero"), .operation("Expm1", .value("x"))))
+      ) { m in
+        m.isFilled("zero", with: 0, beside: "x") ? logOneMinusExp(m) : nil
+      },
       stable("log1p-of-negated-exp", .operation("Log1p", .operation("Neg", .operation("Exp", .value("x"))))) { m in
         logOneMinusExp(m)
       },
@@ -76,7 +82,8 @@ extension RuleSet {
       },
       stable("one-minus-exp", .operation("Sub", .constant("one"), .operation("Exp", .value("x"))), needsSoleUse: true) {
         m in
-        m.isFilled("one", with: 1, beside: "x") ? -expm1(m["x"]) : nil
+        // From 0, unlike the negative, so that 1 − e⁰ is 0 and not −0.
+        m.isFilled("one", with: 1, beside: "x") ? m["x"].scalar(0) - expm1(m["x"]) : nil
       },
     ]
   }
