@@ -1,3 +1,4 @@
+import MartletGraph
 import MartletLoopIR
 import MartletTensors
 
@@ -10,11 +11,16 @@ import MartletTensors
 ///
 /// ```swift
 /// let kernel = CUDAKernel(program, for: .h100)
-/// print(kernel.schedule, kernel.source)
+/// print(kernel.source)
 /// ```
 public struct CUDAKernel: Sendable {
-  public let program: StageProgram
-  public let schedule: CUDASchedule
+  /// The arrays behind the first arguments.
+  public let inputs: [BufferType]
+  public let outputs: [BufferType]
+  /// What it computes; nil for a user's own code.
+  public let program: StageProgram?
+  /// How a program is computed; nil for a user's own code.
+  public let schedule: CUDASchedule?
   /// Equal for kernels with equal code and launches; names the entry points, and code in caches together with the compiler's
   /// version.
   public let key: String
@@ -23,7 +29,9 @@ public struct CUDAKernel: Sendable {
   public let launches: [CUDALaunch]
   /// What the launches leave for one another, in device memory.
   public let temporaries: [BufferType]
-  private let prepared: StageProgram
+  /// A user's code, which is compiled by itself.
+  let custom: CUDASource?
+  private let inPlace: CUDAInPlaceAnalysis?
 
   /// - Parameters:
   ///   - program: What to compute, which `verify` accepts.
@@ -32,7 +40,7 @@ public struct CUDAKernel: Sendable {
   public init(_ program: StageProgram, for device: CUDADevice, schedule: CUDASchedule? = nil) {
     let stages = program.withStagesAsOutputs()
     let schedule = schedule ?? .default(for: stages)
-    prepared = stages.splitting(schedule.splits)
+    let prepared = stages.splitting(schedule.splits)
     let emitter = KernelEmitter(prepared, schedule, device)
     emitter.run()
     let anonymous = emitter.entries.map { $0.text(name: "\($0.blocks)") }.joined()
@@ -40,8 +48,12 @@ public struct CUDAKernel: Sendable {
     digest.append("\(device.architecture) \(Prelude.digest) \(anonymous)")
     let name = "k\(digest.digest)"
     key = digest.digest
+    inputs = program.inputs
+    outputs = program.outputs.map { program.type(of: $0) }
     self.program = program
     self.schedule = schedule
+    custom = nil
+    inPlace = CUDAInPlaceAnalysis(prepared, schedule)
     body = emitter.entries.enumerated().map { $1.text(name: "\(name)_\($0)") }.joined(separator: "\n")
     launches = emitter.entries.enumerated().map { number, entry in
       CUDALaunch(entry: "\(name)_\(number)", blocks: entry.blocks, threads: entry.threads, dynamicSharedBytes: 0)
@@ -49,10 +61,23 @@ public struct CUDAKernel: Sendable {
     temporaries = emitter.temporaries
   }
 
-  /// The whole source of this kernel alone.
-  public var source: String { Self.source([self]) }
+  /// A kernel of a user's own code, whose checks are compiled with it.
+  init(
+    custom: CUDASource, inputs: [BufferType], outputs: [BufferType], temporaries: [BufferType], key: String,
+    body: String
+  ) {
+    (self.inputs, self.outputs, self.temporaries) = (inputs, outputs, temporaries)
+    (self.key, self.body, self.custom) = (key, body, custom)
+    (program, schedule, inPlace) = (nil, nil, nil)
+    launches = custom.launches.map {
+      CUDALaunch(entry: $0.entry, blocks: $0.blocks, threads: $0.threads, dynamicSharedBytes: $0.sharedBytes)
+    }
+  }
 
-  /// One source for several kernels; those of equal keys are in it once.
+  /// The whole source of this kernel alone.
+  public var source: String { custom == nil ? Self.source([self]) : body }
+
+  /// One source for several kernels of programs; those of equal keys are in it once.
   public static func source(_ kernels: [CUDAKernel]) -> String {
     var known: Set<String> = []
     let bodies = kernels.filter { known.insert($0.key).inserted }.map(\.body)
@@ -62,7 +87,7 @@ public struct CUDAKernel: Sendable {
   /// The inputs whose memory an output may take: each of their elements is read for the last time before the thread that
   /// reads it, or a later launch, writes there.
   public func inPlaceCandidates(output: Int) -> [Int] {
-    CUDAInPlaceAnalysis(prepared, schedule).candidates(output: output)
+    inPlace?.candidates(output: output) ?? []
   }
 }
 

@@ -9,6 +9,8 @@ import MartletTensors
 /// back ends that have them.
 public final class InterpreterBackend: HostBackend {
   public let name = "interpreter"
+  /// It is the reference for all.
+  public let deviceKinds = ["interpreter", "cpu", "cuda"]
   public let machine = TargetMachine()
   public let workerCount = 1
 
@@ -21,7 +23,10 @@ public final class InterpreterBackend: HostBackend {
   public func bind(
     _ kernels: [PlanKernel], before contracts: [LibraryContract], report: inout BindingReport
   ) throws -> [BoundCall] {
-    kernels.map { InterpretedKernel($0.program).call }
+    kernels.map { kernel in
+      guard let program = kernel.program else { preconditionFailure("'\(kernel.label)' was made for another device") }
+      return InterpretedKernel(program).call
+    }
   }
 
   public func bind(_ contract: LibraryContract, constants: [Int: Tensor]) throws -> BoundCall {

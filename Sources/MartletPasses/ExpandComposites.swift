@@ -45,11 +45,12 @@ public struct ExpandComposites: Pass {
     among nodes: [NodeID], _ body: GraphStorage
   ) throws(Diagnostic) -> [NodeID: CompositeExpansion] {
     var found: [NodeID: CompositeExpansion] = [:]
+    var lowerings = LoweringTable(body)
     for node in nodes {
       let operation = body.operation(of: node)
       guard body.traits(of: node).contains(.pure), !(operation is any Elementwise),
         operation.functions.isEmpty || body.stateRole(of: node) == .none,
-        case .composite(let expansion) = try body.lowering(of: node)
+        case .composite(let expansion) = try lowerings.lowering(of: node)
       else { continue }
       found[node] = expansion
     }

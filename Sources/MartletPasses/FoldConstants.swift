@@ -21,7 +21,8 @@ public struct FoldConstants: Pass {
     let result = try program.mapFunctions { function, library throws(Diagnostic) in
       let body = function.body
       let order = body.topologicalOrder(results: function.results, targets: function.targets)
-      guard order.contains(where: { isFoldable($0, body, constants: body.operands(of: $0).map { body.constant($0) }) })
+      guard
+        order.contains(where: { isFoldable($0, body, constants: body.operands(of: $0).lazy.map { body.constant($0) }) })
       else { return function }
       var rebuilder = GraphRebuilder(function, library: library)
       return try rebuilder.run { rebuilder, node, operands throws(Diagnostic) in
@@ -42,7 +43,9 @@ public struct FoldConstants: Pass {
   }
 
   /// Whether a node can be folded, as far as can be told without its lowering.
-  private func isFoldable(_ node: NodeID, _ body: GraphStorage, constants: @autoclosure () -> [Constant?]) -> Bool {
+  private func isFoldable(
+    _ node: NodeID, _ body: GraphStorage, constants: @autoclosure () -> some Sequence<Constant?>
+  ) -> Bool {
     let traits = body.traits(of: node)
     guard traits.contains(.pure), !traits.contains(.constant), !traits.contains(.argument),
       !traits.contains(.placeholder), body.controls(of: node).isEmpty, body.resultCount(of: node) > 0
@@ -64,7 +67,7 @@ public struct FoldConstants: Pass {
   }
 
   private func fold(_ node: NodeID, _ operands: [Output], _ body: GraphStorage) throws(Diagnostic) -> [Tensor]? {
-    guard isFoldable(node, body, constants: operands.map { $0.operand.constant }) else { return nil }
+    guard isFoldable(node, body, constants: operands.lazy.map { $0.operand.constant }) else { return nil }
     if let tensors = knownResults(of: node, body) { return tensors }
     let inputs = operands.compactMap { $0.operand.constant?.tensor }
     let results = body.results(of: node).map { body.type(of: $0) }

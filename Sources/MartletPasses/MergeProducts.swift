@@ -112,9 +112,11 @@ private struct ProductSums {
 
   private let body: GraphStorage
   private var useCounts: [Int]
+  private var lowerings: LoweringTable
 
   init(_ function: GraphFunction) throws(Diagnostic) {
     body = function.body
+    lowerings = LoweringTable(body)
     let order = body.topologicalOrder(results: function.results, targets: function.targets)
     useCounts = Array(repeating: 0, count: body.valueCount)
     for node in order { for operand in body.operands(of: node) { useCounts[Int(operand.index)] += 1 } }
@@ -191,10 +193,10 @@ private struct ProductSums {
   }
 
   /// A summand as a product that nothing else uses, of factors that are stored with the summed dimension first.
-  private func product(_ term: ValueID) throws(Diagnostic) -> (Product, MatrixProduct)? {
+  private mutating func product(_ term: ValueID) throws(Diagnostic) -> (Product, MatrixProduct)? {
     let node = body.producer(of: term)
     guard useCounts[Int(term.index)] == 1, body.operation(of: node) is MatMul, body.controls(of: node).isEmpty,
-      case .library(.matrixProduct(let contract), _) = try body.lowering(of: node), contract.transposeA,
+      case .library(.matrixProduct(let contract), _) = try lowerings.lowering(of: node), contract.transposeA,
       !contract.transposeB
     else { return nil }
     return (Product(a: body.operands(of: node)[0], b: body.operands(of: node)[1]), contract)
@@ -204,7 +206,7 @@ private struct ProductSums {
     for node in order {
       let operation = body.operation(of: node)
       guard operation is ConcatV2 || operation is Pack, body.controls(of: node).isEmpty,
-        case .join(let count, _) = try body.lowering(of: node)
+        case .join(let count, _) = try lowerings.lowering(of: node)
       else { continue }
       joins[node] = Array(body.operands(of: node).prefix(count))
     }

@@ -12,7 +12,7 @@ public struct PlaceOnDevices: Pass {
 
   public func run(_ program: Program, _ context: inout PassContext) throws -> Program {
     let target = context.target
-    let kinds = ["", target.name] + (target.host.map { [$0.name] } ?? [])
+    let kinds = [""] + target.deviceKinds + (target.host?.deviceKinds ?? [])
     for function in [program.main] + program.library.functions {
       let body = function.body
       for node in body.nodes {

@@ -106,6 +106,16 @@ struct BlockBuilder {
         .join, operands: try operands(Array(ids.prefix(count))), results: results, origin: origin, row: row)
       bind(outputs, numbers)
     case .host(let code):
+      if !isOnHost,
+        let own = try planner.target.code(
+          for: code, operands: ids.compactMap { body.type(of: $0).tensor }, results: results.map(\.type))
+      {
+        let numbers = draft.add(
+          .kernel(planner.kernel(own, label: label)), operands: try operands(ids), results: results, origin: origin,
+          row: row, hasEffect: code.effect != nil, canFail: true)
+        bind(outputs, numbers)
+        break
+      }
       let call = HostCall(
         operation: body.operation(of: node), operands: context.operands, results: results.map(\.type),
         name: body.name(of: node))

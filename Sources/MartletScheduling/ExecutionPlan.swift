@@ -131,9 +131,13 @@ public struct PlanLoop: Hashable, Sendable {
 
 /// A kernel of a plan: what it computes, and how.
 public struct PlanKernel: Sendable {
-  public var program: StageProgram
+  /// Nil for a user's own code.
+  public var program: StageProgram?
   public var code: any KernelCode
   public var label: String
+
+  /// Whether it may find that an index is wrong.
+  public var canFail: Bool { program?.canFail ?? true }
 }
 
 /// Host code behind an instruction: the operation, from which binding gets the code, and what it is applied to.

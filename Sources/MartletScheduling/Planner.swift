@@ -247,6 +247,13 @@ public final class Planner {
     return plan.kernels.count - 1
   }
 
+  /// A kernel of an operation's own code.
+  func kernel(_ code: any KernelCode, label: String) -> Int {
+    plan.kernels.append(PlanKernel(program: nil, code: code, label: label))
+    kernelWork.append(0)
+    return plan.kernels.count - 1
+  }
+
   /// Whether some phase of the kernel is worth more than one worker.
   func isWide(kernel: Int, onHost: Bool) -> Bool {
     device(onHost: onHost).workerCount > 1 && plan.kernels[kernel].code.isWide

@@ -1,5 +1,7 @@
+import MartletDiagnostics
 import MartletGraph
 import MartletLoopIR
+import MartletTensors
 
 /// What a plan depends on beyond what passes ask of a device.
 public protocol SchedulingTarget: Target {
@@ -11,9 +13,19 @@ public protocol SchedulingTarget: Target {
   func isWide(_ contract: LibraryContract) -> Bool
   /// The form in which the device runs a kernel; by default a loop nest for processors.
   func code(for program: StageProgram, label: String) -> any KernelCode
+  /// An operation's own code for the device, if it brings any beside its host code.
+  ///
+  /// - Throws: what is wrong with the code.
+  func code(
+    for function: HostFunction, operands: [TensorType], results: [TensorType]
+  ) throws(Diagnostic) -> (any KernelCode)?
 }
 
 extension SchedulingTarget {
+  public func code(
+    for function: HostFunction, operands: [TensorType], results: [TensorType]
+  ) throws(Diagnostic) -> (any KernelCode)? { nil }
+
   public func code(for program: StageProgram, label: String) -> any KernelCode {
     let shape = MachineShape(
       vectorBytes: machine.vectorBytes, l1: machine.l1Bytes, l2: machine.l2Bytes, l3: machine.l3Bytes)

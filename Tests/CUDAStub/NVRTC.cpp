@@ -6,6 +6,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cctype>
 #include <cstdio>
 #include <cstdlib>
@@ -49,7 +50,8 @@ std::vector<std::string> kernels(const std::string &source) {
       while (begin > at && (isalnum((unsigned char)source[begin - 1]) || source[begin - 1] == '_')) begin--;
       const std::string name = source.substr(begin, end - begin);
       if (name == "__launch_bounds__") continue;
-      names.push_back(name);
+      // A declaration may come before the definition.
+      if (std::find(names.begin(), names.end(), name) == names.end()) names.push_back(name);
       break;
     }
   }
@@ -143,8 +145,8 @@ STUB int nvrtcCompileProgram(void *handle, int option_count, const char *const *
   const std::string place = folder, source = place + "/source.cpp", object = place + "/code.so", log = place + "/log";
   std::string text = "#include \"" STUB_SIMULATOR "\"\n" + program->source + helpers;
   for (const std::string &name : kernels(program->source)) {
-    text += "extern \"C\" void stub_run_" + name + "(void **a, int blocks, int threads, int reversed) {\n  m_run([](void **a) { stub_call(" +
-            name + ", a); }, a, blocks, threads, reversed);\n}\nextern \"C\" int stub_parameter_" + name +
+    text += "extern \"C\" void stub_run_" + name + "(void **stub_a, int stub_blocks, int stub_threads, int stub_order) {\n  m_run([](void **stub_a) { stub_call(" +
+            name + ", stub_a); }, stub_a, stub_blocks, stub_threads, stub_order);\n}\nextern \"C\" int stub_parameter_" + name +
             "(int i) { return stub_parameter(" + name + ", i); }\n";
     program->log += "ptxas info    : Compiling entry function '" + name + "' for '" + architecture +
                     "'\nptxas         .     0 bytes stack frame, 0 bytes spill stores, 0 bytes spill loads\n"

@@ -19,8 +19,9 @@ enum GraphKernels {
     var known: Set<StructuralKey> = []
 
     mutating func add(_ plan: ExecutionPlan, _ label: String) {
-      for kernel in plan.kernels where known.insert(kernel.program.structuralKey).inserted {
-        kernels.append(Kernel(program: kernel.program, label: "\(label): \(kernel.label)"))
+      for kernel in plan.kernels {
+        guard let program = kernel.program, known.insert(program.structuralKey).inserted else { continue }
+        kernels.append(Kernel(program: program, label: "\(label): \(kernel.label)"))
       }
     }
   }

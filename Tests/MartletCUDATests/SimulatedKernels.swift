@@ -49,7 +49,10 @@ struct SimulatedKernels {
     }
   }
 
-  static func describe(_ kernel: CUDAKernel) -> String { "\(kernel.program)\n\(kernel.schedule)\n\(kernel.body)" }
+  static func describe(_ kernel: CUDAKernel) -> String {
+    [kernel.program.map { "\($0)" }, kernel.schedule.map { "\($0)" }, kernel.body].compactMap { $0 }.joined(
+      separator: "\n")
+  }
 
   /// Whether all elements are within `tolerance`, relative where they are greater than one.
   static func isClose(_ found: Tensor, _ expected: Tensor, tolerance: Double) -> Bool {

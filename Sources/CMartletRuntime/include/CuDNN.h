@@ -111,6 +111,12 @@ enum {
     (martlet_cudnn_handle handle, const void *alpha, martlet_cudnn_tensor x_type, const void *x, \
      martlet_cudnn_tensor dy_type, const void *dy, martlet_cudnn_convolution convolution, int algorithm, \
      void *workspace, size_t workspace_bytes, const void *beta, martlet_cudnn_filter dw_type, void *dw)) \
+  F(AddTensor, \
+    (martlet_cudnn_handle handle, const void *alpha, martlet_cudnn_tensor a_type, const void *a, const void *beta, \
+     martlet_cudnn_tensor c_type, void *c)) \
+  F(ActivationForward, \
+    (martlet_cudnn_handle handle, martlet_cudnn_activation activation, const void *alpha, \
+     martlet_cudnn_tensor x_type, const void *x, const void *beta, martlet_cudnn_tensor y_type, void *y)) \
   F(PoolingForward, \
     (martlet_cudnn_handle handle, martlet_cudnn_pooling pooling, const void *alpha, martlet_cudnn_tensor x_type, \
      const void *x, const void *beta, martlet_cudnn_tensor y_type, void *y)) \

@@ -1,3 +1,4 @@
+import Glibc
 import MartletCPU
 import MartletCUDA
 import MartletDiagnostics
@@ -30,9 +31,11 @@ struct ProgramCompiler: Sendable {
     case .interpreter: host = InterpreterBackend()
     }
     if case .cuda(let ordinal) = options.device {
-      backend = try CUDABackend(
-        ordinal: ordinal, processor: host, options: options.cuda, codeCache: options.codeCache,
-        libraries: options.cudaLibraries)
+      let gpu = try CUDABackend(
+        ordinal: ordinal, processor: host, options: options.cuda, exact: options.isExact,
+        deterministic: options.isDeterministic, codeCache: options.codeCache, libraries: options.cudaLibraries)
+      for line in gpu.missingLibraries { options.log?("warning: \(line)") }
+      backend = gpu
     } else {
       backend = host
     }
@@ -45,6 +48,7 @@ struct ProgramCompiler: Sendable {
     let statistics = StatisticsInstrument()
     var instruments = options.instruments + [statistics]
     if let log = options.log { instruments.append(WarningLog(log: log)) }
+    if Self.isProving { instruments += [VerifyInstrument(), Proof()] }
     let result = try Pipeline.standard(
       fusing: options.isFusing, softPlacement: options.isPlacementSoft, exact: options.isExact, rules: options.rules,
       disabledRules: options.disabledRules
@@ -54,6 +58,12 @@ struct ProgramCompiler: Sendable {
     profile.add(statistics)
     return result
   }
+
+  /// Whether the environment asks for every compilation of the process to be proved.
+  private static let isProving: Bool = {
+    let value = getenv("MARTLET_PROVE").map { String(cString: $0) } ?? ""
+    return value != "" && value != "0"
+  }()
 
   /// The results of a program without arguments.
   private static func evaluate(_ program: Program, on backend: any HostBackend) throws -> [Tensor] {

@@ -211,6 +211,8 @@ final class MatrixProductExecution: LibraryExecution {
     _ x: UnsafeMutableRawPointer, _ y: UnsafeMutableRawPointer
   ) {
     let (rows, columns) = (Int64(extents.rows), Int64(extents.columns))
+    // BLAS wants distances between rows that are no zeros.
+    guard rows > 0, columns > 0 else { return }
     if product.elementType == .float32 {
       martlet_blas_sgemv(
         transpose ? 1 : 0, rows, columns, 1, matrix.assumingMemoryBound(to: Float.self), columns,

@@ -28,14 +28,18 @@ extension CUDACompiler {
     let distinct = kernels.filter { known.insert($0.key).inserted }
     let library = CUDACodeLibrary(cache, compiler: self, architecture)
     let (found, rest) = library?.load(distinct) ?? ([], distinct)
-    let sizes = rest.map(\.body.utf8.count)
+    let generated = rest.filter { $0.custom == nil }
     let threads = ProcessInfo.processInfo.activeProcessorCount
-    let batches = CompilationBatches.deal(sizes, among: threads).map { batch in batch.sorted().map { rest[$0] } }
+    // What users wrote shares no names with other code.
+    let batches =
+      CompilationBatches.deal(generated.map(\.body.utf8.count), among: threads)
+      .map { batch in batch.sorted().map { generated[$0] } } + rest.filter { $0.custom != nil }.map { [$0] }
     let results = Mutex<[Result<CUDAImage, Diagnostic>?]>(Array(repeating: nil, count: batches.count))
     DispatchQueue.concurrentPerform(iterations: batches.count) { number in
       let batch = batches[number]
       let result = Result { () throws(Diagnostic) in
-        let code = try compile(CUDAKernel.source(batch), for: architecture)
+        let code = try compile(batch, for: architecture)
+        for kernel in batch { try kernel.check(code.resources, on: device) }
         library?.save(code.cubin, batch)
         return CUDAImage(bytes: code.cubin, keys: batch.map(\.key))
       }
@@ -44,6 +48,15 @@ extension CUDACompiler {
     let images = try found + results.withLock { $0 }.map { (result) throws(Diagnostic) in try result!.get() }
     let order = Dictionary(uniqueKeysWithValues: zip(distinct.map(\.key), 0...))
     return images.sorted { order[$0.keys[0]]! < order[$1.keys[0]]! }
+  }
+
+  private func compile(_ batch: [CUDAKernel], for architecture: String) throws(Diagnostic) -> Code {
+    guard let custom = batch[0].custom else { return try compile(CUDAKernel.source(batch), for: architecture) }
+    return try compile(batch[0].body, for: architecture, options: Self.customOptions + custom.options) { messages in
+      Diagnostic(
+        "NVRTC \(version.major).\(version.minor) refuses the CUDA code at \(custom.file):\(custom.line)",
+        found: messages)
+    }
   }
 
   /// The architecture to compile for: the device's own or, for one that is newer than NVRTC, the last that NVRTC knows of the

@@ -47,27 +47,37 @@ public struct CUDACompiler: Sendable {
     "--ptxas-options=-v",
   ]
 
-  /// Compiles `source` for an architecture such as `sm_90`.
+  /// Options for what users wrote: as NVIDIA's compiler has them, but for the report on resources.
+  static let customOptions = ["--std=c++17", "--ptxas-options=-v"]
+
+  /// Compiles generated code for an architecture such as `sm_90`.
   ///
   /// - Throws: A diagnostic with the compiler's messages.
   public func compile(_ source: String, for architecture: String, name: String = "kernel") throws(Diagnostic) -> Code {
+    try compile(source, for: architecture, name: name, options: Self.options) { messages in
+      Diagnostic(
+        "NVRTC \(version.major).\(version.minor) refuses generated code for \(architecture)", found: messages,
+        hint: "this is a fault of Martlet, unless the architecture is newer than the compiler")
+    }
+  }
+
+  /// Compiles code; `refusal` makes an error of the compiler's messages.
+  func compile(
+    _ source: String, for architecture: String, name: String = "kernel", options: [String],
+    refusal: (String) -> Diagnostic
+  ) throws(Diagnostic) -> Code {
     let library = library.functions.pointee
     var program: martlet_nvrtc_program?
     try check(library.CreateProgram(&program, source, "\(name).cu", 0, nil, nil), "nvrtcCreateProgram", architecture)
     defer { _ = library.DestroyProgram(&program) }
-    let options = Self.options + ["--gpu-architecture=\(architecture)"]
+    let options = options + ["--gpu-architecture=\(architecture)"]
     let result = withCStrings(options) { library.CompileProgram(program, Int32($0.count), $0.baseAddress) }
     var size = 0
     try check(library.GetProgramLogSize(program, &size), "nvrtcGetProgramLogSize", architecture)
     var log = [CChar](repeating: 0, count: max(1, size))
     try check(library.GetProgramLog(program, &log), "nvrtcGetProgramLog", architecture)
     let messages = String(decoding: log.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
-    guard result == 0 else {
-      throw Diagnostic(
-        "NVRTC \(version.major).\(version.minor) refuses generated code for \(architecture)",
-        found: "\(reason(result)): \(messages)",
-        hint: "this is a fault of Martlet, unless the architecture is newer than the compiler")
-    }
+    guard result == 0 else { throw refusal("\(reason(result)): \(messages)") }
     var bytes = 0
     try check(library.GetCUBINSize(program, &bytes), "nvrtcGetCUBINSize", architecture)
     var cubin = [UInt8](repeating: 0, count: bytes)

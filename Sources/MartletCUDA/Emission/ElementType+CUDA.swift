@@ -1,18 +1,6 @@
 import MartletTensors
 
 extension ElementType {
-  /// The type in CUDA C, as the prelude names it.
-  var cudaName: String {
-    switch self {
-    case .float32: "float"
-    case .float64: "double"
-    case .int32: "int"
-    case .uint8: "m_byte"
-    case .bool: "bool"
-    default: "m_long"
-    }
-  }
-
   /// A constant, from its bits as `ScalarOperation.constant` lays them out.
   func cudaLiteral(_ bits: Int64) -> String {
     switch self {

@@ -1,3 +1,4 @@
+import MartletGraph
 import MartletLoopIR
 import MartletTensors
 
@@ -76,7 +77,7 @@ final class EntryWriter {
 
   func shared(_ type: ElementType, _ count: Int) -> Int {
     let name = name("s")
-    prologue.append("  __shared__ \(type.cudaName) \(name)[\(count)];")
+    prologue.append("  __shared__ \(type.cudaType) \(name)[\(count)];")
     buffers.append(Buffer(name: name, elementType: type, elementCount: count, isGlobal: false))
     return buffers.count - 1
   }

@@ -1,3 +1,4 @@
+import MartletGraph
 import MartletLoopIR
 import MartletTensors
 
@@ -131,7 +132,7 @@ final class GroupEmitter {
       return
     }
     if target.isGlobal, writer.isContiguous(offset.id, lanes) {
-      let vector = "m_vector<\(lanes), \(target.elementType.cudaName)>"
+      let vector = "m_vector<\(lanes), \(target.elementType.cudaType)>"
       let elements = (0..<lanes).map { value.text($0) }.joined(separator: ", ")
       let flag = writer.alignment(buffer, lanes: lanes)
       let variable = writer.name("v")

@@ -18,8 +18,7 @@ public final class CUDABackend: Backend {
   let processor: any HostBackend
   let options: CUDAOptions
   let loader: CUDAKernelLoader
-  private let libraries: any CUDALibraryCalls
-  private let known = Mutex<[LibraryContract: (any CUDALibraryExecution)?]>([:])
+  private let libraries: CUDALibraryExecutions
   private let constants = Mutex<[ObjectIdentifier: WeakConstant]>([:])
   private let plans = Mutex<[WeakPlan]>([])
   /// For copies outside of runs.
@@ -31,26 +30,23 @@ public final class CUDABackend: Backend {
   /// - Parameters:
   ///   - ordinal: which of the machine's GPUs.
   ///   - processor: runs what the GPU cannot.
+  ///   - exact: whether library calls must compute what the operations would by themselves.
+  ///   - deterministic: whether library calls are chosen without timing them, which may choose another one each time.
   /// - Throws: a diagnostic that says what is missing, or what the driver does not do.
-  public convenience init(
-    ordinal: Int, processor: any HostBackend, options: CUDAOptions = CUDAOptions(),
-    codeCache: CodeCache = .standard, libraries: CUDALibraries = .standard
+  public init(
+    ordinal: Int, processor: any HostBackend, options: CUDAOptions = CUDAOptions(), exact: Bool = false,
+    deterministic: Bool = false, codeCache: CodeCache = .standard, libraries: CUDALibraries = .standard
   ) throws(Diagnostic) {
-    try self.init(
-      try CUDAContext(ordinal: ordinal, libraries: libraries), processor: processor, options: options,
-      codeCache: codeCache)
-  }
-
-  init(
-    _ context: CUDAContext, processor: any HostBackend, options: CUDAOptions, codeCache: CodeCache
-  ) throws(Diagnostic) {
-    self.context = context
+    context = try CUDAContext(ordinal: ordinal, libraries: libraries)
     self.processor = processor
     self.options = options
     machine = processor.machine
     loader = try CUDAKernelLoader(context, cache: codeCache)
     do throws(CUDAFailure) { copies = try CUDAStream(context) } catch { throw error.diagnostic() }
-    libraries = NoLibraryCalls()
+    self.libraries = CUDALibraryExecutions(
+      context,
+      options: CUDALibraryOptions(
+        allowsTF32: options.allowsTensorFloat32, isExact: exact, isDeterministic: deterministic))
   }
 
   public var host: (any Target)? { processor }
@@ -59,6 +55,17 @@ public final class CUDABackend: Backend {
 
   public func code(for program: StageProgram, label: String) -> any KernelCode {
     CUDACode(CUDAKernel(program, for: context.device))
+  }
+
+  public func code(
+    for function: HostFunction, operands: [TensorType], results: [TensorType]
+  ) throws(Diagnostic) -> (any KernelCode)? {
+    guard let source = function.cuda else { return nil }
+    func buffers(_ types: [TensorType]) -> [BufferType] {
+      types.map { BufferType($0.elementType, $0.shape.known ?? []) }
+    }
+    return CUDACode(
+      try CUDAKernel(source, inputs: buffers(operands), outputs: buffers(results), for: context.device))
   }
 
   public func bind(_ plan: ExecutionPlan) throws -> any RunnablePlan {
@@ -72,15 +79,19 @@ public final class CUDABackend: Backend {
 
   // MARK: Libraries
 
+  /// The libraries that are missing, with what that means and what to do about it.
+  public var missingLibraries: [String] {
+    [CUDALibrary.cublasLt, .cudnn].filter { context.libraries.finding($0).path == nil }.map {
+      "\($0.title) is missing, so that \($0.consequence); \($0.remedy)"
+    }
+  }
+
   public func claims(_ contract: LibraryContract) -> Bool { execution(of: contract) != nil }
   public func scratchBytes(for contract: LibraryContract) -> Int { execution(of: contract)?.scratchBytes ?? 0 }
   public func isWide(_ contract: LibraryContract) -> Bool { false }
 
   func execution(of contract: LibraryContract) -> (any CUDALibraryExecution)? {
-    if let found = known.withLock({ $0[contract] }) { return found }
-    let made = libraries.execution(of: contract)
-    known.withLock { $0[contract] = .some(made) }
-    return made
+    libraries.execution(of: contract)
   }
 
   // MARK: Memory
@@ -113,10 +124,6 @@ public struct CUDAOptions: Sendable, Hashable {
   public init(allowsTensorFloat32: Bool = false, usesGraphs: Bool = true) {
     (self.allowsTensorFloat32, self.usesGraphs) = (allowsTensorFloat32, usesGraphs)
   }
-}
-
-private struct NoLibraryCalls: CUDALibraryCalls {
-  func execution(of contract: LibraryContract) -> (any CUDALibraryExecution)? { nil }
 }
 
 /// A constant in device memory.

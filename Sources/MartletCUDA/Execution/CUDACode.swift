@@ -7,7 +7,7 @@ struct CUDACode: KernelCode {
 
   init(_ kernel: CUDAKernel) {
     self.kernel = kernel
-    candidates = kernel.program.outputs.indices.map { kernel.inPlaceCandidates(output: $0) }
+    candidates = kernel.outputs.indices.map { kernel.inPlaceCandidates(output: $0) }
   }
 
   var temporaryBytes: [Int] { kernel.temporaries.map(\.byteCount) }
@@ -19,6 +19,6 @@ struct CUDACode: KernelCode {
 
   var description: String {
     let launches = kernel.launches.map { "launch \($0.entry): \($0.blocks) blocks of \($0.threads) threads" }
-    return "schedule \(kernel.schedule)\n\(launches.joined(separator: "\n"))\n\(kernel.body)"
+    return "\(kernel.schedule.map { "schedule \($0)\n" } ?? "")\(launches.joined(separator: "\n"))\n\(kernel.body)"
   }
 }

@@ -7,7 +7,8 @@ import MartletTensors
 
 /// The memory, streams and recorded graphs of one run of a plan at a time.
 final class CUDAInstance: @unchecked Sendable {
-  let bound: CUDAPlan
+  /// It keeps the instance, and runs it.
+  private unowned let bound: CUDAPlan
   let streams: [CUDAStream]
   private let memory: DeviceMemory
   private let staging: PinnedMemory
@@ -64,7 +65,7 @@ final class CUDAInstance: @unchecked Sendable {
       }
       return constant.address + UInt64(range.bytes.lowerBound)
     case .variable(let number): return variables[number] + UInt64(range.bytes.lowerBound)
-    case .arena, .argument, .result:
+    case .arena, .argument, .result, .staging:
       guard !range.bytes.isEmpty else { return memory.address }
       guard let offset = work.deviceMemory.offset(of: range) else {
         preconditionFailure("\(range) has no device memory")
@@ -122,7 +123,10 @@ final class CUDAInstance: @unchecked Sendable {
   private func run(block number: Int) throws {
     for (place, part) in work.blocks[number].parts.enumerated() {
       switch part {
-      case .segment(let segment): try run(segment, at: SegmentPlace(block: number, part: place))
+      case .segment(let segment):
+        // What a segment has found must be known before the next one begins.
+        if hasStatus { try wait() }
+        try run(segment, at: SegmentPlace(block: number, part: place))
       case .host(let index):
         try wait()
         try runOnHost(plan.blocks[number].instructions[index])
@@ -188,11 +192,15 @@ final class CUDAInstance: @unchecked Sendable {
     }
     if let graph = graphs[place] { return try graph.launch(on: streams[0]) }
     try streams[0].beginCapture()
-    do { try give(segment, of: place.block) } catch {
+    let graph: CUDAGraph
+    do {
+      try give(segment, of: place.block)
+      graph = try streams[0].endCapture()
+    } catch {
+      // Nothing else works on a stream that is still capturing.
       streams[0].abandonCapture()
       throw error
     }
-    let graph = try streams[0].endCapture()
     graphs[place] = graph
     try graph.launch(on: streams[0])
   }
@@ -257,10 +265,13 @@ final class CUDAInstance: @unchecked Sendable {
         try stream.copy(to: address(target), from: address(source), byteCount: source.bytes.count)
       case .kernel(let number):
         let status = step.instruction.flatMap { work.statusNumbers[.init(block: block, index: $0)] } ?? 0
-        try launch(number, addresses(of: instruction), status: status, on: stream)
+        try launch(number, step.slots.map(address), status: status, on: stream)
       case .library(let number):
-        guard let call = bound.libraries[number] else { preconditionFailure("contract \(number) has no library") }
-        try call.enqueue(on: stream, addresses(of: instruction))
+        let place = step.instruction.map { DevicePlan.InstructionPlace(block: block, index: $0) }
+        guard let call = place.flatMap({ bound.libraries[$0] }) else {
+          preconditionFailure("contract \(number) has no library")
+        }
+        try call.enqueue(on: stream, step.slots.map(address))
       }
       if let begin { try timer?.add(step, instruction, begin: begin, stream, number: step.stream) }
       if Self.isSynchronous { try stream.synchronize() }
@@ -268,13 +279,6 @@ final class CUDAInstance: @unchecked Sendable {
       guard let instruction else { throw error }
       let origin = plan.origins[instruction.origin]
       throw origin.diagnostic("\(error.call) failed", found: "\(error.name) (\(error.code)): \(error.text)")
-    }
-  }
-
-  private func addresses(of instruction: PlanInstruction?) -> [UInt64] {
-    guard let instruction else { return [] }
-    return (instruction.operands + instruction.results + instruction.scratch).map {
-      address(DeviceRange(plan.slots[$0]))
     }
   }
 

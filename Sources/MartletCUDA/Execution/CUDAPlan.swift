@@ -14,7 +14,8 @@ final class CUDAPlan: RunnablePlan {
   let work: DevicePlan
   /// By the numbers that the plan gives them; nil for those of the host.
   let kernels: [LoadedKernel?]
-  let libraries: [(any CUDALibraryExecution)?]
+  /// The library calls of instructions.
+  let libraries: [DevicePlan.InstructionPlace: any CUDALibraryExecution]
   let hostInstructions: HostInstructions
   /// Those that the device reads, by number.
   let constants: [Int: CUDAConstant]
@@ -32,7 +33,6 @@ final class CUDAPlan: RunnablePlan {
     var loaded = try backend.loader.load(device.compactMap { $0 }, report: &report)[...]
     kernels = device.map { $0 == nil ? nil : loaded.removeFirst() }
     report.codeSeconds = (ContinuousClock.now - start) / .seconds(1)
-    libraries = plan.contracts.map { backend.execution(of: $0) }
     hostInstructions = try HostInstructions(plan, backend: backend.processor, report: &report)
     hostConstants = plan.constants.map(\.tensor.aligned)
     var constants: [Int: CUDAConstant] = [:]
@@ -44,8 +44,35 @@ final class CUDAPlan: RunnablePlan {
         limit: backend.context.memoryBytes, hint: "use a smaller model")
     }
     self.constants = constants
+    do throws(CUDAFailure) {
+      libraries = try Self.libraries(plan, backend, constants)
+    } catch {
+      throw error.diagnostic(operation: "preparing the libraries of cuda:\(backend.context.ordinal)")
+    }
     report.librarySeconds = (ContinuousClock.now - start) / .seconds(1) - report.codeSeconds
     self.report = report
+  }
+
+  /// The device's library calls, with operands that are constants laid out as the libraries like them.
+  private static func libraries(
+    _ plan: ExecutionPlan, _ backend: CUDABackend, _ constants: [Int: CUDAConstant]
+  ) throws(CUDAFailure) -> [DevicePlan.InstructionPlace: any CUDALibraryExecution] {
+    var found: [DevicePlan.InstructionPlace: any CUDALibraryExecution] = [:]
+    for (number, block) in plan.blocks.enumerated() {
+      for (index, instruction) in block.instructions.enumerated() where !instruction.isOnHost {
+        guard case .library(let contract) = instruction.action,
+          let execution = backend.execution(of: plan.contracts[contract])
+        else { continue }
+        var fixed: [Int: UInt64] = [:]
+        for (i, operand) in instruction.operands.enumerated() {
+          let slot = plan.slots[operand]
+          if case .constant(let constant) = slot.place, slot.whole == nil { fixed[i] = constants[constant]?.address }
+        }
+        found[.init(block: number, index: index)] = try execution.binding(fixed, on: backend.copies)
+      }
+    }
+    try backend.copies.synchronize()
+    return found
   }
 
   /// Frees the memory of instances that nobody uses.

@@ -32,6 +32,15 @@ public enum CUDALibrary: String, CaseIterable, Sendable {
     }
   }
 
+  /// What its absence means.
+  public var consequence: String {
+    switch self {
+    case .driver, .nvrtc: "nothing runs on the GPU"
+    case .cublasLt: "products, convolutions and pooling are generated code, which is many times slower"
+    case .cudnn: "convolutions and pooling are generated code, which is many times slower"
+    }
+  }
+
   /// How to get it.
   public var remedy: String {
     let origin =

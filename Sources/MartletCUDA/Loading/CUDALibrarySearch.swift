@@ -22,9 +22,16 @@ struct CUDALibrarySearch: Sendable {
       return "\(named), which \(library.variable) names"
     }
     let names = library.fileNames.joined(separator: " or ")
-    let packages = pythonFolders.filter { FileManager.default.fileExists(atPath: $0) }
-    let wheels = packages.isEmpty ? "" : ", and nvidia/*/lib in \(packages.joined(separator: ", "))"
     return "\(names) on the loader's path, in /usr/local/cuda*/lib64, \(systemFolders.joined(separator: ", "))\(wheels)"
+  }
+
+  /// Those of Python's folders that are looked through, the first by name.
+  private var wheels: String {
+    let packages = pythonFolders.filter { FileManager.default.fileExists(atPath: $0) }
+    guard let first = packages.first else { return "" }
+    let others =
+      packages.count > 1 ? " and \(packages.count - 1) other folder\(packages.count > 2 ? "s" : "") of packages" : ""
+    return ", and in nvidia/*/lib of \(first)\(others)"
   }
 
   /// The folders to look through that exist.

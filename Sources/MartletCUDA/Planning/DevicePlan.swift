@@ -69,6 +69,8 @@ struct DeviceStep: Sendable {
   var action: Action
   /// The instruction's place in the block; nil for copies between device and host that no instruction asks for by itself.
   var instruction: Int?
+  /// An instruction's operands, results and scratch memory.
+  var slots: [DeviceRange] = []
   var reads: [Access] = []
   var writes: [Access] = []
   /// Estimated, in nanoseconds.

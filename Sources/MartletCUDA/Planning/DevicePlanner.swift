@@ -9,6 +9,7 @@ struct DevicePlanner {
   /// All that is used on each side.
   private var deviceRanges: [DeviceRange] = []
   private var hostRanges: [DeviceRange] = []
+  private var stagingCount = 0
 
   static func plan(_ plan: ExecutionPlan) -> DevicePlan {
     var planner = DevicePlanner(plan)
@@ -47,13 +48,14 @@ struct DevicePlanner {
   }
 
   private mutating func block(_ number: Int, _ role: BlockRole) -> DeviceBlock {
-    var builder = DeviceBlockBuilder(plan, number, isNested: { if case .main = role { false } else { true } }())
+    let isNested = if case .main = role { false } else { true }
+    var builder = DeviceBlockBuilder(plan, isNested: isNested, stagingCount: stagingCount)
     switch role {
     case .main, .condition, .iteration: builder.parametersAreNew()
     case .nested: break
     }
     for (index, instruction) in plan.blocks[number].instructions.enumerated() {
-      if case .kernel(let kernel) = instruction.action, !instruction.isOnHost, plan.kernels[kernel].program.canFail {
+      if case .kernel(let kernel) = instruction.action, !instruction.isOnHost, plan.kernels[kernel].canFail {
         statusNumbers[.init(block: number, index: index)] = statusNumbers.count + 1
       }
       builder.add(instruction, at: index)
@@ -71,6 +73,7 @@ struct DevicePlanner {
     builder.endSegment()
     deviceRanges += builder.deviceRanges
     hostRanges += builder.hostRanges
+    stagingCount = builder.stagingCount
     return builder.block
   }
 }
@@ -92,7 +95,12 @@ private struct DeviceBlockBuilder {
     var device: Bool
   }
 
-  init(_ plan: ExecutionPlan, _ number: Int, isNested: Bool) { (self.plan, self.isNested) = (plan, isNested) }
+  /// How many copies of misaligned arrays there are.
+  private(set) var stagingCount: Int
+
+  init(_ plan: ExecutionPlan, isNested: Bool, stagingCount: Int) {
+    (self.plan, self.isNested, self.stagingCount) = (plan, isNested, stagingCount)
+  }
 
   mutating func parametersAreNew() { hasNewParameters = true }
 
@@ -102,7 +110,7 @@ private struct DeviceBlockBuilder {
     case .constant: Sides(host: true, device: true)
     // What a block around has is brought to the device before a block in it runs.
     case .argument: Sides(host: !isNested, device: isNested)
-    case .variable, .result, .arena: Sides(host: false, device: true)
+    case .variable, .result, .arena, .staging: Sides(host: false, device: true)
     }
   }
 
@@ -159,28 +167,57 @@ private struct DeviceBlockBuilder {
     _ instruction: PlanInstruction, _ operands: [DeviceRange], _ results: [DeviceRange], _ scratch: [DeviceRange],
     at index: Int
   ) {
+    endSegmentOfChecks(before: results)
     for operand in operands { bring(operand, toHost: false) }
     var step = DeviceStep(action: .library(0), instruction: index)
     var operations = 0
     if case .kernel(let kernel) = instruction.action {
       step.action = .kernel(kernel)
-      operations = plan.kernels[kernel].program.work
-      if plan.kernels[kernel].program.canFail { segment.checksIndices = true }
+      operations = plan.kernels[kernel].program?.work ?? 0
+      if plan.kernels[kernel].canFail { segment.checksIndices = true }
     } else if case .library(let contract) = instruction.action {
       step.action = .library(contract)
       operations = 2 * plan.contracts[contract].multiplicationCount
     }
-    step.reads = operands.map { .init(range: $0) }
-    step.writes = (results + scratch).map { .init(range: $0) }
+    let isLibrary = if case .library = step.action { true } else { false }
+    let staged = isLibrary ? stagedOperands(operands, at: index) : operands
+    let targets = isLibrary ? results.map { staging($0) } : results
+    step.slots = staged + targets + scratch
+    step.reads = staged.map { .init(range: $0) }
+    step.writes = (targets + scratch).map { .init(range: $0) }
     step.cost = DeviceCost.nanoseconds(
       operations: operations, bytes: (operands + results).reduce(0) { $0 + $1.bytes.count })
     append(step)
     wrote(results + scratch, onHost: false)
     deviceRanges += operands + results + scratch
+    for (target, result) in zip(targets, results) where target != result {
+      addCopy(from: target, to: result, at: index)
+    }
+  }
+
+  // MARK: Alignment
+
+  /// Libraries' operands, at multiples of 16 bytes: parts of arrays that begin elsewhere are copied.
+  private mutating func stagedOperands(_ operands: [DeviceRange], at index: Int) -> [DeviceRange] {
+    operands.map { operand in
+      let target = staging(operand)
+      if target != operand { addCopy(from: operand, to: target, at: index) }
+      return target
+    }
+  }
+
+  /// The range itself if it is aligned, or else memory for a copy.
+  private mutating func staging(_ range: DeviceRange) -> DeviceRange {
+    guard range.bytes.lowerBound % DeviceRange.libraryAlignment != 0 else { return range }
+    let copy = DeviceRange(.staging(stagingCount), 0..<range.bytes.count)
+    stagingCount += 1
+    deviceRanges.append(copy)
+    return copy
   }
 
   private mutating func addCopy(from source: DeviceRange, to target: DeviceRange, at index: Int) {
     guard source != target, !source.bytes.isEmpty else { return }
+    endSegmentOfChecks(before: [target])
     bring(source, toHost: false)
     append(
       DeviceStep(
@@ -232,6 +269,12 @@ private struct DeviceBlockBuilder {
       hostRanges.append(part)
     }
     if toHost { hostRanges.append(range) } else { deviceRanges.append(range) }
+  }
+
+  /// A run that fails leaves variables as they were: the host looks for bad indices before variables are written. The plan
+  /// has put whatever may fail before that.
+  private mutating func endSegmentOfChecks(before results: [DeviceRange]) {
+    if segment.checksIndices, results.contains(where: \.isVariable) { endSegment() }
   }
 
   mutating func endSegment() {

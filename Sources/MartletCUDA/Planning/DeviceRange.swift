@@ -8,6 +8,8 @@ struct DeviceRange: Hashable, Sendable {
     case constant(Int)
     case result(Int)
     case variable(Int)
+    /// A copy of what is not aligned as a library wants it.
+    case staging(Int)
   }
   var space: Space
   var bytes: Range<Int>
@@ -26,6 +28,9 @@ struct DeviceRange: Hashable, Sendable {
     self.init(space, start..<start + slot.byteCount)
   }
 
+  /// Of libraries' operands and results, in bytes.
+  static let libraryAlignment = 16
+
   var isConstant: Bool { if case .constant = space { true } else { false } }
   var isVariable: Bool { if case .variable = space { true } else { false } }
 }
@@ -39,6 +44,7 @@ extension DeviceRange: CustomStringConvertible {
       case .constant(let number): "constant \(number)"
       case .result(let number): "result \(number)"
       case .variable(let number): "variable \(number)"
+      case .staging(let number): "staging \(number)"
       }
     return "\(name) \(bytes)"
   }

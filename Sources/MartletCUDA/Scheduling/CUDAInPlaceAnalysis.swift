@@ -1,7 +1,7 @@
 import MartletLoopIR
 
 /// Answers which inputs an output may overwrite under a schedule.
-struct CUDAInPlaceAnalysis {
+struct CUDAInPlaceAnalysis: Sendable {
   private let program: StageProgram
   private let schedule: CUDASchedule
   private let accesses: StageAccesses

@@ -44,8 +44,12 @@ public struct HostFunction: Sendable {
   public var effect: String?
   /// From the operands' arrays to the results'.
   public var body: @Sendable ([Tensor]) throws -> [Tensor]
-  public init(effect: String? = nil, _ body: @escaping @Sendable ([Tensor]) throws -> [Tensor]) {
-    (self.effect, self.body) = (effect, body)
+  /// The same for NVIDIA GPUs; without it the processor runs `body` there too.
+  public var cuda: CUDASource?
+  public init(
+    effect: String? = nil, cuda: CUDASource? = nil, _ body: @escaping @Sendable ([Tensor]) throws -> [Tensor]
+  ) {
+    (self.effect, self.cuda, self.body) = (effect, cuda, body)
   }
 }
 

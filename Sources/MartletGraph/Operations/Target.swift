@@ -8,11 +8,14 @@ public protocol Target: Sendable {
   func claims(_ contract: LibraryContract) -> Bool
   /// The hardware that schedules are chosen for.
   var machine: TargetMachine { get }
+  /// The kinds of devices, as `withDevice` names them, that it is.
+  var deviceKinds: [String] { get }
   /// The processor beside the device, which runs what is placed on it; nil if the device is the processor.
   var host: (any Target)? { get }
 }
 
 extension Target {
+  public var deviceKinds: [String] { [name] }
   public var host: (any Target)? { nil }
 }
 

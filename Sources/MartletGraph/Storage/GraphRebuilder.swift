@@ -72,11 +72,10 @@ public struct GraphRebuilder {
   }
 
   private mutating func copy(_ node: NodeID, _ replace: Replacement) throws(Diagnostic) {
-    let body = source.body
-    let operands = body.operands(of: node).map { map($0) }
+    let operands = source.body.operands(of: node).map { map($0) }
     if let outputs = try replace(&self, node, operands) {
-      precondition(outputs.count == body.resultCount(of: node), "a replacement gives each result")
-      for (old, new) in zip(body.results(of: node), outputs) {
+      precondition(outputs.count == source.body.resultCount(of: node), "a replacement gives each result")
+      for (old, new) in zip(source.body.results(of: node), outputs) {
         values[Int(old.index)] = new
         copier.compare(old, new)
       }
@@ -88,16 +87,17 @@ public struct GraphRebuilder {
     if copier.canCopy(node) {
       let new = graph.write { copier.copy(node, operands.map(\.id), controls, to: &$0.storage) }
       nodes[Int(node.index)] = new.node
-      for (i, old) in body.results(of: node).enumerated() {
+      for (i, old) in source.body.results(of: node).enumerated() {
         values[Int(old.index)] = Output(graph, ValueID(Int(new.firstResult.index) + i))
       }
       return
     }
     let new = graph.insert(
-      body.operation(of: node), operands, name: body.name(of: node), controls: controls, site: body.site(of: node),
-      scope: body.scope(of: node))
+      source.body.operation(of: node), operands, name: source.body.name(of: node), controls: controls,
+      site: source.body.site(of: node),
+      scope: source.body.scope(of: node))
     if let mistake = graph.diagnostics.last { throw mistake }
-    for (old, new) in zip(body.results(of: node), new.outputs) {
+    for (old, new) in zip(source.body.results(of: node), new.outputs) {
       values[Int(old.index)] = new
       copier.compare(old, new)
     }

@@ -18,6 +18,26 @@ extension GraphStorage {
     }
   }
 
+  /// What decides about a node's lowering, as numbers that mean the same all over this graph: nodes with equal keys lower to
+  /// the same. Nil where more than its operation, its types and its constant operands may count.
+  public func loweringKey(of node: NodeID) -> [Int32]? {
+    guard traits(of: node).contains(.pure) else { return nil }
+    var key = [Int32(truncatingIfNeeded: operationID(of: node).index)]
+    for operand in operands(of: node) {
+      let producer = producer(of: operand)
+      key.append(valueTypes[Int(operand.index)])
+      if traits(of: producer).contains(.constant) {
+        key.append(Int32(truncatingIfNeeded: operationID(of: producer).index))
+      } else if knownValues[operand] == nil {
+        key.append(-1)
+      } else {
+        return nil
+      }
+    }
+    for result in results(of: node) { key.append(valueTypes[Int(result.index)]) }
+    return key
+  }
+
   /// Throws unless every extent is known of what the node works with. What only runs sub-graphs does not ask for them.
   private func checkShapes(of node: NodeID) throws(Diagnostic) {
     let operands = operands(of: node)

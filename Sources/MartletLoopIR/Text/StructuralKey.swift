@@ -30,6 +30,10 @@ public struct StructuralKey: Hashable, Sendable {
     append(values.count)
     for value in values { append(value) }
   }
+  init() {}
+  /// The key of what a text says, such as code that a user wrote.
+  package init(text: String) { append(text) }
+
   /// Appends what else the code of a kernel depends on.
   package mutating func append(_ text: String) { for byte in text.utf8 { append(byte: byte) } }
   mutating func append(_ value: Bool) { append(value ? 1 : 0) }

@@ -31,6 +31,7 @@ private struct KernelFormer {
   private let graph: Graph
   private let grouping: KernelGrouping
   private let members: [NodeID: [NodeID]]
+  private var programs = KernelComposer.Known()
   private var values: [Output?]
   private var nodes: [NodeID?]
   private var kernelCount = 0
@@ -42,11 +43,14 @@ private struct KernelFormer {
     body = function.body
     graph = Graph(GraphStorage(), library: library)
     var roles = [KernelGrouping.Role](repeating: .barrier, count: body.nodeCount)
+    var numbers = [Int](repeating: -1, count: body.nodeCount)
+    var lowerings = LoweringTable(body)
     for node in body.topologicalOrder(results: function.results, targets: function.targets) {
-      roles[Int(node.index)] = try KernelRoles.role(of: node, body, target)
+      roles[Int(node.index)] = try lowerings.role(of: node, target)
+      numbers[Int(node.index)] = try lowerings.number(of: node)
     }
     let onHost = body.nodes.filter { function.body.isOnHost($0, beside: target) }
-    grouping = KernelGrouping(function, roles: roles, isFusing: isFusing, onHost: Set(onHost))
+    grouping = KernelGrouping(function, roles: roles, lowerings: numbers, isFusing: isFusing, onHost: Set(onHost))
     members = grouping.members()
     values = Array(repeating: nil, count: body.valueCount)
     nodes = Array(repeating: nil, count: body.nodeCount)
@@ -109,10 +113,8 @@ private struct KernelFormer {
   private mutating func emit(_ group: [NodeID], root: NodeID) throws(Diagnostic) {
     var composer = KernelComposer(body: body)
     for node in withRepeated(group) {
-      switch grouping.roles[Int(node.index)] {
-      case .stages(let program), .reshape(let program), .repeated(let program): composer.add(node, program)
-      case .join(let program, _): if let program { composer.add(node, program) }
-      case .barrier: continue
+      if let program = grouping.program(of: node) {
+        composer.add(node, program, lowering: grouping.lowerings[Int(node.index)])
       }
     }
     let used = group.filter { grouping.isVisible($0) }.flatMap { node in
@@ -120,7 +122,7 @@ private struct KernelFormer {
     }
     // A node that only has to run has no user.
     let outputs = used.isEmpty ? Array(body.results(of: root).prefix(1)) : used
-    let program = composer.program(outputs: outputs)
+    let program = composer.program(outputs: outputs, &programs).program
     let kernel = FusedKernel(number: kernelCount, label: label(group), program: program)
     kernelCount += 1
     let operands = composer.inputs.map { value($0) }

@@ -38,6 +38,8 @@ struct KernelGrouping {
   /// The roots of the groups and the nodes that are in none, each after what it needs.
   private(set) var emission: [NodeID]
   private(set) var roles: [Role]
+  /// For each node a number that two nodes share only if they lower to the same.
+  let lowerings: [Int]
   /// For each node the root of its group; nil for a barrier or an alias.
   private(set) var root: [NodeID?]
   private(set) var users: [[NodeID]]
@@ -51,8 +53,8 @@ struct KernelGrouping {
   /// The nodes that run on the processor beside the device; they are not put together with others.
   let onHost: Set<NodeID>
 
-  init(_ function: GraphFunction, roles: [Role], isFusing: Bool = true, onHost: Set<NodeID> = []) {
-    (self.isFusing, self.onHost) = (isFusing, onHost)
+  init(_ function: GraphFunction, roles: [Role], lowerings: [Int], isFusing: Bool = true, onHost: Set<NodeID> = []) {
+    (self.lowerings, self.isFusing, self.onHost) = (lowerings, isFusing, onHost)
     body = function.body
     order = function.body.topologicalOrder(results: function.results, targets: function.targets)
     self.roles = roles

@@ -25,8 +25,11 @@ struct KernelMerging {
   private var facts: [Facts] = []
   private var walks: [WalkKey: [StageProgram.Walk]] = [:]
 
+  /// The largest domain of a lowering's program, and whether it can fail.
+  private var programFacts: [Int: (size: Int, canFail: Bool)] = [:]
+
   private struct WalkKey: Hashable {
-    var node: NodeID
+    var lowering: Int
     var operand: Int
   }
 
@@ -83,8 +86,11 @@ struct KernelMerging {
     guard let program = grouping.program(of: node) else { return }
     let own = unit[Int(node.index)]
     facts[own].rows += program.scalars.count
-    facts[own].size = max(facts[own].size, program.largestDomain)
-    facts[own].canFail = facts[own].canFail || program.canFail
+    let lowering = grouping.lowerings[Int(node.index)]
+    let known = programFacts[lowering] ?? (program.largestDomain, program.canFail)
+    programFacts[lowering] = known
+    facts[own].size = max(facts[own].size, known.size)
+    facts[own].canFail = facts[own].canFail || known.canFail
     facts[own].hasResult = facts[own].hasResult || grouping.isResult[Int(node.index)]
     facts[own].isOnHost = grouping.onHost.contains(node)
     facts[own].values += body.operands(of: node).count
@@ -178,7 +184,7 @@ struct KernelMerging {
   // MARK: Merging
 
   private mutating func walks(_ node: NodeID, _ operand: Int) -> [StageProgram.Walk] {
-    let key = WalkKey(node: node, operand: operand)
+    let key = WalkKey(lowering: grouping.lowerings[Int(node.index)], operand: operand)
     if let known = walks[key] { return known }
     let found = grouping.program(of: node)?.walks(ofInput: operand) ?? []
     walks[key] = found

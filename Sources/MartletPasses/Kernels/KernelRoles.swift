@@ -12,7 +12,13 @@ enum KernelRoles {
   static func role(
     of node: NodeID, _ body: GraphStorage, _ target: any Target
   ) throws(Diagnostic) -> KernelGrouping.Role {
-    switch try body.lowering(of: node) {
+    try role(of: node, try body.lowering(of: node), body, target)
+  }
+
+  static func role(
+    of node: NodeID, _ lowering: Lowering, _ body: GraphStorage, _ target: any Target
+  ) throws(Diagnostic) -> KernelGrouping.Role {
+    switch lowering {
     case .compute(let program), .view(let program):
       return isTrifle(program) ? .repeated(program) : .stages(program)
     case .reshape(let program), .part(_, let program):

@@ -34,27 +34,42 @@ struct EpilogueFinder {
   private let target: any Target
   private let isFoldingScales: Bool
   private var users: [[NodeID]]
+  /// For each value the nodes that use it.
+  private var userCounts: [Int]
   private var positions: [Int]
   private let order: [NodeID]
   private let results: Set<ValueID>
   private var isTaken: [Bool]
-  private var roles: [NodeID: KernelGrouping.Role] = [:]
+  private var lowerings: LoweringTable
+  private var programs = KernelComposer.Known()
+  private var matches: [MatchKey: EpilogueMatch?] = [:]
+
+  private struct MatchKey: Hashable {
+    var program: Int
+    var base: Int
+    var channelAxis: Int
+  }
 
   init(_ function: GraphFunction, target: any Target, isFoldingScales: Bool) {
     self.function = function
     self.target = target
     self.isFoldingScales = isFoldingScales
     body = function.body
+    lowerings = LoweringTable(body)
     order = function.body.topologicalOrder(results: function.results, targets: function.targets)
     results = Set(function.results.map { function.body.resolve($0) })
     users = Array(repeating: [], count: function.body.nodeCount)
+    userCounts = Array(repeating: 0, count: function.body.valueCount)
     positions = Array(repeating: -1, count: function.body.nodeCount)
     isTaken = Array(repeating: false, count: function.body.nodeCount)
+    var lastUser = Array(repeating: -1, count: function.body.valueCount)
     for (i, node) in order.enumerated() {
       positions[Int(node.index)] = i
       // Calls of the target's libraries do not reach beyond the target.
       isTaken[Int(node.index)] = body.isOnHost(node, beside: target)
       for operand in body.operands(of: node) {
+        if lastUser[Int(operand.index)] != i { userCounts[Int(operand.index)] += 1 }
+        lastUser[Int(operand.index)] = i
         let producer = Int(body.producer(of: operand).index)
         if users[producer].last != node { users[producer].append(node) }
       }
@@ -67,7 +82,8 @@ struct EpilogueFinder {
     for node in order {
       guard !isTaken[Int(node.index)], body.resultCount(of: node) == 1, body.operandCount(of: node) >= 2,
         !(body.operation(of: node) is any Elementwise), !body.traits(of: node).contains(.argument),
-        case .library(let contract, let reference) = try body.lowering(of: node), contract.epilogue?.isEmpty == true,
+        case .library(let contract, let reference) = try lowerings.lowering(of: node),
+        contract.epilogue?.isEmpty == true,
         let call = try call(node, contract, reference)
       else { continue }
       for member in call.members { isTaken[Int(member.index)] = true }
@@ -95,13 +111,14 @@ struct EpilogueFinder {
       var composer = KernelComposer(body: body)
       for member in try withRepeated(members) {
         switch try role(of: member) {
-        case .stages(let program), .reshape(let program), .repeated(let program): composer.add(member, program)
+        case .stages(let program), .reshape(let program), .repeated(let program):
+          composer.add(member, program, lowering: try lowerings.number(of: member))
         case .barrier, .join: continue
         }
       }
-      let program = composer.program(outputs: [result], repeating: true)
+      let (number, program) = composer.program(outputs: [result], repeating: true, &programs)
       guard let base = composer.inputs.firstIndex(of: body.results(of: node)[0]),
-        let match = EpilogueMatcher.match(program, base: base, channelAxis: channelAxis),
+        let match = match(program, MatchKey(program: number, base: base, channelAxis: channelAxis)),
         match.scale == nil || (isConstant && isFoldingScales)
       else { continue }
       matches.append(
@@ -112,44 +129,76 @@ struct EpilogueFinder {
     return matches.last { target.claims($0.contract) }
   }
 
+  private mutating func match(_ program: StageProgram, _ key: MatchKey) -> EpilogueMatch? {
+    if let known = matches[key] { return known }
+    let match = EpilogueMatcher.match(program, base: key.base, channelAxis: key.channelAxis)
+    matches[key] = .some(match)
+    return match
+  }
+
   // MARK: Regions
 
   /// Ever larger sets of nodes behind a call that one value alone leaves, with that value.
   private mutating func regions(of node: NodeID) throws(Diagnostic) -> [(members: [NodeID], result: ValueID)] {
     var found: [(members: [NodeID], result: ValueID)] = []
     var members: [NodeID] = []
-    var inside: Set<NodeID> = [node]
-    var rejected: Set<NodeID> = []
-    while members.count < Self.regionLimit {
-      let open = inside.flatMap { users[Int($0.index)] }.filter { !inside.contains($0) && !rejected.contains($0) }
-      guard let next = open.min(by: { positions[Int($0.index)] < positions[Int($1.index)] }) else { break }
-      guard try isExtension(next, of: inside, from: node) else {
-        rejected.insert(next)
+    var region = Region(node)
+    enter(node, &region)
+    while members.count < Self.regionLimit, let next = region.open.popLast() {
+      guard try isExtension(next, of: region.nodes, from: node) else {
         // What it reads leaves the region for good.
-        if leaving(inside).count == 1 { break }
+        if region.leaving.count == 1 { break }
         continue
       }
       members.append(next)
-      inside.insert(next)
-      let values = leaving(inside)
-      if values.count == 1, let value = values.first, body.producer(of: value) != node {
+      region.nodes.insert(next)
+      enter(next, &region)
+      if region.leaving.count == 1, let value = region.leaving.first, body.producer(of: value) != node {
         found.append((members, value))
       }
     }
     return found
   }
 
-  /// The values of a region that are results of the function, or that nodes outside use.
-  private func leaving(_ region: Set<NodeID>) -> Set<ValueID> {
-    var values: Set<ValueID> = []
-    for node in region {
-      let outside = users[Int(node.index)].filter { !region.contains($0) }
-      for result in body.results(of: node)
-      where results.contains(result) || outside.contains(where: { body.operands(of: $0).contains(result) }) {
-        values.insert(result)
+  /// A region with what decides about its growth.
+  private struct Region {
+    var nodes: Set<NodeID>
+    /// The users that have not been looked at, the first in order last.
+    var open: [NodeID] = []
+    private var seen: Set<NodeID>
+    /// The values that are results of the function, or that nodes outside use.
+    var leaving: Set<ValueID> = []
+    /// For each value of the region the nodes outside that use it.
+    var outsideUsers: [ValueID: Int] = [:]
+
+    init(_ node: NodeID) { (nodes, seen) = ([node], [node]) }
+
+    mutating func offer(_ user: NodeID, _ positions: [Int]) {
+      guard seen.insert(user).inserted else { return }
+      var (low, high) = (0, open.count)
+      while low < high {
+        let middle = (low + high) / 2
+        if positions[Int(open[middle].index)] > positions[Int(user.index)] { low = middle + 1 } else { high = middle }
       }
+      open.insert(user, at: low)
     }
-    return values
+  }
+
+  /// Takes the values that a new node of the region reads and computes into account, and its users.
+  private func enter(_ node: NodeID, _ region: inout Region) {
+    var met: [ValueID] = []
+    for operand in body.operands(of: node) {
+      guard let count = region.outsideUsers[operand], !met.contains(operand) else { continue }
+      met.append(operand)
+      region.outsideUsers[operand] = count - 1
+      if count == 1, !results.contains(operand) { region.leaving.remove(operand) }
+    }
+    for result in body.results(of: node) {
+      let count = userCounts[Int(result.index)]
+      region.outsideUsers[result] = count
+      if count > 0 || results.contains(result) { region.leaving.insert(result) }
+    }
+    for user in users[Int(node.index)] { region.offer(user, positions) }
   }
 
   private mutating func isExtension(
@@ -187,10 +236,7 @@ struct EpilogueFinder {
   // MARK: Nodes
 
   private mutating func role(of node: NodeID) throws(Diagnostic) -> KernelGrouping.Role {
-    if let known = roles[node] { return known }
-    let role = try KernelRoles.role(of: node, body, target)
-    roles[node] = role
-    return role
+    try lowerings.role(of: node, target)
   }
 
   /// The nodes with what they repeat, in order.

@@ -106,7 +106,7 @@ struct InspectCommand: ParsableCommand {
 
 /// A kernel as it is told to people.
 private func kernelText(_ kernel: PlanKernel, number: Int) -> String {
-  "\nkernel \(number) '\(kernel.label)'\n\(kernel.program)\n\(kernel.code)"
+  "\nkernel \(number) '\(kernel.label)'\n\(kernel.program.map { "\($0)\n" } ?? "")\(kernel.code)"
 }
 
 /// The text with spaces behind it.

@@ -13,6 +13,7 @@ struct CUDAExamination {
     var lines: [String] = []
     var devices: [JSONValue] = []
     var fault: String?
+    var capabilities: [Int] = []
     if driver != nil {
       do throws(Diagnostic) {
         for ordinal in 0..<(try CUDAContext.deviceCount(libraries)) {
@@ -21,6 +22,7 @@ struct CUDAExamination {
           lines.append(
             "cuda:\(ordinal): \(context.name), compute capability \(capability), "
               + "\(context.device.multiprocessors) multiprocessors, memory \(byteText(context.memoryBytes))")
+          capabilities.append(context.device.capability)
           devices.append(
             .object([
               "name": .string(context.name), "capability": .string(capability),
@@ -36,14 +38,23 @@ struct CUDAExamination {
     lines += findings.map(Self.line)
     lines.append(driver.map { CUDACompatibility.text(driver: $0) } ?? Self.choices)
     finding = Examination.Finding(
-      key: "cuda", title: "CUDA", isAvailable: !devices.isEmpty && !findings.contains { $0.path == nil },
-      lines: lines,
+      key: "cuda", title: "CUDA",
+      isAvailable: !devices.isEmpty && findings.contains { $0.library == .nvrtc && $0.path != nil }, lines: lines,
       facts: [
         "devices": .array(devices), "kernel_driver": .optional(Self.kernelDriver),
         "libraries": .members(findings.map { (key: $0.library.rawValue, value: Self.facts($0)) }),
         "fits": .string(lines.last ?? ""),
       ])
     findProblems(findings, hasDriver: driver != nil, fault: fault)
+    if let compiler = findings.first(where: { $0.library == .nvrtc })?.cuda,
+      let row = CUDACompatibility.row(for: compiler), let oldest = capabilities.min(), oldest < row.capability
+    {
+      problems.append(
+        Examination.Problem(
+          what: "NVRTC of CUDA \(compiler) has no code for a GPU of compute capability \(oldest / 10).\(oldest % 10)",
+          remedy: "use the libraries of CUDA 12, whose files MARTLET_NVRTC, MARTLET_CUBLASLT and MARTLET_CUDNN can name"
+        ))
+    }
   }
 
   /// A machine without a GPU lacks nothing.
@@ -56,7 +67,7 @@ struct CUDAExamination {
     problems += findings.filter { $0.path == nil }.map { finding in
       let reasons = finding.reasons.isEmpty ? "" : " (\(finding.reasons.joined(separator: "; ")))"
       return Examination.Problem(
-        what: "\(finding.library.title) is missing, so that nothing runs on the GPU\(reasons)",
+        what: "\(finding.library.title) is missing, so that \(finding.library.consequence)\(reasons)",
         remedy: finding.library.remedy)
     }
   }

@@ -1,5 +1,6 @@
 import Foundation
 import MartletCUDA
+import MartletGraph
 import MartletLoopIR
 import MartletTensors
 import Testing
@@ -28,7 +29,9 @@ final class Simulator: @unchecked Sendable {
     let header = URL(filePath: #filePath).deletingLastPathComponent().appending(path: "Simulator.h")
     var known: Set<String> = []
     let wrappers = kernels.filter { known.insert($0.key).inserted }.flatMap(Self.wrappers)
-    let text = "#include \"\(header.path)\"\n" + CUDAKernel.source(kernels) + "\n" + wrappers.joined(separator: "\n")
+    let text =
+      "#include \"\(header.path)\"\n" + (kernels.count == 1 ? kernels[0].source : CUDAKernel.source(kernels)) + "\n"
+      + wrappers.joined(separator: "\n")
     try text.write(to: source, atomically: false, encoding: .utf8)
     let process = Process()
     process.executableURL = try Self.clang()
@@ -67,12 +70,11 @@ final class Simulator: @unchecked Sendable {
 
   /// Functions that take the arguments as an array.
   private static func wrappers(_ kernel: CUDAKernel) -> [String] {
-    let outputs = kernel.program.outputs.map { kernel.program.type(of: $0) }
-    let types = (kernel.program.inputs + outputs + kernel.temporaries).map(\.elementType)
-    let names: [ElementType: String] = [
-      .float32: "float*", .float64: "double*", .int32: "int*", .int64: "m_long*", .uint8: "m_byte*", .bool: "bool*",
-    ]
-    let arguments = (types.map { names[$0]! } + ["const m_long*", "m_status*"]).enumerated().map { "(\($1))a[\($0)]" }
+    let types = (kernel.inputs + kernel.outputs + kernel.temporaries).map(\.elementType)
+    let status = kernel.program == nil ? "martlet_status" : "m_status"
+    let arguments = (types.map { "\($0.cudaType)*" } + ["const long long*", "\(status)*"]).enumerated().map {
+      "(\($1))a[\($0)]"
+    }
     return kernel.launches.map { launch in
       """
       extern "C" void simulate_\(launch.entry)(void **a, int blocks, int threads, int reversed) {
@@ -93,8 +95,7 @@ final class Simulator: @unchecked Sendable {
   ) throws -> (outputs: [Tensor], status: Status) {
     lock.lock()
     defer { lock.unlock() }
-    let outputs = kernel.program.outputs.map { kernel.program.type(of: $0) }
-    let types = kernel.program.inputs + outputs + kernel.temporaries
+    let types = kernel.inputs + kernel.outputs + kernel.temporaries
     let guardBytes = 64
     var memory: [UnsafeMutableRawPointer] = []
     var addresses: [UnsafeMutableRawPointer?] = []
@@ -126,9 +127,9 @@ final class Simulator: @unchecked Sendable {
     }
     for (address, type) in zip(addresses, types) {
       let end = UnsafeRawBufferPointer(start: address! + type.byteCount, count: guardBytes)
-      #expect(end.allSatisfy { $0 == 0xA5 }, "a kernel wrote behind \(type)\n\(kernel.program)\n\(kernel.body)")
+      #expect(end.allSatisfy { $0 == 0xA5 }, "a kernel wrote behind \(type)\n\(SimulatedKernels.describe(kernel))")
     }
-    let results = outputs.enumerated().map { number, type in
+    let results = kernel.outputs.enumerated().map { number, type in
       let tensor = Tensor(uninitialized: type.elementType, shape: type.extents)
       tensor.storage.bytes.copyMemory(from: addresses[inputs.count + number]!, byteCount: type.byteCount)
       return tensor

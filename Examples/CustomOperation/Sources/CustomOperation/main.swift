@@ -31,3 +31,8 @@ for i in 1...500 {
   if i % 100 == 0 { print("step \(i): losses \(results.map { $0.item(as: Float.self) })") }
 }
 for (rule, count) in statistics.firings where rule == raiseMish.name { print("rule \(rule) fired: \(count)") }
+
+// An operation with code of its own for each kind of device.
+let numbers = Graph()
+let unsorted = numbers.constant(Tensor([3, 1, 2, 0.5, -1, 0] as [Float], shape: [2, 3]))
+print("sorted rows: \(try Session(numbers).run(sortRows(unsorted)))")

@@ -24,7 +24,8 @@ import Synchronization
 /// What is compared, and how exactly, is described at ``ProofTolerance``. What is too large to interpret is left out, and
 /// counted in ``report``.
 ///
-/// A proof is for the compilations of one session at a time.
+/// A proof is for the compilations of one session at a time. With the environment variable `MARTLET_PROVE=1` every
+/// compilation of a process has one, and is verified after each pass.
 public final class Proof: Instrument {
   /// How much is interpreted.
   public struct Limits: Sendable {

@@ -1,0 +1,57 @@
+import CMartletRuntime
+import MartletGraph
+
+/// Pooling by cuDNN, and the gradient of averages.
+///
+/// cuDNN clips windows at the image, and takes as many as the result has: padding behind the image need not be said.
+final class CUDAPoolingExecution: CUDALibraryExecution, @unchecked Sendable {
+  let scratchBytes = 0
+  private let isGradient: Bool
+  private let owner: CuDNNHandle
+  private let descriptors: CuDNNDescriptors
+  private let image: martlet_cudnn_tensor
+  private let result: martlet_cudnn_tensor
+  private let operation: martlet_cudnn_pooling
+
+  /// Nil where cuDNN does not do it.
+  init?(_ p: Pooling, _ owner: CuDNNHandle) {
+    guard p.elementType == .float32, !p.isEmpty, p.role == .forward || p.kind == .average,
+      0..<p.kernelHeight ~= p.paddingTop, 0..<p.kernelWidth ~= p.paddingLeft,
+      (try? owner.context.makeCurrent()) != nil
+    else { return nil }
+    let descriptors = CuDNNDescriptors(owner)
+    do throws(CUDAFailure) {
+      image = try descriptors.images(
+        p.batch, p.channels, p.inputHeight, p.inputWidth, isChannelsFirst: p.isChannelsFirst)
+      result = try descriptors.images(
+        p.batch, p.channels, p.outputHeight, p.outputWidth, isChannelsFirst: p.isChannelsFirst)
+      operation = try descriptors.pooling(
+        mode: p.kind == .maximum ? martlet_cudnn_maximum : martlet_cudnn_average_excluding_padding,
+        window: (p.kernelHeight, p.kernelWidth), padding: (p.paddingTop, p.paddingLeft),
+        strides: (p.strideHeight, p.strideWidth))
+    } catch {
+      return nil
+    }
+    isGradient = p.role == .backward
+    (self.owner, self.descriptors) = (owner, descriptors)
+  }
+
+  func enqueue(on stream: CUDAStream, _ slots: [UInt64]) throws(CUDAFailure) {
+    var (one, zero): (Float, Float) = (1, 0)
+    func pointer(_ address: UInt64) -> UnsafeMutableRawPointer? { UnsafeMutableRawPointer(bitPattern: UInt(address)) }
+    try owner.use(on: stream) { (library, handle) throws(CUDAFailure) in
+      if isGradient {
+        // The gradient of averages depends on neither image nor result; something must be there.
+        let (dy, dx) = (pointer(slots[1]), pointer(slots[2]))
+        try owner.check(
+          library.pointee.PoolingBackward(
+            handle, operation, &one, result, dy, result, dy, image, dx, &zero, image, dx), "cudnnPoolingBackward")
+      } else {
+        try owner.check(
+          library.pointee.PoolingForward(
+            handle, operation, &one, image, pointer(slots[0]), &zero, result, pointer(slots[1])),
+          "cudnnPoolingForward")
+      }
+    }
+  }
+}

@@ -1,0 +1,76 @@
+// What the files of the stand-in for cuDNN share.
+#pragma once
+#include "Stub.h"
+
+namespace stub {
+
+enum { dnn_bad_parameter = 2000, dnn_not_supported = 3000 };
+
+struct DnnHandle : LibraryObject {
+  Stream *stream = nullptr;
+  DnnHandle(Context *context) : LibraryObject("cuDNN handle", context) {}
+};
+
+struct DnnTensor : LibraryObject {
+  bool is_set = false, channels_last = false;
+  int n = 0, c = 0, h = 0, w = 0;
+  DnnTensor() : LibraryObject("cuDNN tensor", nullptr) {}
+  size_t bytes() const { return size_t(n) * c * h * w * 4; }
+  size_t at(int i, int channel, int y, int x) const {
+    return channels_last ? ((size_t(i) * h + y) * w + x) * c + channel : ((size_t(i) * c + channel) * h + y) * w + x;
+  }
+};
+
+struct DnnFilter : LibraryObject {
+  bool is_set = false, channels_last = false;
+  int k = 0, c = 0, h = 0, w = 0;
+  DnnFilter() : LibraryObject("cuDNN filter", nullptr) {}
+  size_t bytes() const { return size_t(k) * c * h * w * 4; }
+  size_t at(int output, int input, int y, int x) const {
+    return channels_last ? ((size_t(output) * h + y) * w + x) * c + input : ((size_t(output) * c + input) * h + y) * w + x;
+  }
+};
+
+struct DnnConvolution : LibraryObject {
+  bool is_set = false;
+  int pad_h = 0, pad_w = 0, stride_h = 1, stride_w = 1, dilation_h = 1, dilation_w = 1, groups = 1, mathematics = 0;
+  DnnConvolution() : LibraryObject("cuDNN convolution", nullptr) {}
+};
+
+struct DnnPooling : LibraryObject {
+  bool is_set = false;
+  int mode = 0, window_h = 1, window_w = 1, pad_h = 0, pad_w = 0, stride_h = 1, stride_w = 1;
+  DnnPooling() : LibraryObject("cuDNN pooling", nullptr) {}
+};
+
+struct DnnActivation : LibraryObject {
+  bool is_set = false;
+  int mode = 0;
+  DnnActivation() : LibraryObject("cuDNN activation", nullptr) {}
+};
+
+// The object of a handle, which has been set; null, with the call's error set, if it is none.
+template <class T> T *dnn(Call &call, void *handle) {
+  Object *object = call.check(handle, Kind::library);
+  if (!object) return nullptr;
+  T *found = dynamic_cast<T *>(object);
+  if (!found) call.misuse(dnn_bad_parameter, "a %s is given for something else", object->name);
+  return found;
+}
+template <class T> T *dnn_set(Call &call, void *handle) {
+  T *found = dnn<T>(call, handle);
+  if (found && !found->is_set) {
+    call.misuse(dnn_bad_parameter, "a %s was not set", found->name);
+    return nullptr;
+  }
+  return found;
+}
+
+// The stream of a handle; null, with the call's error set, if it has none that lives.
+Stream *dnn_stream(Call &call, DnnHandle *handle);
+// Adds memory to what an action uses; false, with the call's error set, if it is none.
+bool dnn_use(Call &call, Action &action, const void *memory, size_t bytes, const char *role);
+bool dnn_overlap(const void *a, size_t a_bytes, const void *b, size_t b_bytes);
+float dnn_factor(const void *value);
+
+}  // namespace stub

@@ -1,0 +1,379 @@
+// Matrix products and transpositions with cuBLASLt's interface, by plain loops.
+#include "Stub.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+using namespace stub;
+
+namespace {
+enum { lt_invalid_value = 7, lt_not_supported = 15 };
+
+struct Operation : LibraryObject {
+  int compute, scale, transpose_a = 0, transpose_b = 0, epilogue = 1;
+  uint64_t bias = 0;
+  Operation(int compute, int scale) : LibraryObject("cuBLASLt operation", nullptr), compute(compute), scale(scale) {}
+};
+
+struct Layout : LibraryObject {
+  int type, batch = 1;
+  uint64_t rows, columns;
+  int64_t leading, stride = 0;
+  Layout(int type, uint64_t rows, uint64_t columns, int64_t leading)
+    : LibraryObject("cuBLASLt layout", nullptr), type(type), rows(rows), columns(columns), leading(leading) {}
+  size_t width() const { return type == 1 ? 8 : 4; }
+  // From the first element to behind the last.
+  size_t bytes() const {
+    return (size_t(batch - 1) * size_t(stride) + size_t(columns - 1) * size_t(leading) + size_t(rows)) * width();
+  }
+  double read(const char *base, int index, uint64_t row, uint64_t column) const {
+    const size_t at = size_t(index) * size_t(stride) + size_t(column) * size_t(leading) + size_t(row);
+    return type == 1 ? reinterpret_cast<const double *>(base)[at] : reinterpret_cast<const float *>(base)[at];
+  }
+  void write(char *base, int index, uint64_t row, uint64_t column, double value) const {
+    const size_t at = size_t(index) * size_t(stride) + size_t(column) * size_t(leading) + size_t(row);
+    if (type == 1) {
+      reinterpret_cast<double *>(base)[at] = value;
+    } else {
+      reinterpret_cast<float *>(base)[at] = float(value);
+    }
+  }
+};
+
+struct Preference : LibraryObject {
+  uint64_t workspace = 0;
+  uint32_t alignments[4] = {256, 256, 256, 256};
+  Preference() : LibraryObject("cuBLASLt preference", nullptr) {}
+};
+
+struct Transform : LibraryObject {
+  int scale, transpose_a = 0, transpose_b = 0;
+  Transform(int scale) : LibraryObject("cuBLASLt transform", nullptr), scale(scale) {}
+};
+
+struct Algorithm {
+  // The product that it is for, its number, its workspace, and how addresses are aligned.
+  uint64_t product, number, workspace, alignment, rest[4];
+};
+
+struct Heuristic {
+  Algorithm algorithm;
+  size_t workspace;
+  int status;
+  float waves;
+  int reserved[4];
+};
+
+template <class T> T *get(Call &call, void *handle, const char *kind) {
+  Object *object = call.check(handle, Kind::library);
+  if (!object) return nullptr;
+  T *found = dynamic_cast<T *>(object);
+  if (!found) call.misuse(lt_invalid_value, "the %s is a %s", kind, object->name);
+  return found;
+}
+
+struct LtHandle : LibraryObject {
+  LtHandle(Context *context) : LibraryObject("cuBLASLt handle", context) {}
+};
+
+int destroy(Call &call, void *handle) {
+  Object *object = call.check(handle, Kind::library);
+  if (object) object->alive = false;
+  return call.error;
+}
+
+int set(Call &call, void *to, const void *from, size_t bytes, size_t expected) {
+  if (bytes != expected) return call.misuse(lt_invalid_value, "%zu bytes for an attribute of %zu", bytes, expected);
+  memcpy(to, from, bytes);
+  return success;
+}
+
+uint64_t rows(const Layout &layout, int transposed) { return transposed ? layout.columns : layout.rows; }
+uint64_t columns(const Layout &layout, int transposed) { return transposed ? layout.rows : layout.columns; }
+
+// What is wrong with the shapes of a product; 0 if nothing is.
+int check_product(Call &call, const Operation &operation, const Layout &a, const Layout &b, const Layout &c, const Layout &d) {
+  const int type = operation.scale;
+  if ((type == 0 && operation.compute != 68 && operation.compute != 77) || (type == 1 && operation.compute != 70)) {
+    return call.misuse(lt_not_supported, "compute type %d with scale type %d", operation.compute, type);
+  }
+  for (const Layout *layout : {&a, &b, &c, &d}) {
+    if (layout->type != type) return call.misuse(lt_invalid_value, "a matrix of type %d", layout->type);
+    if (layout->leading < int64_t(layout->rows)) return call.misuse(lt_invalid_value, "columns overlap");
+    if (layout->batch != d.batch) return call.misuse(lt_invalid_value, "batches of %d and %d", layout->batch, d.batch);
+    if (layout->batch > 1 && layout == &d && layout->stride < int64_t(layout->columns) * layout->leading) {
+      return call.misuse(lt_invalid_value, "results of the batch overlap");
+    }
+  }
+  if (rows(a, operation.transpose_a) != d.rows || columns(b, operation.transpose_b) != d.columns ||
+      columns(a, operation.transpose_a) != rows(b, operation.transpose_b) || c.rows != d.rows || c.columns != d.columns) {
+    return call.misuse(lt_invalid_value, "the matrices do not fit one another");
+  }
+  if (operation.epilogue < 1 || operation.epilogue > 6 || operation.epilogue == 3 || operation.epilogue == 5) {
+    return call.misuse(lt_not_supported, "the stub has no epilogue %d", operation.epilogue);
+  }
+  return success;
+}
+
+uint64_t fingerprint(const Operation &operation, const Layout &a, const Layout &b, const Layout &d) {
+  uint64_t hash = 1469598103934665603u;
+  for (uint64_t part : {uint64_t(operation.compute), uint64_t(operation.transpose_a), uint64_t(operation.transpose_b),
+                        uint64_t(operation.epilogue), a.rows, a.columns, b.rows, b.columns, d.rows, d.columns, uint64_t(d.batch)}) {
+    hash = (hash ^ part) * 1099511628211u;
+  }
+  return hash;
+}
+
+double scalar(const void *value, int type) {
+  return type == 1 ? *static_cast<const double *>(value) : double(*static_cast<const float *>(value));
+}
+
+uint64_t address(const void *pointer) { return reinterpret_cast<uint64_t>(pointer); }
+
+bool overlap(const void *a, size_t a_bytes, const void *b, size_t b_bytes) {
+  return address(a) < address(b) + b_bytes && address(b) < address(a) + a_bytes;
+}
+}  // namespace
+
+STUB size_t cublasLtGetVersion(void) { return 130100; }
+STUB size_t cublasLtGetCudartVersion(void) { return 13000; }
+
+STUB const char *cublasLtGetStatusName(int status) {
+  switch (status) {
+    case 0: return "CUBLAS_STATUS_SUCCESS";
+    case 3: return "CUBLAS_STATUS_ALLOC_FAILED";
+    case lt_invalid_value: return "CUBLAS_STATUS_INVALID_VALUE";
+    case 13: return "CUBLAS_STATUS_EXECUTION_FAILED";
+    case lt_not_supported: return "CUBLAS_STATUS_NOT_SUPPORTED";
+  }
+  return "CUBLAS_STATUS_INTERNAL_ERROR";
+}
+STUB const char *cublasLtGetStatusString(int status) { return cublasLtGetStatusName(status); }
+
+STUB int cublasLtCreate(void **handle) {
+  CALL(cublasLtCreate);
+  *handle = static_cast<Object *>(add(new LtHandle(current())));
+  return success;
+}
+STUB int cublasLtDestroy(void *handle) {
+  CALL(cublasLtDestroy);
+  return destroy(call, handle);
+}
+
+STUB int cublasLtMatmulDescCreate(void **operation, int compute, int scale) {
+  CALL_NEEDING(cublasLtMatmulDescCreate, nothing);
+  *operation = static_cast<Object *>(add(new Operation(compute, scale)));
+  return success;
+}
+STUB int cublasLtMatmulDescDestroy(void *operation) {
+  CALL_NEEDING(cublasLtMatmulDescDestroy, nothing);
+  return destroy(call, operation);
+}
+STUB int cublasLtMatmulDescSetAttribute(void *handle, int attribute, const void *value, size_t bytes) {
+  CALL_NEEDING(cublasLtMatmulDescSetAttribute, nothing);
+  Operation *operation = get<Operation>(call, handle, "operation");
+  if (!operation) return call.error;
+  switch (attribute) {
+    case 3: return set(call, &operation->transpose_a, value, bytes, 4);
+    case 4: return set(call, &operation->transpose_b, value, bytes, 4);
+    case 7: return set(call, &operation->epilogue, value, bytes, 4);
+    case 8: return set(call, &operation->bias, value, bytes, 8);
+  }
+  return call.misuse(lt_invalid_value, "the stub has no attribute %d", attribute);
+}
+
+STUB int cublasLtMatrixLayoutCreate(void **layout, int type, uint64_t rows, uint64_t columns, int64_t leading) {
+  CALL_NEEDING(cublasLtMatrixLayoutCreate, nothing);
+  if (type != 0 && type != 1) return call.misuse(lt_not_supported, "the stub has no type %d", type);
+  *layout = static_cast<Object *>(add(new Layout(type, rows, columns, leading)));
+  return success;
+}
+STUB int cublasLtMatrixLayoutDestroy(void *layout) {
+  CALL_NEEDING(cublasLtMatrixLayoutDestroy, nothing);
+  return destroy(call, layout);
+}
+STUB int cublasLtMatrixLayoutSetAttribute(void *handle, int attribute, const void *value, size_t bytes) {
+  CALL_NEEDING(cublasLtMatrixLayoutSetAttribute, nothing);
+  Layout *layout = get<Layout>(call, handle, "layout");
+  if (!layout) return call.error;
+  switch (attribute) {
+    case 5: return set(call, &layout->batch, value, bytes, 4);
+    case 6: return set(call, &layout->stride, value, bytes, 8);
+  }
+  return call.misuse(lt_invalid_value, "the stub has no attribute %d", attribute);
+}
+
+STUB int cublasLtMatmulPreferenceCreate(void **preference) {
+  CALL_NEEDING(cublasLtMatmulPreferenceCreate, nothing);
+  *preference = static_cast<Object *>(add(new Preference));
+  return success;
+}
+STUB int cublasLtMatmulPreferenceDestroy(void *preference) {
+  CALL_NEEDING(cublasLtMatmulPreferenceDestroy, nothing);
+  return destroy(call, preference);
+}
+STUB int cublasLtMatmulPreferenceSetAttribute(void *handle, int attribute, const void *value, size_t bytes) {
+  CALL_NEEDING(cublasLtMatmulPreferenceSetAttribute, nothing);
+  Preference *preference = get<Preference>(call, handle, "preference");
+  if (!preference) return call.error;
+  if (attribute == 1) return set(call, &preference->workspace, value, bytes, 8);
+  if (attribute >= 5 && attribute <= 8) return set(call, &preference->alignments[attribute - 5], value, bytes, 4);
+  return call.misuse(lt_invalid_value, "the stub has no attribute %d", attribute);
+}
+
+STUB int cublasLtMatmulAlgoGetHeuristic(
+  void *handle, void *operation_handle, void *a_handle, void *b_handle, void *c_handle, void *d_handle,
+  void *preference_handle, int asked, void *results, int *found) {
+  CALL(cublasLtMatmulAlgoGetHeuristic);
+  *found = 0;
+  LtHandle *library = get<LtHandle>(call, handle, "handle");
+  Operation *operation = library ? get<Operation>(call, operation_handle, "operation") : nullptr;
+  Layout *a = operation ? get<Layout>(call, a_handle, "layout") : nullptr;
+  Layout *b = a ? get<Layout>(call, b_handle, "layout") : nullptr;
+  Layout *c = b ? get<Layout>(call, c_handle, "layout") : nullptr;
+  Layout *d = c ? get<Layout>(call, d_handle, "layout") : nullptr;
+  Preference *preference = d ? get<Preference>(call, preference_handle, "preference") : nullptr;
+  if (!preference) return call.error;
+  if (asked <= 0) return call.misuse(lt_invalid_value, "%d results are asked for", asked);
+  if (check_product(call, *operation, *a, *b, *c, *d)) return call.error;
+  uint64_t alignment = 256;
+  for (uint32_t one : preference->alignments) alignment = std::min(alignment, uint64_t(one));
+  for (uint64_t workspace : {uint64_t(1) << 16, uint64_t(0), uint64_t(1) << 40}) {
+    if (*found == asked || workspace > preference->workspace) continue;
+    Heuristic result = {};
+    result.algorithm = {fingerprint(*operation, *a, *b, *d), uint64_t(*found), workspace, alignment, {}};
+    result.workspace = workspace;
+    result.waves = 1;
+    memcpy(static_cast<char *>(results) + sizeof result * size_t(*found), &result, sizeof result);
+    ++*found;
+  }
+  return *found ? success : lt_not_supported;
+}
+
+STUB int cublasLtMatmul(
+  void *handle, void *operation_handle, const void *alpha, const void *a, void *a_handle, const void *b, void *b_handle,
+  const void *beta, const void *c, void *c_handle, void *d, void *d_handle, const void *algorithm, void *workspace,
+  size_t workspace_bytes, void *stream_handle) {
+  CALL(cublasLtMatmul);
+  LtHandle *library = get<LtHandle>(call, handle, "handle");
+  Operation *operation = library ? get<Operation>(call, operation_handle, "operation") : nullptr;
+  Layout *al = operation ? get<Layout>(call, a_handle, "layout") : nullptr;
+  Layout *bl = al ? get<Layout>(call, b_handle, "layout") : nullptr;
+  Layout *cl = bl ? get<Layout>(call, c_handle, "layout") : nullptr;
+  Layout *dl = cl ? get<Layout>(call, d_handle, "layout") : nullptr;
+  Stream *stream = dl ? call.object<Stream>(stream_handle, Kind::stream) : nullptr;
+  if (!stream || check_product(call, *operation, *al, *bl, *cl, *dl)) return call.error;
+  const double scale = scalar(alpha, operation->scale), keep = scalar(beta, operation->scale);
+  if (!algorithm) return call.misuse(lt_invalid_value, "the stub chooses no algorithm");
+  Algorithm chosen;
+  memcpy(&chosen, algorithm, sizeof chosen);
+  if (chosen.product != fingerprint(*operation, *al, *bl, *dl)) {
+    return call.misuse(lt_invalid_value, "the algorithm is for another product");
+  }
+  if (workspace_bytes < chosen.workspace) return call.misuse(lt_invalid_value, "%zu bytes of workspace", workspace_bytes);
+  const bool has_bias = operation->epilogue & 4, has_relu = operation->epilogue & 2;
+  auto action = std::make_shared<Action>();
+  action->what = "a matrix product";
+  action->device = {{address(a), al->bytes()}, {address(b), bl->bytes()}, {address(d), dl->bytes()}};
+  if (keep != 0) action->device.push_back({address(c), cl->bytes()});
+  if (has_bias) action->device.push_back({operation->bias, dl->rows * dl->width()});
+  if (chosen.workspace) action->device.push_back({address(workspace), chosen.workspace});
+  static const char *const roles[] = {"a", "b", "d", "c, the bias or the workspace"};
+  for (size_t i = 0; i < action->device.size(); i++) {
+    const Use &use = action->device[i];
+    if (!call.device_range(use.address, use.bytes, roles[std::min(i, size_t(3))])) return call.error;
+    if (i < 3 && use.address % chosen.alignment) {
+      return call.misuse(lt_invalid_value, "%s is not aligned as the preference says", roles[i]);
+    }
+  }
+  if (chosen.workspace && address(workspace) % 256) return call.misuse(lt_invalid_value, "the workspace is not aligned");
+  if (overlap(d, dl->bytes(), a, al->bytes()) || overlap(d, dl->bytes(), b, bl->bytes()) ||
+      (keep != 0 && c != d && overlap(d, dl->bytes(), c, cl->bytes()))) {
+    return call.misuse(lt_invalid_value, "the result overlaps an operand");
+  }
+  const Operation o = *operation;
+  const Layout x = *al, y = *bl, z = *cl, w = *dl;
+  action->run = [=] {
+    if (chosen.workspace) memset(workspace, 0xEE, chosen.workspace);
+    const uint64_t inner = columns(x, o.transpose_a);
+    const char *from_a = static_cast<const char *>(a), *from_b = static_cast<const char *>(b), *from_c = static_cast<const char *>(c);
+    for (int i = 0; i < w.batch; i++) {
+      for (uint64_t column = 0; column < w.columns; column++) {
+        for (uint64_t row = 0; row < w.rows; row++) {
+          double sum = 0;
+          for (uint64_t k = 0; k < inner; k++) {
+            sum += (o.transpose_a ? x.read(from_a, i, k, row) : x.read(from_a, i, row, k)) *
+                   (o.transpose_b ? y.read(from_b, i, column, k) : y.read(from_b, i, k, column));
+          }
+          double value = scale * sum;
+          if (keep != 0) value += keep * z.read(from_c, i, row, column);
+          if (has_bias) value += w.read(static_cast<const char *>(pointer(o.bias)), 0, row, 0);
+          if (has_relu) value = value > 0 ? value : 0;
+          w.write(static_cast<char *>(d), i, row, column, value);
+        }
+      }
+    }
+    return 0;
+  };
+  return enqueue(call, stream, action);
+}
+
+STUB int cublasLtMatrixTransformDescCreate(void **transform, int scale) {
+  CALL_NEEDING(cublasLtMatrixTransformDescCreate, nothing);
+  *transform = static_cast<Object *>(add(new Transform(scale)));
+  return success;
+}
+STUB int cublasLtMatrixTransformDescDestroy(void *transform) {
+  CALL_NEEDING(cublasLtMatrixTransformDescDestroy, nothing);
+  return destroy(call, transform);
+}
+STUB int cublasLtMatrixTransformDescSetAttribute(void *handle, int attribute, const void *value, size_t bytes) {
+  CALL_NEEDING(cublasLtMatrixTransformDescSetAttribute, nothing);
+  Transform *transform = get<Transform>(call, handle, "transform");
+  if (!transform) return call.error;
+  switch (attribute) {
+    case 2: return set(call, &transform->transpose_a, value, bytes, 4);
+    case 3: return set(call, &transform->transpose_b, value, bytes, 4);
+  }
+  return call.misuse(lt_invalid_value, "the stub has no attribute %d", attribute);
+}
+
+STUB int cublasLtMatrixTransform(
+  void *handle, void *transform_handle, const void *alpha, const void *a, void *a_handle, const void *beta,
+  const void *b, void *, void *c, void *c_handle, void *stream_handle) {
+  CALL(cublasLtMatrixTransform);
+  LtHandle *library = get<LtHandle>(call, handle, "handle");
+  Transform *transform = library ? get<Transform>(call, transform_handle, "transform") : nullptr;
+  Layout *al = transform ? get<Layout>(call, a_handle, "layout") : nullptr;
+  Layout *cl = al ? get<Layout>(call, c_handle, "layout") : nullptr;
+  Stream *stream = cl ? call.object<Stream>(stream_handle, Kind::stream) : nullptr;
+  if (!stream) return call.error;
+  const double scale = scalar(alpha, transform->scale);
+  if (b || scalar(beta, transform->scale) != 0) return call.misuse(lt_not_supported, "the stub transforms one matrix");
+  if (rows(*al, transform->transpose_a) != cl->rows || columns(*al, transform->transpose_a) != cl->columns ||
+      al->batch != cl->batch || al->type != cl->type || al->leading < int64_t(al->rows) || cl->leading < int64_t(cl->rows)) {
+    return call.misuse(lt_invalid_value, "the matrices do not fit one another");
+  }
+  if (!call.device_range(address(a), al->bytes(), "a") || !call.device_range(address(c), cl->bytes(), "c")) return call.error;
+  if (overlap(a, al->bytes(), c, cl->bytes())) return call.misuse(lt_invalid_value, "the result overlaps the operand");
+  auto action = std::make_shared<Action>();
+  action->what = "a transposition";
+  action->device = {{address(a), al->bytes()}, {address(c), cl->bytes()}};
+  const Layout x = *al, z = *cl;
+  const int transposed = transform->transpose_a;
+  action->run = [=] {
+    for (int i = 0; i < z.batch; i++) {
+      for (uint64_t column = 0; column < z.columns; column++) {
+        for (uint64_t row = 0; row < z.rows; row++) {
+          const char *from = static_cast<const char *>(a);
+          z.write(
+            static_cast<char *>(c), i, row, column,
+            scale * (transposed ? x.read(from, i, column, row) : x.read(from, i, row, column)));
+        }
+      }
+    }
+    return 0;
+  };
+  return enqueue(call, stream, action);
+}

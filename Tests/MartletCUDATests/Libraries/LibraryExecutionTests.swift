@@ -1,0 +1,193 @@
+import MartletGraph
+import MartletTensors
+import MartletTestSupport
+import Testing
+
+@testable import MartletCUDA
+
+/// How library calls behave towards a run: what is prepared when, and what failures say.
+struct LibraryExecutionTests {
+  private static let convolution: Convolution = {
+    var convolution = Convolution(
+      role: .forward, elementType: .float32, isChannelsFirst: false, batch: 1, input: (4, 4, 2), output: (4, 4, 3),
+      kernel: (3, 3), groups: 1, isDepthwise: false, strides: (1, 1), dilations: (1, 1), padding: (1, 1, 1, 1))
+    convolution.epilogue = Epilogue(hasBias: true, hasResidual: true, activation: .relu(slope: 0))
+    return convolution
+  }()
+
+  private static let product: MatrixProduct = {
+    var product = MatrixProduct(
+      elementType: .float32, m: 200, n: 160, k: 160, transposeA: false, transposeB: false)
+    product.epilogue = Epilogue(hasBias: true)
+    return product
+  }()
+
+  /// Device memory for all slots of a contract, filled with small numbers.
+  private func slots(
+    _ contract: LibraryContract, _ execution: any CUDALibraryExecution, _ stream: CUDAStream
+  ) throws -> [DeviceMemory] {
+    let sizes = contract.slotBytes + (execution.scratchBytes > 0 ? [execution.scratchBytes] : [])
+    return try sizes.map { size in
+      let memory = try DeviceMemory(stream.context, byteCount: size)
+      try stream.fill(memory.address, byte: 0x3C, byteCount: size)
+      return memory
+    }
+  }
+
+  private func result(_ contract: LibraryContract, _ memory: [DeviceMemory], _ stream: CUDAStream) throws -> [Float] {
+    let sizes = contract.slotBytes
+    let pinned = try PinnedMemory(stream.context, byteCount: sizes[sizes.count - 1])
+    try stream.copy(toHost: pinned.bytes, from: memory[sizes.count - 1].address, byteCount: pinned.byteCount)
+    try stream.synchronize()
+    return pinned.floats(pinned.byteCount / 4)
+  }
+
+  @Test(arguments: [LibraryContract.convolution(convolution), .matrixProduct(product)])
+  func callsAreCaptured(contract: LibraryContract) throws {
+    let machine = try LibraryMachine()
+    let execution = try #require(machine.executions.execution(of: contract))
+    let stream = try CUDAStream(machine.context)
+    let memory = try slots(contract, execution, stream)
+    try execution.enqueue(on: stream, memory.map(\.address))
+    let plain = try result(contract, memory, stream)
+    // A bias that changes between replays, at the same address.
+    try stream.beginCapture()
+    try execution.enqueue(on: stream, memory.map(\.address))
+    let graph = try stream.endCapture()
+    try stream.fill(memory[2].address, byte: 0, byteCount: contract.slotBytes[2])
+    try graph.launch(on: stream)
+    let bias = Float(bitPattern: 0x3C3C_3C3C)
+    for (a, b) in zip(try result(contract, memory, stream), plain) { #expect(abs(a + bias - b) < 1e-5) }
+    #expect(machine.stub.report == [])
+  }
+
+  /// What passes only ask about is not timed.
+  @Test func waysAreTimedOnce() throws {
+    let machine = try LibraryMachine()
+    let execution = try #require(machine.executions.execution(of: .matrixProduct(Self.product)))
+    #expect(machine.stub.count("cublasLtMatmul") == 0)
+    _ = execution.scratchBytes
+    let count = machine.stub.count("cublasLtMatmul")
+    #expect(count > 0)
+    _ = machine.executions.execution(of: .matrixProduct(Self.product))?.scratchBytes
+    #expect(machine.stub.count("cublasLtMatmul") == count)
+    let convolution = try #require(machine.executions.execution(of: .convolution(Self.convolution)))
+    #expect(machine.stub.count("cudnnFindConvolutionForwardAlgorithmEx") == 0)
+    _ = (convolution.scratchBytes, convolution.scratchBytes)
+    #expect(machine.stub.count("cudnnFindConvolutionForwardAlgorithmEx") == 1)
+    #expect(machine.stub.report == [])
+  }
+
+  @Test func withoutMemoryNothingIsTimed() throws {
+    let machine = try LibraryMachine()
+    let stream = try CUDAStream(machine.context)
+    let contract = LibraryContract.convolution(Self.convolution)
+    let execution = try #require(machine.executions.execution(of: contract))
+    machine.stub.setDeviceBytes(1 << 16)
+    let memory = try slots(contract, execution, stream)
+    try execution.enqueue(on: stream, memory.map(\.address))
+    #expect(try result(contract, memory, stream).allSatisfy { $0 > 0 })
+    #expect(machine.stub.count("cudnnFindConvolutionForwardAlgorithmEx") == 0)
+    #expect(machine.stub.report == [])
+  }
+
+  @Test func constantFiltersAreLaidOutOnce() throws {
+    let machine = try LibraryMachine()
+    let stream = try CUDAStream(machine.context)
+    let contract = LibraryContract.convolution(Self.convolution)
+    let execution = try #require(machine.executions.execution(of: contract))
+    let memory = try slots(contract, execution, stream)
+    let bound = try execution.binding([1: memory[1].address], on: stream)
+    #expect(machine.stub.count("cublasLtMatrixTransform") == 1)
+    try bound.enqueue(on: stream, memory.map(\.address))
+    try bound.enqueue(on: stream, memory.map(\.address))
+    #expect(machine.stub.count("cublasLtMatrixTransform") == 1)
+    try stream.synchronize()
+  }
+
+  /// Where cuDNN does not do an epilogue in one call, the same is done in several; the residual may lie where the result will.
+  @Test(arguments: [false, true])
+  func epiloguesThatAreNotSupported(isInPlace: Bool) throws {
+    func run(failing: Bool) throws -> [Float] {
+      let machine = try LibraryMachine()
+      let stream = try CUDAStream(machine.context)
+      let contract = LibraryContract.convolution(Self.convolution)
+      let execution = try #require(machine.executions.execution(of: contract))
+      let memory = try slots(contract, execution, stream)
+      if failing { machine.stub.fail("cudnnConvolutionBiasActivationForward", code: 3000) }
+      var addresses = memory.map(\.address)
+      if isInPlace { addresses[3] = addresses[4] }
+      try execution.enqueue(on: stream, addresses)
+      let values = try result(contract, memory, stream)
+      #expect(machine.stub.report == [])
+      #expect(machine.stub.count("cudnnActivationForward") == (failing ? 1 : 0))
+      return values
+    }
+    for (a, b) in zip(try run(failing: true), try run(failing: false)) { #expect(abs(a - b) < 1e-6) }
+  }
+
+  @Test(arguments: [
+    ("cublasLtMatmul", "CUBLAS_STATUS_EXECUTION_FAILED", 13),
+    ("cublasLtMatrixTransform", "CUBLAS_STATUS_NOT_SUPPORTED", 15),
+    ("cudnnConvolutionBiasActivationForward", "CUDNN_STATUS_EXECUTION_FAILED", 5000),
+    ("cudnnSetStream", "CUDNN_STATUS_BAD_PARAM", 2000),
+  ])
+  func failuresNameTheCall(call: String, name: String, code: Int) throws {
+    let machine = try LibraryMachine()
+    let stream = try CUDAStream(machine.context)
+    let failure = try #require(throws: CUDAFailure.self) {
+      for contract in [LibraryContract.matrixProduct(Self.product), .convolution(Self.convolution)] {
+        let execution = try #require(machine.executions.execution(of: contract))
+        let memory = try slots(contract, execution, stream)
+        defer { withExtendedLifetime(memory) { try? stream.synchronize() } }
+        machine.stub.fail(call, code: code)
+        try execution.enqueue(on: stream, memory.map(\.address))
+      }
+    }
+    #expect((failure.call, failure.name, failure.code) == (call, name, code))
+    #expect(machine.stub.report == [])
+  }
+
+  /// That the stand-in's libraries find what is there to find.
+  @Test func misuseOfLibraries() throws {
+    let machine = try LibraryMachine()
+    let stream = try CUDAStream(machine.context)
+    let contract = LibraryContract.matrixProduct(Self.product)
+    let execution = try #require(machine.executions.execution(of: contract))
+    let memory = try slots(contract, execution, stream)
+    try stream.synchronize()
+    let right = memory.map(\.address)
+    // The library is asked for the transposed product: its first factor is the contract's second.
+    let cases: [(Int, UInt64, String)] = [
+      (0, right[0] + 64, "b goes 64 bytes beyond the end"), (1, right[1] + 4, "a goes 4 bytes beyond the end"),
+      (2, right[2] + 8, "the bias or the workspace goes 8 bytes beyond the end"),
+      (3, right[0], "the result overlaps an operand"), (3, 64, "d is no device memory: 0x40"),
+    ]
+    for (slot, address, line) in cases {
+      var wrong = right
+      wrong[slot] = address
+      #expect(throws: CUDAFailure.self) { try execution.enqueue(on: stream, wrong) }
+      let last = try #require(machine.stub.report.last)
+      #expect(last.hasPrefix("cublasLtMatmul: ") && last.contains(line), "\(last)")
+    }
+  }
+
+  /// Maxima may be reached more than once, and GELU is not its approximation by tanh: neither is claimed.
+  @Test func whatLibrariesDoNotPromiseIsNotClaimed() throws {
+    let machine = try LibraryMachine()
+    let exact = CUDALibraryExecutions(machine.context, options: CUDALibraryOptions(isExact: true))
+    var product = Self.product
+    product.epilogue.activation = .gelu
+    #expect(machine.executions.execution(of: .matrixProduct(product)) == nil)
+    product.epilogue.activation = .relu(slope: 0)
+    #expect(machine.executions.execution(of: .matrixProduct(product)) != nil)
+    // A ReLU may hide NaN.
+    #expect(exact.execution(of: .matrixProduct(product)) == nil)
+    product.epilogue.activation = .relu(slope: 0.1)
+    #expect(machine.executions.execution(of: .matrixProduct(product)) == nil)
+    let pooling = Pooling(
+      role: .backward, kind: .maximum, elementType: .float32, isChannelsFirst: false, batch: 1, channels: 2,
+      input: (4, 4), output: (2, 2), kernel: (2, 2), strides: (2, 2), padding: (0, 0, 0, 0))
+    #expect(machine.executions.execution(of: .pooling(pooling)) == nil)
+  }
+}
