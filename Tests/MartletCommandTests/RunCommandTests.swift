@@ -51,6 +51,28 @@ import Testing
     #expect(try #require(object["first_run_s"] as? Double) >= #require(object["compile_s"] as? Double))
   }
 
+  @Test("Products with an empty side leave standard output alone", arguments: ["float32", "float64"])
+  func emptyProducts(type: String) throws {
+    let tool = try Tool()
+    let text = """
+      graph {
+        %x = Placeholder() {dtype: \(type), shape: shape[1, 4]} : \(type)[1, 4]
+        %y = Placeholder() {dtype: \(type), shape: shape[4, 0]} : \(type)[4, 0]
+        %z = MatMul(%x, %y) : \(type)[1, 0]
+      }
+      """
+    try Data(text.utf8).write(to: URL(fileURLWithPath: tool.path("empty.mtg")))
+    let (x, y): (Tensor, Tensor) =
+      type == "float32"
+      ? (Tensor(zeros: .float32, shape: [1, 4]), Tensor(zeros: .float32, shape: [4, 0]))
+      : (Tensor(zeros: .float64, shape: [1, 4]), Tensor(zeros: .float64, shape: [4, 0]))
+    try tool.saveArray(x, "x.npy")
+    try tool.saveArray(y, "y.npy")
+    let result = try tool.run("run", "empty.mtg", "--feed", "x=x.npy", "--feed", "y=y.npy", "--fetch", "z", "--json")
+    #expect(result.status == 0 && result.messages == "")
+    #expect(result.output.hasPrefix("{"), "\(result.output)")
+  }
+
   @Test("A compilation is told stage by stage, and a second process generates no code")
   func compilation() throws {
     let tool = try Tool()
