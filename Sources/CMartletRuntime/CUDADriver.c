@@ -10,11 +10,8 @@ const char *martlet_cuda_driver_find(void *handle, martlet_cuda_driver *driver) 
   return NULL;
 }
 
-static _Thread_local uint64_t current;
-
-int martlet_cuda_make_current(const martlet_cuda_driver *driver, martlet_cuda_context context, uint64_t number) {
-  if (current == number) return 0;
-  const int error = driver->CtxSetCurrent(context);
-  current = error ? 0 : number;
-  return error;
+int martlet_cuda_make_current(const martlet_cuda_driver *driver, martlet_cuda_context context) {
+  martlet_cuda_context current = NULL;
+  const int error = driver->CtxGetCurrent(&current);
+  return error || current == context ? error : driver->CtxSetCurrent(context);
 }

@@ -147,6 +147,12 @@ STUB int cuDevicePrimaryCtxRelease_v2(int device) {
   return success;
 }
 
+STUB int cuCtxGetCurrent(void **handle) {
+  CALL_NEEDING(cuCtxGetCurrent, initialization);
+  *handle = current();
+  return success;
+}
+
 STUB int cuCtxSetCurrent(void *handle) {
   CALL_NEEDING(cuCtxSetCurrent, initialization);
   Context *context = static_cast<Context *>(handle);

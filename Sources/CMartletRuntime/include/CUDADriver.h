@@ -64,6 +64,7 @@ enum {
   F(DeviceGetAttribute, cuDeviceGetAttribute, (int *value, int attribute, int device)) \
   F(DevicePrimaryCtxRetain, cuDevicePrimaryCtxRetain, (martlet_cuda_context *context, int device)) \
   F(DevicePrimaryCtxRelease, cuDevicePrimaryCtxRelease_v2, (int device)) \
+  F(CtxGetCurrent, cuCtxGetCurrent, (martlet_cuda_context *context)) \
   F(CtxSetCurrent, cuCtxSetCurrent, (martlet_cuda_context context)) \
   F(CtxSynchronize, cuCtxSynchronize, (void)) \
   F(MemGetInfo, cuMemGetInfo_v2, (size_t *free, size_t *total)) \
@@ -120,8 +121,7 @@ typedef struct {
 /// Finds the driver's functions in a library that `dlopen` gave. Returns NULL, or the name of the first that is missing.
 const char *martlet_cuda_driver_find(void *handle, martlet_cuda_driver *driver);
 
-/// Makes a context current on this thread, unless the last call on this thread did. `number` tells contexts apart that
-/// were at the same address one after the other. Returns 0 or an error.
-int martlet_cuda_make_current(const martlet_cuda_driver *driver, martlet_cuda_context context, uint64_t number);
+/// Makes a context current on this thread, if it is not. Returns 0 or an error.
+int martlet_cuda_make_current(const martlet_cuda_driver *driver, martlet_cuda_context context);
 
 #endif

@@ -1,4 +1,5 @@
 import CMartletRuntime
+import Foundation
 import MartletDiagnostics
 import Synchronization
 
@@ -19,10 +20,16 @@ public final class CUDAContext: @unchecked Sendable {
   let driver: UnsafePointer<martlet_cuda_driver>
   private let handle: martlet_cuda_context
   private let deviceHandle: Int32
-  /// Tells this from contexts that were at the same address before.
-  private let number: UInt64
+  private let lock: DeviceLock
 
-  private static let count = Atomic<UInt64>(0)
+  private final class DeviceLock: @unchecked Sendable { let recursive = NSRecursiveLock() }
+
+  private struct Place: Hashable {
+    var driver: UInt
+    var ordinal: Int
+  }
+  /// One for each device, which all contexts of the process share.
+  private static let locks = Mutex<[Place: DeviceLock]>([:])
 
   /// How many GPUs the driver shows.
   ///
@@ -81,7 +88,12 @@ public final class CUDAContext: @unchecked Sendable {
     name = String(decoding: title.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
     memoryBytes = memory
     driverVersion = CUDAVersion(thousands: Int(version))
-    number = Self.count.add(1, ordering: .relaxed).newValue
+    let place = Place(driver: UInt(bitPattern: driver), ordinal: ordinal)
+    lock = Self.locks.withLock { locks in
+      let lock = locks[place] ?? DeviceLock()
+      locks[place] = lock
+      return lock
+    }
   }
 
   deinit {
@@ -91,7 +103,15 @@ public final class CUDAContext: @unchecked Sendable {
   /// Makes this the context of the calling thread, at the price of a comparison where it is already. All that is made in a
   /// context does this by itself.
   public func makeCurrent() throws(CUDAFailure) {
-    try driver.check(martlet_cuda_make_current(driver, handle, number), "cuCtxSetCurrent")
+    try driver.check(martlet_cuda_make_current(driver, handle), "cuCtxSetCurrent")
+  }
+
+  /// Does something that other threads' captures on the device do not bear, or captures: making and releasing memory, modules and
+  /// libraries' handles may wait for the whole device, which breaks a capture under way.
+  func exclusively<Result, Failure: Error>(_ body: () throws(Failure) -> Result) throws(Failure) -> Result {
+    lock.recursive.lock()
+    defer { lock.recursive.unlock() }
+    return try body()
   }
 
   /// The device's memory that nobody has.

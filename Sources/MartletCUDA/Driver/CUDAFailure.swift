@@ -18,6 +18,9 @@ public struct CUDAFailure: Error, Hashable, Sendable, CustomStringConvertible {
   /// Whether memory of the device, or of the host for the device, was exhausted.
   public var isOutOfMemory: Bool { ["CUDA_ERROR_OUT_OF_MEMORY", "CUBLAS_STATUS_ALLOC_FAILED"].contains(name) }
 
+  /// Whether the driver did not bear to record the call in a graph.
+  var isOfRecording: Bool { name.hasPrefix("CUDA_ERROR_STREAM_CAPTURE") }
+
   public var description: String { "\(call) failed: \(name) (\(code)), \(text)" }
 
   /// The failure as a message about an operation.

@@ -10,7 +10,9 @@ final class CUDAModule: @unchecked Sendable {
   init(_ context: CUDAContext, image: [UInt8]) throws(CUDAFailure) {
     try context.makeCurrent()
     var module: martlet_cuda_module?
-    let code = image.withUnsafeBytes { context.driver.pointee.ModuleLoadData(&module, $0.baseAddress) }
+    let code = context.exclusively {
+      image.withUnsafeBytes { context.driver.pointee.ModuleLoadData(&module, $0.baseAddress) }
+    }
     try context.driver.check(code, "cuModuleLoadData")
     guard let module else { throw context.driver.failure(Int32(martlet_cuda_out_of_memory), "cuModuleLoadData") }
     self.context = context
@@ -19,7 +21,7 @@ final class CUDAModule: @unchecked Sendable {
 
   deinit {
     try? context.makeCurrent()
-    _ = driver.pointee.ModuleUnload(handle)
+    context.exclusively { _ = driver.pointee.ModuleUnload(handle) }
   }
 
   /// The entry point of this name.

@@ -10,7 +10,8 @@ final class DeviceMemory: @unchecked Sendable {
   init(_ context: CUDAContext, byteCount: Int) throws(CUDAFailure) {
     try context.makeCurrent()
     var address: martlet_cuda_address = 0
-    try context.driver.check(context.driver.pointee.MemAlloc(&address, max(1, byteCount)), "cuMemAlloc_v2")
+    let code = context.exclusively { context.driver.pointee.MemAlloc(&address, max(1, byteCount)) }
+    try context.driver.check(code, "cuMemAlloc_v2")
     self.context = context
     self.address = address
     self.byteCount = byteCount
@@ -18,6 +19,6 @@ final class DeviceMemory: @unchecked Sendable {
 
   deinit {
     try? context.makeCurrent()
-    _ = context.driver.pointee.MemFree(address)
+    context.exclusively { _ = context.driver.pointee.MemFree(address) }
   }
 }

@@ -9,7 +9,8 @@ final class PinnedMemory: @unchecked Sendable {
   init(_ context: CUDAContext, byteCount: Int) throws(CUDAFailure) {
     try context.makeCurrent()
     var memory: UnsafeMutableRawPointer?
-    try context.driver.check(context.driver.pointee.MemHostAlloc(&memory, max(1, byteCount), 0), "cuMemHostAlloc")
+    let code = context.exclusively { context.driver.pointee.MemHostAlloc(&memory, max(1, byteCount), 0) }
+    try context.driver.check(code, "cuMemHostAlloc")
     guard let memory else { throw context.driver.failure(Int32(martlet_cuda_out_of_memory), "cuMemHostAlloc") }
     self.context = context
     bytes = memory
@@ -18,6 +19,6 @@ final class PinnedMemory: @unchecked Sendable {
 
   deinit {
     try? context.makeCurrent()
-    _ = context.driver.pointee.MemFreeHost(bytes)
+    context.exclusively { _ = context.driver.pointee.MemFreeHost(bytes) }
   }
 }

@@ -21,8 +21,7 @@ public final class CUDABackend: Backend {
   private let libraries: CUDALibraryExecutions
   private let constants = Mutex<[ObjectIdentifier: WeakConstant]>([:])
   private let plans = Mutex<[WeakPlan]>([])
-  /// For copies outside of runs.
-  let copies: CUDAStream
+  let transfers: CUDATransfers
 
   private struct WeakPlan { weak var plan: CUDAPlan? }
   private struct WeakConstant { weak var memory: CUDAConstant? }
@@ -42,7 +41,7 @@ public final class CUDABackend: Backend {
     self.options = options
     machine = processor.machine
     loader = try CUDAKernelLoader(context, cache: codeCache)
-    do throws(CUDAFailure) { copies = try CUDAStream(context) } catch { throw error.diagnostic() }
+    do throws(CUDAFailure) { transfers = try CUDATransfers(context) } catch { throw error.diagnostic() }
     self.libraries = CUDALibraryExecutions(
       context,
       options: CUDALibraryOptions(
@@ -105,7 +104,7 @@ public final class CUDABackend: Backend {
   func constant(_ tensor: Tensor) throws -> CUDAConstant {
     let key = ObjectIdentifier(tensor.storage)
     if let known = constants.withLock({ $0[key]?.memory }), known.tensor == tensor { return known }
-    let made = try CUDAConstant(tensor, stream: copies)
+    let made = try CUDAConstant(tensor, transfers)
     constants.withLock { constants in
       constants = constants.filter { $0.value.memory != nil }
       constants[key] = WeakConstant(memory: made)
@@ -132,19 +131,9 @@ final class CUDAConstant: Sendable {
   private let memory: DeviceMemory
   var address: UInt64 { memory.address }
 
-  init(_ tensor: Tensor, stream: CUDAStream) throws {
+  init(_ tensor: Tensor, _ transfers: CUDATransfers) throws(CUDAFailure) {
     self.tensor = tensor
-    memory = try DeviceMemory(stream.context, byteCount: tensor.byteCount)
-    // Constants may be as large as the machine's memory allows: pinned memory is taken in pieces.
-    let piece = 64 << 20
-    let staging = try PinnedMemory(stream.context, byteCount: min(tensor.byteCount, piece))
-    for start in stride(from: 0, to: tensor.byteCount, by: piece) {
-      let count = min(piece, tensor.byteCount - start)
-      tensor.withUnsafeBytes { bytes in
-        if let base = bytes.baseAddress { staging.bytes.copyMemory(from: base + start, byteCount: count) }
-      }
-      try stream.copy(to: memory.address + UInt64(start), fromHost: staging.bytes, byteCount: count)
-      try stream.synchronize()
-    }
+    memory = try DeviceMemory(transfers.stream.context, byteCount: tensor.byteCount)
+    try transfers.copy(to: memory.address, from: tensor.storage.bytes, byteCount: tensor.byteCount)
   }
 }

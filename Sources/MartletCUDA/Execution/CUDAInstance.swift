@@ -20,6 +20,12 @@ final class CUDAInstance: @unchecked Sendable {
   private var events: [CUDAEvent] = []
   private var variables: [UInt64] = []
   private var graphs: [SegmentPlace: CUDAGraph] = [:]
+  /// The segments that have been carried out step by step: libraries prepare themselves at their first calls, which they
+  /// cannot do while they are recorded.
+  private var prepared: Set<SegmentPlace> = []
+  /// Those that cannot be recorded.
+  private var unrecordable: Set<SegmentPlace> = []
+  private var isRunning = false
   /// Whether a segment has left status that nobody has looked at.
   private var hasStatus = false
   private var timer: CUDATimer?
@@ -105,8 +111,10 @@ final class CUDAInstance: @unchecked Sendable {
     }
     timer = try trace.map { _ in try CUDATimer(streams[0]) }
     defer { timer = nil }
+    isRunning = true
     try run(block: 0)
     try wait()
+    isRunning = false
     if let trace, let timer { trace.add(try timer.events(of: plan)) }
     return plan.results.enumerated().map { number, port in
       var tensor = Tensor(uninitialized: port.type.elementType, shape: port.type.shape.known ?? [])
@@ -187,22 +195,44 @@ final class CUDAInstance: @unchecked Sendable {
         from: context.state.pointee.parameters, byteCount: Self.parameterBytes)
     }
     if segment.checksIndices { hasStatus = true }
-    guard bound.backend.options.usesGraphs, timer == nil, !Self.isSynchronous else {
+    guard bound.backend.options.usesGraphs, timer == nil, !Self.isSynchronous, !unrecordable.contains(place),
+      !prepared.insert(place).inserted
+    else {
       return try give(segment, of: place.block)
     }
     if let graph = graphs[place] { return try graph.launch(on: streams[0]) }
-    try streams[0].beginCapture()
-    let graph: CUDAGraph
-    do {
-      try give(segment, of: place.block)
-      graph = try streams[0].endCapture()
-    } catch {
-      // Nothing else works on a stream that is still capturing.
-      streams[0].abandonCapture()
-      throw error
-    }
+    guard let graph = try record(segment, at: place) else { return try give(segment, of: place.block) }
     graphs[place] = graph
     try graph.launch(on: streams[0])
+  }
+
+  /// The segment as a graph; nil if something in it does not bear to be recorded.
+  private func record(_ segment: DeviceSegment, at place: SegmentPlace) throws -> CUDAGraph? {
+    try bound.backend.context.exclusively {
+      do {
+        try streams[0].beginCapture()
+        try give(segment, of: place.block)
+        return try streams[0].endCapture()
+      } catch {
+        // Nothing else works on a stream that is still capturing.
+        streams[0].abandonCapture()
+        guard (error as? CUDAFailure)?.isOfRecording == true else { throw error }
+        unrecordable.insert(place)
+        return nil
+      }
+    }
+  }
+
+  /// Waits for all that was begun; false if the device has a fault.
+  func drain() -> Bool {
+    guard isRunning else { return true }
+    isRunning = false
+    return streams.reduce(true) { isSound, stream in
+      do throws(CUDAFailure) {
+        try stream.synchronize()
+        return isSound
+      } catch { return false }
+    }
   }
 
   /// Gives a segment's steps to the streams. The first stream begins before and ends behind all others.
@@ -276,7 +306,7 @@ final class CUDAInstance: @unchecked Sendable {
       if let begin { try timer?.add(step, instruction, begin: begin, stream, number: step.stream) }
       if Self.isSynchronous { try stream.synchronize() }
     } catch {
-      guard let instruction else { throw error }
+      guard let instruction, !error.isOfRecording else { throw error }
       let origin = plan.origins[instruction.origin]
       throw origin.diagnostic("\(error.call) failed", found: "\(error.name) (\(error.code)): \(error.text)")
     }

@@ -68,10 +68,10 @@ final class CUDAPlan: RunnablePlan {
           let slot = plan.slots[operand]
           if case .constant(let constant) = slot.place, slot.whole == nil { fixed[i] = constants[constant]?.address }
         }
-        found[.init(block: number, index: index)] = try execution.binding(fixed, on: backend.copies)
+        found[.init(block: number, index: index)] = try execution.binding(fixed, on: backend.transfers.stream)
       }
     }
-    try backend.copies.synchronize()
+    try backend.transfers.stream.synchronize()
     return found
   }
 
@@ -88,9 +88,9 @@ final class CUDAPlan: RunnablePlan {
     do {
       let addresses = try variables.map { try address(of: $0) }
       let instance = try idle.withLock { $0.popLast() } ?? makeInstance()
+      // Nothing that a run has begun goes on behind its end. An instance with which that went wrong is not used again.
+      defer { if instance.drain() { idle.withLock { $0.append(instance) } } }
       let results = try instance.run(arguments, variables: addresses, number: number, trace: trace)
-      // One that failed may have work under way that refers to it; nobody uses it again.
-      idle.withLock { $0.append(instance) }
       for (variable, binding) in zip(variables, plan.variables) where binding.result != nil {
         variable.markAssigned(onDevice: true)
       }
@@ -107,7 +107,7 @@ final class CUDAPlan: RunnablePlan {
       let count =
         Tensor.checkedByteCount(
           elementType: variable.type.elementType, shape: variable.type.shape.known ?? []) ?? 0
-      return try withTrimming { try CUDAVariable(byteCount: count, stream: backend.copies) }
+      return try withTrimming { try CUDAVariable(byteCount: count, transfers: backend.transfers) }
     }.address
   }
 

@@ -50,10 +50,6 @@ struct DevicePlanner {
   private mutating func block(_ number: Int, _ role: BlockRole) -> DeviceBlock {
     let isNested = if case .main = role { false } else { true }
     var builder = DeviceBlockBuilder(plan, isNested: isNested, stagingCount: stagingCount)
-    switch role {
-    case .main, .condition, .iteration: builder.parametersAreNew()
-    case .nested: break
-    }
     for (index, instruction) in plan.blocks[number].instructions.enumerated() {
       if case .kernel(let kernel) = instruction.action, !instruction.isOnHost, plan.kernels[kernel].canFail {
         statusNumbers[.init(block: number, index: index)] = statusNumbers.count + 1
@@ -86,7 +82,8 @@ private struct DeviceBlockBuilder {
   private(set) var deviceRanges: [DeviceRange] = []
   private(set) var hostRanges: [DeviceRange] = []
   private var segment = DeviceSegment()
-  private var hasNewParameters = false
+  /// What the parameters are, a block around does not say.
+  private var hasNewParameters = true
   private var sides: [DeviceRange.Space: RangeMap<Sides>] = [:]
 
   /// Where bytes are up to date.
@@ -101,8 +98,6 @@ private struct DeviceBlockBuilder {
   init(_ plan: ExecutionPlan, isNested: Bool, stagingCount: Int) {
     (self.plan, self.isNested, self.stagingCount) = (plan, isNested, stagingCount)
   }
-
-  mutating func parametersAreNew() { hasNewParameters = true }
 
   /// Where the bytes of a space are before the block does anything.
   private func initialSides(_ space: DeviceRange.Space) -> Sides {
@@ -127,6 +122,8 @@ private struct DeviceBlockBuilder {
       bring(operands[0], toHost: true)
       endSegment()
       block.parts.append(.conditional(predicate: operands[0], then: then, otherwise: otherwise))
+      // A loop in a branch has changed them.
+      hasNewParameters = true
       wrote(results + scratch, onHost: false)
     case .loop(let loop):
       for operand in operands { bring(operand, toHost: false) }

@@ -80,7 +80,8 @@ extension Lowering {
     let index = offset(position, stage.extents)
     let current = nest.load(buffer, at: index, if: isInside)
     let combined = translate([scatter.combine], axes: axes, states: [current])[0]
-    let isAlways = nest.scalars.arena[isInside.id].operation == .constant
+    let condition = nest.scalars.arena[isInside.id]
+    let isAlways = condition.operation == .constant && condition.payload != 0
     return .store(buffer: buffer, index: index.id, value: combined.id, condition: isAlways ? .none : isInside.id)
   }
 

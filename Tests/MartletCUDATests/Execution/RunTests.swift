@@ -85,6 +85,32 @@ import Testing
     try StubSession.check(graph, [noise, loop[1]], runs: 3, relative: 0, absolute: 0)
   }
 
+  /// Branches need the run's numbers, and leave those of their loops behind.
+  @Test(arguments: [true, false]) func randomNumbersInBranches(isTaken: Bool) throws {
+    let graph = Graph()
+    let p = graph.placeholder(.bool, shape: [], name: "p")
+    let v = graph.variableHandle(.float32, shape: [8], name: "v")
+    let start = readVariable(v)
+    let branch = cond(p) {
+      start + graph.randomUniform([8], seed: 3)
+    } else: {
+      start * 2
+    }
+    let looping = cond(p) {
+      whileLoop([graph.constant(Int32(0)), start]) { values in
+        values[0] .< graph.constant(Int32(3))
+      } body: { values in
+        [values[0] + graph.constant(Int32(1)), values[1] + graph.randomUniform([8], seed: 4)]
+      }[1]
+    } else: {
+      start
+    }
+    let after = graph.randomUniform([8], seed: 5) + looping * 0
+    try StubSession.check(
+      graph, [branch, looping, after], feeds: [p: Tensor(isTaken)],
+      variables: [(v, randomTensor([8], seed: 1))], runs: 3)
+  }
+
   /// What is fed, fetched, constant or a variable without anything being computed.
   @Test func valuesThatPassThrough() throws {
     let graph = Graph()
