@@ -79,6 +79,10 @@ public final class CPUBackend: HostBackend {
   public func scratchBytes(for contract: LibraryContract) -> Int { execution(of: contract)?.scratchBytes ?? 0 }
   public func isWide(_ contract: LibraryContract) -> Bool { execution(of: contract)?.isWide ?? false }
 
+  public func panelWidth(for product: MatrixProduct) -> Int? {
+    PackedProductExecution.panelWidth(for: product, compiler.tiles, machine)
+  }
+
   public func bind(_ contract: LibraryContract, constants: [Int: Tensor]) throws -> BoundCall {
     guard let execution = execution(of: contract) else {
       throw Diagnostic("no library does what the plan asks for", found: "\(contract)")

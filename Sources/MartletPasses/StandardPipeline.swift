@@ -39,6 +39,7 @@ extension Pipeline {
         MergeProducts()
         EvaluateConstants()
         FormAttention(forming: fusing && !exact)
+        PackSharedMatrices(packing: fusing)
         AttachEpilogues(fusing: fusing, foldingScales: !exact)
         EvaluateConstants()
         FormKernels(fusing: fusing)

@@ -37,6 +37,7 @@ final class MatrixProductExecution: LibraryExecution {
   ///   so that no library shares one. A library with threads of its own would.
   init?(_ product: MatrixProduct, isDealt: Bool = false) {
     guard product.elementType == .float32 || product.elementType == .float64, product.epilogue.isEmpty,
+      product.panelWidth == nil,
       max(product.m, product.n, product.k) <= Int(Int32.max), martlet_blas_library().pointee.available != 0,
       !isDealt || martlet_blas_library().pointee.parallel != 1
     else { return nil }

@@ -3,8 +3,8 @@ import MartletExecution
 import MartletGraph
 import MartletTensors
 
-/// Products with a constant matrix by code of our own, which lays the matrix out as it reads it and does an epilogue on the
-/// way.
+/// Products by code of our own with a matrix that is constant, and laid out ahead as the code reads it, or that is given so.
+/// An epilogue is done on the way.
 ///
 /// What it has before the libraries is that it fetches the next part of the matrix while it multiplies: the weights
 /// of a large model come from memory in every run.
@@ -21,11 +21,9 @@ final class PackedProductExecution: LibraryExecution {
 
   /// Nil where a library, or generated code, does better: measured with AVX-512 only.
   init?(_ product: MatrixProduct, _ compiler: TileCompiler, _ machine: TargetMachine) {
-    guard product.elementType == .float32, product.isRightConstant, product.batch == 1, compiler.lanes == 16,
-      Double(product.m) * Double(product.n) * Double(product.k) >= Double(Self.narrowLimit)
-    else { return nil }
+    guard product.isRightConstant || product.panelWidth != nil, Self.isWorthwhile(product, compiler) else { return nil }
     let blocking = ProductBlocking(m: product.m, n: product.n, k: product.k, lanes: compiler.lanes, machine)
-    guard
+    guard product.panelWidth == nil || product.panelWidth == blocking.width,
       let tiles = TileSet(
         blocking, heights: [product.m], isByColumns: product.transposeA, activation: product.epilogue.activation,
         compiler)
@@ -36,6 +34,17 @@ final class PackedProductExecution: LibraryExecution {
     packed = nil
   }
 
+  private static func isWorthwhile(_ product: MatrixProduct, _ compiler: TileCompiler) -> Bool {
+    product.elementType == .float32 && product.batch == 1 && compiler.lanes == 16
+      && Double(product.m) * Double(product.n) * Double(product.k) >= Double(narrowLimit)
+  }
+
+  /// The width of panels for a matrix that several products share; nil where libraries do as well.
+  static func panelWidth(for product: MatrixProduct, _ compiler: TileCompiler, _ machine: TargetMachine) -> Int? {
+    guard isWorthwhile(product, compiler) else { return nil }
+    return ProductBlocking(m: product.m, n: product.n, k: product.k, lanes: compiler.lanes, machine).width
+  }
+
   private init(_ other: PackedProductExecution, packed: TensorStorage) {
     (product, blocking, tiles) = (other.product, other.blocking, other.tiles)
     self.packed = packed
@@ -44,7 +53,7 @@ final class PackedProductExecution: LibraryExecution {
   func bind(_ constants: [Int: Tensor]) -> BoundCall { (specialized(for: constants) ?? self).call }
 
   private func specialized(for constants: [Int: Tensor]) -> PackedProductExecution? {
-    guard let matrix = constants[1] else { return nil }
+    guard let matrix = constants[1], product.panelWidth == nil else { return nil }
     return PackedProductExecution(self, packed: pack(matrix.storage.bytes))
   }
 
@@ -107,10 +116,10 @@ final class PackedProductExecution: LibraryExecution {
     }
     let epilogue = product.epilogue
     // A plan's constants are known when it is bound; whoever binds without them waits for the packing.
-    let packed = packed ?? pack(b)
+    let packed = product.panelWidth == nil ? self.packed ?? pack(b) : nil
     var operands = Operands(
       execution: .passUnretained(self), a: UnsafeMutableRawPointer(a).assumingMemoryBound(to: Float.self),
-      panels: packed.bytes.assumingMemoryBound(to: Float.self),
+      panels: (packed?.bytes ?? UnsafeMutableRawPointer(b)).assumingMemoryBound(to: Float.self),
       c: UnsafeMutableRawPointer(c).assumingMemoryBound(to: Float.self), bias: epilogue.hasBias ? floats(2) : nil,
       residual: epilogue.hasResidual ? floats(2 + (epilogue.hasBias ? 1 : 0)) : nil)
     martlet_team_parallel(

@@ -54,11 +54,8 @@ struct ProductBlocking: Hashable, Sendable {
   /// Bytes of b in panels, the last one filled up with zeros.
   var packedBytes: Int { panels * width * k * MemoryLayout<Float>.stride }
 
-  /// Where a panel of b begins, in elements, for the block of the summed dimension from `start` on.
-  func offset(ofPanel panel: Int, from start: Int) -> Int {
-    let depth = min(depth, k - start)
-    return start * panels * width + panel * depth * width
-  }
+  /// Where a panel of b begins, in elements, or its part from `start` of the summed dimension on.
+  func offset(ofPanel panel: Int, from start: Int) -> Int { (panel * k + start) * width }
 
   /// Writes some panels of b.
   ///
@@ -68,18 +65,14 @@ struct ProductBlocking: Hashable, Sendable {
   func pack(
     _ b: UnsafePointer<Float>, steps: Int, columns: Int, _ panels: Range<Int>, to packed: UnsafeMutablePointer<Float>
   ) {
-    for start in stride(from: 0, to: k, by: depth) {
-      let depth = min(depth, k - start)
-      // A few steps at a time over all panels, so that b is read in long stretches.
-      for first in stride(from: 0, to: depth, by: Self.stepsAtATime) {
-        let range = first..<min(first + Self.stepsAtATime, depth)
-        for panel in panels {
-          let count = min(width, n - panel * width)
-          let source = b + start * steps + panel * width * columns
-          copy(
-            range, of: source, steps: steps, columns: columns, count: count,
-            to: packed + offset(ofPanel: panel, from: start))
-        }
+    // A few steps at a time over all panels, so that b is read in long stretches.
+    for first in stride(from: 0, to: k, by: Self.stepsAtATime) {
+      let range = first..<min(first + Self.stepsAtATime, k)
+      for panel in panels {
+        let count = min(width, n - panel * width)
+        copy(
+          range, of: b + panel * width * columns, steps: steps, columns: columns, count: count,
+          to: packed + offset(ofPanel: panel, from: 0))
       }
     }
   }

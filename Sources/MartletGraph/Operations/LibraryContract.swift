@@ -25,6 +25,9 @@ public struct MatrixProduct: Hashable, Sendable {
   public var batch: Int
   /// Whether b is the same in every run.
   public var isRightConstant = false
+  /// Where b is given in panels, which is not then read transposed, the columns of each: its dimensions are panels, k and
+  /// this.
+  public var panelWidth: Int?
   /// What is done to the result; only without a batch.
   public var epilogue = Epilogue()
 

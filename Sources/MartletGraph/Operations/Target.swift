@@ -12,11 +12,15 @@ public protocol Target: Sendable {
   var deviceKinds: [String] { get }
   /// The processor beside the device, which runs what is placed on it; nil if the device is the processor.
   var host: (any Target)? { get }
+  /// How wide the panels should be in which b is laid out for a product, where that pays if several products share b;
+  /// nil where it does not.
+  func panelWidth(for product: MatrixProduct) -> Int?
 }
 
 extension Target {
   public var deviceKinds: [String] { [name] }
   public var host: (any Target)? { nil }
+  public func panelWidth(for product: MatrixProduct) -> Int? { nil }
 }
 
 /// The numbers about a processor on which schedules depend.

@@ -105,7 +105,7 @@ private struct EpilogueWriter {
     let reference = StageProgram.composed(
       parts, inputs: operands.map { type(of: $0) }, outputs: [.part(1, output: 0)]
     ).fused()
-    let label = call.members.map { body.schema(of: $0).name }.joined(separator: "+")
+    let label = call.members.map { body.label(of: $0) }.joined(separator: "+")
     return insert(
       LibraryCall(number: number, label: label, contract: call.contract, reference: reference), operands,
       body.name(of: node))

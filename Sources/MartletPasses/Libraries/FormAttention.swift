@@ -30,8 +30,8 @@ public struct FormAttention: Pass {
         number += 1
         let body = rebuilder.source.body
         let operation = LibraryCall(
-          // Apart from the numbers of calls with an epilogue.
-          number: -number, label: call.members.map { body.schema(of: $0).name }.joined(separator: "+"),
+          // Apart from the numbers that `AttachEpilogues` and `PackSharedMatrices` give.
+          number: -2 * number, label: call.members.map { body.schema(of: $0).name }.joined(separator: "+"),
           contract: .attention(call.contract), reference: try Self.reference(call, body, target))
         return rebuilder.graph.insert(
           operation, call.operands.map { rebuilder.map($0) }, name: body.name(of: node), controls: [],

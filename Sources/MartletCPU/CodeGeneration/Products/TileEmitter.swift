@@ -4,7 +4,7 @@ import MartletGraph
 /// Emits the code of a tile as one function.
 ///
 /// Each step of the summed dimension loads the panel's vectors once and multiplies them with one element of each row.
-/// Four steps are unrolled; in each such round one line of memory that will be wanted soon is fetched, since a panel that
+/// Four steps are unrolled; in each such round some lines of memory that will be wanted soon are fetched, since a panel that
 /// comes from memory would otherwise be waited for: hardware does not look beyond the end of a page.
 struct TileEmitter {
   private static let unrolledSteps = 4
@@ -154,16 +154,21 @@ struct TileEmitter {
     }
     let rounds = ir.sdiv(fields.depth, ir.int(Self.unrolledSteps))
     ir.loop(rounds) { _ in
-      let line = ir.load(ir.pointer, ahead, alignment: 8)
-      // To be read, in the second-level cache, as data.
-      let hints = [0, 2, 1].map { ir.constant($0, ir.int32) }
-      _ = ir.intrinsic("llvm.prefetch", [ir.pointer], [line] + hints)
-      let next = ir.element(ir.int8, line, ir.int(64))
-      let isMore = ir.compare(martlet_llvm_int_ult, next, fields.aheadEnd)
-      ir.store(ir.select(isMore, next, line), ahead, alignment: 8)
+      for _ in 0..<tile.vectors { fetch(ahead, fields.aheadEnd) }
       steps(Self.unrolledSteps)
     }
     ir.loop(ir.sub(fields.depth, ir.mul(rounds, ir.int(Self.unrolledSteps)))) { _ in steps(1) }
+  }
+
+  /// Fetches a line and goes on to the next, if there is one.
+  private func fetch(_ ahead: IRValue, _ end: IRValue) {
+    let line = ir.load(ir.pointer, ahead, alignment: 8)
+    // To be read, in the second-level cache, as data.
+    let hints = [0, 2, 1].map { ir.constant($0, ir.int32) }
+    _ = ir.intrinsic("llvm.prefetch", [ir.pointer], [line] + hints)
+    let next = ir.element(ir.int8, line, ir.int(64))
+    let isMore = ir.compare(martlet_llvm_int_ult, next, end)
+    ir.store(ir.select(isMore, next, line), ahead, alignment: 8)
   }
 
   /// Row by row over the stored sums, which are still in the first-level cache.
