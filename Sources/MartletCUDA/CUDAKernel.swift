@@ -32,14 +32,20 @@ public struct CUDAKernel: Sendable {
   /// A user's code, which is compiled by itself.
   let custom: CUDASource?
   private let inPlace: CUDAInPlaceAnalysis?
+  /// The program as it is run.
+  let prepared: StageProgram?
 
   /// - Parameters:
   ///   - program: What to compute, which `verify` accepts.
   ///   - device: What for. Sums do not depend on it.
   ///   - schedule: How; by default, what estimates choose.
-  public init(_ program: StageProgram, for device: CUDADevice, schedule: CUDASchedule? = nil) {
+  ///   - isDeterministic: Whether results have the same bits in every run. Else sums of floats that are scattered to computed positions
+  ///     are added up in whatever order threads come.
+  public init(
+    _ program: StageProgram, for device: CUDADevice, schedule: CUDASchedule? = nil, isDeterministic: Bool = true
+  ) {
     let stages = program.withStagesAsOutputs()
-    let schedule = schedule ?? .default(for: stages)
+    let schedule = schedule ?? .default(for: stages, isDeterministic: isDeterministic)
     let prepared = stages.splitting(schedule.splits)
     let emitter = KernelEmitter(prepared, schedule, device)
     emitter.run()
@@ -53,6 +59,7 @@ public struct CUDAKernel: Sendable {
     self.program = program
     self.schedule = schedule
     custom = nil
+    self.prepared = prepared
     inPlace = CUDAInPlaceAnalysis(prepared, schedule)
     body = emitter.entries.enumerated().map { $1.text(name: "\(name)_\($0)") }.joined(separator: "\n")
     launches = emitter.entries.enumerated().map { number, entry in
@@ -68,7 +75,7 @@ public struct CUDAKernel: Sendable {
   ) {
     (self.inputs, self.outputs, self.temporaries) = (inputs, outputs, temporaries)
     (self.key, self.body, self.custom) = (key, body, custom)
-    (program, schedule, inPlace) = (nil, nil, nil)
+    (program, schedule, inPlace, prepared) = (nil, nil, nil, nil)
     launches = custom.launches.map {
       CUDALaunch(entry: $0.entry, blocks: $0.blocks, threads: $0.threads, dynamicSharedBytes: $0.sharedBytes)
     }

@@ -35,6 +35,8 @@ struct CompilationTests {
     let small = CUDADevice(capability: device.capability, multiprocessors: 1)
     let kernels =
       (random + samples + graphs.map(\.program)).map { CUDAKernel($0, for: device) }
+      + [JoiningTests.joined(for: device)] + AtomicsTests.integers.map { CUDAKernel($0.0, for: device) }
+      + AtomicsTests.floats.map { CUDAKernel($0.0, for: device, isDeterministic: false) }
       + (samples + graphs.prefix(100).map(\.program)).map { CUDAKernel($0, for: small) }
     let code = try compiler.compile(CUDAKernel.source(kernels), for: architecture)
     #expect(code.log.isEmpty, "\(code.log)")

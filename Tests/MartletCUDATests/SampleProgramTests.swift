@@ -22,23 +22,27 @@ struct SampleProgramTests {
     (Sample.transpose([3, 40, 50, 17], [0, 3, 1, 2]), 1, "tiles"),
     (Sample.transpose([5, 7], [1, 0]), 1, "elements by 1"),
     // Rows by parts of a warp, warps and blocks; columns; everything.
-    (Sample.mean(100, 10, ofColumns: false), 1, "4 threads for 1"),
-    (Sample.mean(100, 100, ofColumns: false), 1, "32 threads for 1"),
-    (Sample.mean(66, 2000, ofColumns: false), 1, "256 threads for 1"),
+    (Sample.mean(100, 10, ofColumns: false), 1, "4 threads for rows of 1 shared axes by 2, 2 times"),
+    (Sample.mean(100, 100, ofColumns: false), 1, "8 threads for rows of 1 shared axes by 4, 4 times"),
+    (Sample.mean(66, 2000, ofColumns: false), 1, "128 threads for rows of 1 shared axes by 4, 4 times"),
     (Sample.mean(3, 9_000, ofColumns: false), 1, "split"),
     (Sample.mean(70, 40, ofColumns: true), 1, "256 threads for 32"),
     (Sample.mean(5000, 40, ofColumns: true), 1, "split"),
     (Sample.mean(5003, 5, ofColumns: true), 1, "split"),
     (Sample.matrixProduct(33, 70, 35), 1, "threads for"),
     (Sample.argMax(6, 9000), 1, "split"),
-    (Sample.argMax(80, 300), 1, "threads for 1"),
+    (Sample.argMax(80, 300), 1, "128 threads for rows"),
     // Stages that share rows.
     (Sample.softmax(100, 10), 1, "run s0...s3"),
     (Sample.softmax(70, 700), 1, "run s0...s3"),
     (Sample.softmax(65, 1100), 1, "run s0...s3"),
     (Sample.softmax(2, 18_000), 1, "elements"),
     (Sample.softmaxOfTwoExponentials(64, 300), 1, "run s0...s2"),
-    (Sample.layerNorm(90, 768), 1, "run s0...s3"),
+    (Sample.layerNorm(90, 768), 1, "run s0...s3: 128 threads for rows of 1 shared axes by 4, 2 times"),
+    (Sample.layerNorm(300, 768), 1, "32 threads for rows of 1 shared axes by 4, 6 times"),
+    (Sample.softmax(300, 102), 1, "8 threads for rows of 1 shared axes by 2, 7 times"),
+    (Sample.softmax(70, 1001), 1, "128 threads for rows of 1 shared axes by 1, 8 times"),
+    (Sample.softmax(64, 9_000), 1, "1024 threads for rows of 1 shared axes by 4, 3 times"),
     // Positions from data.
     (Sample.gather(rows: 50, 40, at: 300), 50, "elements"),
     (Sample.scatterAdd(rows: 50, 300, updates: 700), 50, "owners of 256 columns"),
@@ -53,6 +57,23 @@ struct SampleProgramTests {
       #expect("\(kernel.schedule!)".contains(schedule), "\(program)\n\(kernel.schedule!)")
       let inputs = Sample.inputs(for: program, indexLimit: limit)
       return SimulatedKernels.Case(program: program, inputs: inputs, label: program.stages[0].name)
+    }
+    try SimulatedKernels.check(cases) { SimulatedKernels.isClose($0, $1, tolerance: 1e-5) }
+  }
+
+  /// Rows that are too long for registers, as they would be dealt.
+  @Test func longRowsAgree() throws {
+    let programs = [
+      Sample.mean(3, 1000, ofColumns: false), Sample.softmax(5, 1003), Sample.layerNorm(6, 900), Sample.argMax(4, 1100),
+    ]
+    let cases = programs.flatMap { program in
+      [(32, 1), (32, 4), (128, 2), (256, 4)].compactMap { threads, lanes -> SimulatedKernels.Case? in
+        guard program.inputs[0].extents[1] % lanes == 0 else { return nil }
+        let shape = CUDASchedule.Shape.rows(shared: 1, threads: threads, lanes: lanes, steps: 0)
+        return SimulatedKernels.Case(
+          program: program, inputs: Sample.inputs(for: program), label: "\(program.stages[0].name) by \(threads)",
+          schedule: CUDASchedule(groups: [.init(stages: program.stages.indices, shape: shape)]))
+      }
     }
     try SimulatedKernels.check(cases) { SimulatedKernels.isClose($0, $1, tolerance: 1e-5) }
   }

@@ -10,6 +10,8 @@ struct SimulatedKernels {
     var inputs: [Tensor]
     var label: String
     var parameters: [Int64] = [0, 0, 0, 0]
+    /// How to run it, if not as the scheduler chooses.
+    var schedule: CUDASchedule?
   }
 
   /// Expects that each program's kernel gives the interpreter's outputs, in whatever order threads run, and wherever arrays
@@ -18,7 +20,7 @@ struct SimulatedKernels {
     _ cases: [Case], device: CUDADevice = CUDADevice(capability: 90, sharedBytes: 20 << 10, multiprocessors: 2),
     isClose: (Tensor, Tensor) -> Bool
   ) throws {
-    let kernels = cases.map { CUDAKernel($0.program, for: device) }
+    let kernels = cases.map { CUDAKernel($0.program, for: device, schedule: $0.schedule) }
     let simulator = try Simulator(kernels)
     for (kernel, one) in zip(kernels, cases) {
       let found = try simulator.run(kernel, one.inputs, parameters: one.parameters)

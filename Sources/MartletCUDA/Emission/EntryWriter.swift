@@ -128,7 +128,7 @@ final class EntryWriter {
   /// constants of polynomials in registers all along, and more of the memory's time is not hidden by it, for stores stand between
   /// the loads of iterations.
   func strided(
-    _ variable: String, from first: String, below count: Int, by step: String, isOnce: Bool, _ body: () -> Void
+    _ variable: String, from first: String, below count: String, by step: String, isOnce: Bool, _ body: () -> Void
   ) {
     let name = variable.split(separator: " ").last!
     if isOnce {

@@ -12,8 +12,22 @@ extension GroupEmitter {
     let number = group.stages.lowerBound
     let stage = stage(number)
     guard case .scatter(let scatter) = stage.kind else { preconditionFailure("not a scatter") }
+    if stage.result.elementCount == 0 { return }
+    initial(scatter, number)
+    if scatter.updateExtents.contains(0) { return }
+    let trailing = Array(scatter.passing(stage, kernel.program.scalars))
+    let width = trailing.reduce(1, *)
+    let tiles = (width + columns - 1) / columns
+    let threads = KernelEmitter.threads
+    kernel.entry(blocks: tiles * ranges, threads: threads, isExact: true) { writer in
+      owners(writer, scatter, number, trailing: trailing, columns: columns, tiles: tiles, ranges: ranges)
+    }
+  }
+
+  /// The launch that writes the elements before any update.
+  private func initial(_ scatter: Scatter, _ number: Int) {
+    let stage = stage(number)
     let count = stage.result.elementCount
-    if count == 0 { return }
     let threads = KernelEmitter.threads
     kernel.entry(blocks: (count + threads - 1) / threads, threads: threads) { writer in
       gridLoop(writer, count, threads: threads) { flat in
@@ -24,12 +38,42 @@ extension GroupEmitter {
         }
       }
     }
-    if scatter.updateExtents.contains(0) { return }
-    let trailing = Array(scatter.passing(stage, kernel.program.scalars))
-    let width = trailing.reduce(1, *)
-    let tiles = (width + columns - 1) / columns
-    kernel.entry(blocks: tiles * ranges, threads: threads, isExact: true) { writer in
-      owners(writer, scatter, number, trailing: trailing, columns: columns, tiles: tiles, ranges: ranges)
+  }
+
+  /// A scatter: a launch writes the initial elements, in another a thread combines each update as soon as it has it.
+  func atomics() {
+    let number = group.stages.lowerBound
+    let stage = stage(number)
+    guard case .scatter(let scatter) = stage.kind,
+      let (operation, update) = scatter.atomic(stage, kernel.program.scalars)
+    else { preconditionFailure("not a scatter by atomic operations") }
+    if stage.result.elementCount == 0 { return }
+    initial(scatter, number)
+    let count = scatter.updateExtents.reduce(1, *)
+    if count == 0 { return }
+    let threads = KernelEmitter.threads
+    kernel.entry(blocks: (count + threads - 1) / threads, threads: threads) { writer in
+      gridLoop(writer, count, threads: threads) { flat in
+        let axes = writer.indices(flat, scatter.updateExtents)
+        let position = kernel.translate(scatter.position, into: writer, axes: axes)
+        let isInside = self.isInside(writer, position, stage.extents)
+        let texts = writer.texts([isInside.id, writer.offset(position, stage.extents).id])
+        writer.block("if (\(texts[0].texts[0]))") {
+          let value = writer.text(kernel.translate([update], into: writer, axes: axes)[0])
+          for buffer in kernel.memory[number] {
+            writer.line("m_atomic_\(operation)(\(writer.buffers[buffer].name) + \(texts[1].texts[0]), \(value));")
+          }
+        }
+      }
+    }
+  }
+
+  /// Whether a position is one of an array's.
+  private func isInside(_ writer: EntryWriter, _ position: [Scalar], _ extents: [Int]) -> Scalar {
+    zip(position, extents).reduce(writer.scalars.boolean(true)) { isInside, item in
+      let isLow = writer.scalars.lessEqual(writer.scalars.integer(0), item.0)
+      let isHigh = writer.scalars.less(item.0, writer.scalars.integer(item.1))
+      return writer.scalars.and(isInside, writer.scalars.and(isLow, isHigh))
     }
   }
 
@@ -60,12 +104,7 @@ extension GroupEmitter {
         // The trailing positions are the axes themselves, and no other depends on them.
         let all = axes + trailing.map { _ in writer.scalars.integer(0) }
         let position = kernel.translate(Array(scatter.position.prefix(targets.count)), into: writer, axes: all)
-        var isInside = writer.scalars.boolean(true)
-        for (index, extent) in zip(position, targets) {
-          let isLow = writer.scalars.lessEqual(writer.scalars.integer(0), index)
-          let isHigh = writer.scalars.less(index, writer.scalars.integer(extent))
-          isInside = writer.scalars.and(isInside, writer.scalars.and(isLow, isHigh))
-        }
+        let isInside = self.isInside(writer, position, targets)
         let texts = writer.texts([isInside.id, writer.offset(position, targets).id])
         writer.line("if (\(texts[0].texts[0])) target = (\(row))\(texts[1].texts[0]);")
       }

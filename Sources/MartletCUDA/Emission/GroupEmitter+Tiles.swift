@@ -27,7 +27,7 @@ extension GroupEmitter {
       let (a, b) = (EntryWriter.indexType(extents[axis]), EntryWriter.indexType(extents[last]))
       writer.line("const int column = threadIdx.x % \(size);")
       writer.strided(
-        "\(type) tile", from: "blockIdx.x", below: blocks, by: "gridDim.x",
+        "\(type) tile", from: "blockIdx.x", below: "\(blocks)", by: "gridDim.x",
         isOnce: kernel.isOnce(blocks, forBlock: 1, threads: threads)
       ) {
         writer.line("const \(type) outer = tile / \(along * across);")

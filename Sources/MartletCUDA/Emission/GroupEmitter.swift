@@ -28,15 +28,24 @@ final class GroupEmitter {
     case .tiles(let axis, let size): tiles(axis: axis, size: size)
     case .team(let shared, let width, let threads):
       TeamEmitter(self, shared: shared, width: width, threads: threads).run()
+    case .rows: rowTeam?.run()
     case .lines: lines()
+    case .atomics: atomics()
     case .owners(let ranges, let width): owners(ranges: ranges, width: width)
     }
   }
 
   /// Intermediates of the group for which there is no room in shared memory.
   func stagesWithoutRoom() -> [Int] {
+    if let rowTeam { return rowTeam.stagesWithoutRoom() }
     guard case .team(let shared, let width, let threads) = group.shape else { return [] }
     return TeamEmitter(self, shared: shared, width: width, threads: threads).stagesWithoutRoom()
+  }
+
+  private var rowTeam: TeamEmitter? {
+    guard case .rows(let shared, let threads, let lanes, let steps) = group.shape else { return nil }
+    return TeamEmitter(
+      self, shared: shared, width: 1, threads: threads, layout: RowLayout(lanes: lanes, steps: steps))
   }
 
   /// Whether a unit after the stage's own reads it.
@@ -58,14 +67,14 @@ final class GroupEmitter {
 
   /// The loop of a thread over `count` iterations, which a number of blocks share.
   func gridLoop(
-    _ writer: EntryWriter, _ count: Int, threads: Int, block: String = "blockIdx.x", of blocks: String = "gridDim.x",
-    _ body: (Scalar) -> Void
+    _ writer: EntryWriter, _ count: Int, limit: String? = nil, threads: Int, block: String = "blockIdx.x",
+    of blocks: String = "gridDim.x", _ body: (Scalar) -> Void
   ) {
     let variable = writer.name("i")
     let type = EntryWriter.indexType(count)
     let axis = writer.axis(count, variable)
     writer.strided(
-      "\(type) \(variable)", from: "(\(type))\(block) * \(threads) + threadIdx.x", below: count,
+      "\(type) \(variable)", from: "(\(type))\(block) * \(threads) + threadIdx.x", below: limit ?? "\(count)",
       by: "(\(type))\(blocks) * \(threads)", isOnce: kernel.isOnce(count, forBlock: threads, threads: threads)
     ) { body(axis) }
   }
@@ -81,7 +90,9 @@ final class GroupEmitter {
   }
 
   /// The elements of a group of maps, by one of the blocks that share them.
-  func elements(_ writer: EntryWriter, block: String, of blocks: String) {
+  ///
+  /// - Parameter length: A variable with the number of elements, where the code is to be the same for any.
+  func elements(_ writer: EntryWriter, block: String, of blocks: String, length: String? = nil) {
     let extents = stages[0].extents
     let runs = kernel.accesses.collapsedShared(extents.count, of: stages)
     let sizes = runs.map { extents[$0].reduce(1, *) }
@@ -91,16 +102,19 @@ final class GroupEmitter {
     let rest = last % lanes == 0 ? 0 : count % lanes
     let vectors = count / lanes
     if vectors > 0 {
-      gridLoop(writer, vectors, threads: KernelEmitter.threads, block: block, of: blocks) { vector in
+      let limit = length.map { lanes > 1 ? "\($0) / \(lanes)" : $0 }
+      gridLoop(writer, vectors, limit: limit, threads: KernelEmitter.threads, block: block, of: blocks) { vector in
         let lane = writer.laneAxis(lanes)
         let flat = writer.scalars.sum([(vector, lanes), (lane, 1)])
         elements(writer, at: spread(writer, writer.indices(flat, sizes), runs, extents), lanes: lanes)
       }
     }
     guard rest > 0 else { return }
-    writer.block("if (\(block) == 0 && threadIdx.x < \(rest))") {
+    writer.block("if (\(block) == 0 && threadIdx.x < \(length.map { "\($0) % \(lanes)" } ?? "\(rest)"))") {
       let axis = writer.axis(rest, "(int)threadIdx.x")
-      let flat = writer.scalars.sum([(axis, 1)], plus: vectors * lanes)
+      let start = length.map { writer.axis(vectors * lanes + 1, "(\($0) - \($0) % \(lanes))") }
+      let flat = writer.scalars.sum(
+        [(axis, 1)] + (start.map { [($0, 1)] } ?? []), plus: start == nil ? vectors * lanes : 0)
       elements(writer, at: spread(writer, writer.indices(flat, sizes), runs, extents), lanes: 1)
     }
   }

@@ -26,7 +26,9 @@ final class KernelEmitter {
     var body: String
 
     func text(name: String) -> String {
-      "extern \"C\" __global__ void __launch_bounds__(\(threads)) \(name)(\(parameters)) {\n\(body)\n}\n"
+      // Without a number of blocks the assembler aims at fewer than 64 registers, and spills where no more threads would run
+      // for it.
+      "extern \"C\" __global__ void __launch_bounds__(\(threads), \(min(16, 1024 / threads))) \(name)(\(parameters)) {\n\(body)\n}\n"
     }
   }
 
@@ -73,24 +75,8 @@ final class KernelEmitter {
     }
   }
 
-  /// One launch in which each group has blocks of its own.
-  private func runTogether(_ groups: [GroupEmitter]) {
-    let groups = groups.filter { $0.elementBlocks > 0 }
-    let blocks = groups.map { min($0.elementBlocks, mostBlocks(of: Self.threads)) }
-    if groups.isEmpty { return }
-    entry(blocks: blocks.reduce(0, +), threads: Self.threads, isExact: true) { writer in
-      var first = 0
-      for (group, count) in zip(groups, blocks) {
-        writer.section("\(first > 0 ? "else " : "")if (blockIdx.x < \(first + count))") {
-          group.elements(writer, block: "(blockIdx.x - \(first))", of: "\(count)")
-        }
-        first += count
-      }
-    }
-  }
-
   /// Blocks that keep the device busy for a while each.
-  private func mostBlocks(of threads: Int) -> Int { device.multiprocessors * 2048 / threads * 4 }
+  func mostBlocks(of threads: Int) -> Int { device.multiprocessors * 2048 / threads * 4 }
 
   /// Whether enough blocks are launched to do all of `count` iterations, `forBlock` of them by a block, at once.
   func isOnce(_ count: Int, forBlock: Int, threads: Int) -> Bool {

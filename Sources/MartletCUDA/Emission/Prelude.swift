@@ -249,6 +249,13 @@ enum Prelude {
     /* The value of the first thread in the mask. */
     template <class T> m_device T m_first(T x, unsigned mask) { return __shfl_sync(mask, x, __ffs(mask) - 1); }
     m_device bool m_first(bool x, unsigned mask) { return __shfl_sync(mask, (int)x, __ffs(mask) - 1) != 0; }
+    /* Combinations with an element in memory that no other thread comes between. */
+    m_device void m_atomic_add(float* at, float x) { atomicAdd(at, x); }
+    m_device void m_atomic_add(double* at, double x) { atomicAdd(at, x); }
+    m_device void m_atomic_add(int* at, int x) { atomicAdd(at, x); }
+    m_device void m_atomic_add(m_long* at, m_long x) { atomicAdd((m_word*)at, (m_word)x); }
+    template <class T> m_device void m_atomic_minimum(T* at, T x) { atomicMin(at, x); }
+    template <class T> m_device void m_atomic_maximum(T* at, T x) { atomicMax(at, x); }
     m_device m_byte m_first(m_byte x, unsigned mask) { return (m_byte)__shfl_sync(mask, (int)x, __ffs(mask) - 1); }
 
     """

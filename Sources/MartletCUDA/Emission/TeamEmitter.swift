@@ -22,14 +22,21 @@ final class TeamEmitter {
   private let isLarge: Bool
 
   /// The shared buffer of a stage that later units read and that has more than one element an index.
-  private var scratch: [Int: Int] = [:]
+  private(set) var scratch: [Int: Int] = [:]
   /// The register of each stage that has one element an index.
   private var kept: [Int: Scalar] = [:]
+  /// How the elements of rows are dealt to threads, where the group's stages have rows of one length.
+  let layout: RowLayout?
+  /// The index in a row, of which there is one variable in every loop over elements.
+  var rowAxis: Scalar?
+  /// The element of each stage that is in a thread's registers, in loops over elements.
+  var held: [Int: Scalar] = [:]
   /// Arrays through which the warps of a block exchange states, by element type and component.
   private var exchanges: [String: Int] = [:]
 
-  init(_ emitter: GroupEmitter, shared: Int, width: Int, threads: Int) {
+  init(_ emitter: GroupEmitter, shared: Int, width: Int, threads: Int, layout: RowLayout? = nil) {
     self.emitter = emitter
+    self.layout = layout
     (self.shared, self.width, self.threads) = (shared, width, threads)
     kernel = emitter.kernel
     isLarge = threads > CUDADevice.warp
@@ -50,7 +57,7 @@ final class TeamEmitter {
   func ownCount(_ number: Int) -> Int { emitter.stage(number).extents.dropFirst(shared).reduce(1, *) }
 
   private func needsScratch(_ number: Int) -> Bool {
-    ownCount(number) != 1 && kernel.memory[number].isEmpty && emitter.isReadLater(number)
+    ownCount(number) != 1 && kernel.memory[number].isEmpty && emitter.isReadLater(number) && !isHeld(number)
   }
 
   /// Intermediates for which there is no room in shared memory, with some left for exchanges.
@@ -88,7 +95,7 @@ final class TeamEmitter {
       if width > 1 {
         let blocks = (count + width - 1) / width
         writer.strided(
-          "\(type) tile", from: "blockIdx.x", below: blocks, by: "gridDim.x",
+          "\(type) tile", from: "blockIdx.x", below: "\(blocks)", by: "gridDim.x",
           isOnce: kernel.isOnce(blocks, forBlock: 1, threads: blockThreads)
         ) {
           // Threads beyond the last index repeat it, and store nothing.
@@ -99,7 +106,7 @@ final class TeamEmitter {
       } else {
         let first = teams > 1 ? "(\(type))blockIdx.x * \(teams) + team" : "blockIdx.x"
         writer.strided(
-          "\(type) row", from: first, below: count, by: "(\(type))gridDim.x * \(teams)",
+          "\(type) row", from: first, below: "\(count)", by: "(\(type))gridDim.x * \(teams)",
           isOnce: kernel.isOnce(count, forBlock: teams, threads: blockThreads)
         ) { row(writer) }
       }
@@ -116,7 +123,7 @@ final class TeamEmitter {
     for unit in emitter.units {
       unit.kind == .maps ? maps(writer, unit, axes) : reductions(writer, unit, axes)
       // What threads leave in memory for others of the team.
-      let isRead = unit.stages.contains { kept[$0] == nil && emitter.isReadLater($0) }
+      let isRead = unit.stages.contains { kept[$0] == nil && held[$0] == nil && emitter.isReadLater($0) }
       if isRead { writer.line(sync) }
     }
     if !scratch.isEmpty { writer.line(sync) }
@@ -128,13 +135,13 @@ final class TeamEmitter {
   func intermediate(
     _ writer: EntryWriter, _ number: Int, _ indices: [Scalar], _ condition: Scalar?, _ values: [Int: Scalar]
   ) -> Scalar? {
-    if let value = values[number] ?? kept[number] { return writer.guarded(value, condition) }
+    if let value = values[number] ?? kept[number] ?? held[number] { return writer.guarded(value, condition) }
     guard let buffer = scratch[number] else { return nil }
     return writer.load(
       buffer, at: scratchOffset(writer, number, Array(indices.dropFirst(shared))), if: condition)
   }
 
-  private func scratchOffset(_ writer: EntryWriter, _ number: Int, _ own: [Scalar]) -> Scalar {
+  func scratchOffset(_ writer: EntryWriter, _ number: Int, _ own: [Scalar]) -> Scalar {
     let strides = rowMajorStrides(Array(emitter.stage(number).extents.dropFirst(shared)))
     var terms = zip(own, strides).map { (scalar: $0, factor: $1 * width) }
     if width > 1 { terms.append((writer.axis(width, "x"), 1)) }
@@ -190,7 +197,7 @@ final class TeamEmitter {
     let sizes = runs.map { extents[$0].reduce(1, *) }
     let own = sizes.reduce(1, *)
     if own == 0 { return }
-    func values(_ axes: [Scalar], isSingle: Bool) {
+    func values(_ axes: [Scalar]) -> [(stage: Int, value: Scalar)] {
       var values: [Int: Scalar] = [:]
       for number in unit.stages {
         guard case .map(let root) = emitter.stage(number).kind else { preconditionFailure("not a map") }
@@ -199,15 +206,18 @@ final class TeamEmitter {
             intermediate(writer, $0, $1, $2, values)
           }[0]
       }
-      keep(writer, unit.stages.map { ($0, values[$0]!) }, axes: axes, isSingle: isSingle)
+      return unit.stages.map { ($0, values[$0]!) }
+    }
+    func axes(_ flat: Scalar) -> [Scalar] {
+      outer + emitter.spread(writer, writer.indices(flat, sizes), runs, extents)
     }
     if own == 1 {
       let zeros = extents.dropFirst(shared).map { _ in writer.scalars.integer(0) }
-      values(outer + zeros, isSingle: true)
+      keep(writer, values(outer + zeros), axes: outer + zeros, isSingle: true)
+    } else if let layout {
+      rowMaps(writer, layout, unit.stages, axes) { values(axes($0)) }
     } else {
-      loop(writer, own, from: "part", by: parts) { flat in
-        values(outer + emitter.spread(writer, writer.indices(flat, sizes), runs, extents), isSingle: false)
-      }
+      loop(writer, own, from: "part", by: parts) { keep(writer, values(axes($0)), axes: axes($0), isSingle: false) }
     }
   }
 
@@ -233,9 +243,11 @@ final class TeamEmitter {
       body(stages[0].extents.dropFirst(shared).map { _ in writer.scalars.integer(0) }, isTogether: true)
     } else if width == 1, isAlongKept(stages, domain), own >= parts / 2 || isInWarp {
       // Neighbouring threads have neighbouring results, each with a reduction of its own.
+      writer.line("#pragma unroll 1")
       loop(writer, own, from: "part", by: parts) { body(axes($0), isTogether: false) }
     } else {
       // All threads go through the results together.
+      writer.line("#pragma unroll 1")
       loop(writer, own, from: "0", by: 1) { body(axes($0), isTogether: true) }
     }
   }

@@ -88,9 +88,23 @@ struct TeamReduction {
   private func iterate(_ places: [(stage: Int, first: Int, isNew: Bool)]) {
     let sizes = runs.map { domain[$0].reduce(1, *) }
     let count = sizes.reduce(1, *)
-    team.loop(writer, count, from: isTogether ? "part" : "0", by: isTogether ? team.parts : 1) { flat in
-      let all = axes + team.emitter.spread(writer, writer.indices(flat, sizes), runs, domain)
-      assign(places) { reduction, states, _ in translate(reduction.step, axes: all, states: states) }
+    func all(_ flat: Scalar) -> [Scalar] {
+      axes + team.emitter.spread(writer, writer.indices(flat, sizes), runs, domain)
+    }
+    func step(_ flat: Scalar) {
+      assign(places) { reduction, states, _ in translate(reduction.step, axes: all(flat), states: states) }
+    }
+    if let layout = team.layout {
+      let roots = { (flat: Scalar) in
+        places.flatMap { place in
+          let reduction = reduction(place.stage)
+          let states = reduction.initial.map { writer.register(team.kernel.program.scalars.type(of: $0), "0") }
+          return translate(reduction.step, axes: all(flat), states: states)
+        }
+      }
+      team.eachElement(writer, layout, roots: roots, body: step)
+    } else {
+      team.loop(writer, count, from: isTogether ? "part" : "0", by: isTogether ? team.parts : 1, step)
     }
   }
 

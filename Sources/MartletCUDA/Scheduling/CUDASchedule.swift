@@ -14,11 +14,17 @@ public struct CUDASchedule: Hashable, Sendable {
     /// Stages that share leading axes: `threads` of them work on `width` neighbouring indices over these axes. Up to 32
     /// threads are part of a warp, more are a block.
     case team(shared: Int, width: Int, threads: Int)
+    /// Stages that share leading axes and that beyond them have one row of elements of the same length each: `threads` of them
+    /// work on a row. A thread takes `lanes` neighbouring elements at a time, and does so `steps` times, with all that it reads
+    /// and computes in registers; or, if `steps` is 0, as often as it takes, with nothing kept from one time to the next.
+    case rows(shared: Int, threads: Int, lanes: Int, steps: Int)
     /// A scan: a thread for each line along its axis.
     case lines
     /// A scatter: each of `ranges` blocks owns a stretch of the result along its leading axes, and combines the updates
     /// that fall into it in their order. `width` threads share a position's trailing elements.
     case owners(ranges: Int, width: Int)
+    /// A scatter: a thread for each update, which is combined by an atomic operation, in no fixed order.
+    case atomics
   }
 
   /// Consecutive stages that run in one launch (a scatter in two).
@@ -51,7 +57,11 @@ extension CUDASchedule: CustomStringConvertible {
         case .tiles(let axis, let size): "tiles of \(size) along axis \(axis)"
         case .team(let shared, let width, let threads):
           "\(threads) threads for \(width) of \(shared) shared axes"
+        case .rows(let shared, let threads, let lanes, let steps):
+          "\(threads) threads for rows of \(shared) shared axes by \(lanes), "
+            + (steps > 0 ? "\(steps) times in registers" : "in loops")
         case .lines: "lines"
+        case .atomics: "atomics"
         case .owners(let ranges, let width): "\(ranges) owners of \(width) columns"
         }
       return

@@ -3,9 +3,12 @@ import MartletTensors
 
 extension CUDASchedule {
   /// The schedule that fixed estimates choose for a program, whose outputs must be stages.
-  static func `default`(for program: StageProgram) -> CUDASchedule {
+  ///
+  /// - Parameter isDeterministic: Whether results must have the same bits in every run, whatever it costs.
+  static func `default`(for program: StageProgram, isDeterministic: Bool = true) -> CUDASchedule {
     let splits = CUDAScheduler(program).splits()
-    let scheduler = CUDAScheduler(program.splitting(splits))
+    var scheduler = CUDAScheduler(program.splitting(splits))
+    scheduler.isDeterministic = isDeterministic
     return CUDASchedule(splits: splits, groups: scheduler.groups())
   }
 }
@@ -21,11 +24,12 @@ struct CUDAScheduler {
   /// Elements of a reduction for each of its parts.
   static let partLength = 2048
   static let tile = 32
-  /// Groups in one launch, which bounds the code of an entry point.
-  static let mostJoined = 32
+  /// Groups in one launch, whose arrays are its arguments.
+  static let mostJoined = 256
 
   let program: StageProgram
   let accesses: StageAccesses
+  var isDeterministic = true
 
   init(_ program: StageProgram) {
     self.program = program
@@ -147,6 +151,7 @@ struct CUDAScheduler {
       let width = min(Self.tile, powerOfTwo(atLeast: rows))
       return .team(shared: shared, width: width, threads: max(width, min(256, width * powerOfTwo(atLeast: length))))
     }
+    if let rows = rowShape(stages, shared: shared, rows: rows) { return rows }
     var threads = min(CUDADevice.warp, max(4, powerOfTwo(atLeast: (length + 3) / 4)))
     if length > 1024 || (length > 256 && rows < Self.wantedBlocks) {
       threads = min(512, max(128, powerOfTwo(atLeast: (length + 7) / 8)))
@@ -201,6 +206,10 @@ struct CUDAScheduler {
   }
 
   private func owners(_ scatter: Scatter, _ stage: Stage) -> CUDASchedule.Shape {
+    // Integers are the same in whatever order they are combined.
+    if scatter.atomic(stage, program.scalars) != nil, !isDeterministic || !stage.result.elementType.isFloatingPoint {
+      return .atomics
+    }
     let width = scatter.passing(stage, program.scalars).reduce(1, *)
     let columns = min(256, powerOfTwo(atLeast: max(1, width)))
     let tiles = (width + columns - 1) / columns
@@ -211,6 +220,22 @@ struct CUDAScheduler {
 }
 
 extension Scatter {
+  /// The atomic operation that combines an update, and what the update is; nil if there is none.
+  func atomic(_ stage: Stage, _ scalars: ScalarArena) -> (ScalarOperation, update: ScalarID)? {
+    let row = scalars[combine]
+    let type = stage.result.elementType
+    let operations: [ScalarOperation] = type.isFloatingPoint ? [.add] : [.add, .minimum, .maximum]
+    guard [.float32, .float64, .int32, .int64].contains(type), row.condition == .none,
+      operations.contains(row.operation)
+    else { return nil }
+    func isState(_ id: ScalarID) -> Bool { scalars[id].operation == .state }
+    for (state, update) in [(0, 1), (1, 0)] where isState(row.operand(state)) {
+      let update = row.operand(update)
+      if !scalars.reachable(from: [update]).contains(where: isState) { return (row.operation, update) }
+    }
+    return nil
+  }
+
   /// The extents of the trailing axes that an update passes to its position unchanged.
   func passing(_ stage: Stage, _ scalars: ScalarArena) -> ArraySlice<Int> {
     var count = 0

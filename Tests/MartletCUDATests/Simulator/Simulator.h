@@ -9,7 +9,7 @@
 #define __global__
 #define __device__
 #define __forceinline__ inline
-#define __launch_bounds__(threads)
+#define __launch_bounds__(...)
 #define __align__(bytes) alignas(bytes)
 // One block at a time: what a block shares is the same memory for each.
 #define __shared__ static
@@ -157,6 +157,22 @@ static inline double __longlong_as_double(long long x) { return m_bits<double>(x
 static inline int atomicCAS(int *address, int expected, int desired) {
   const int old = *address;
   if (old == expected) *address = desired;
+  return old;
+}
+
+template <class T> static T atomicAdd(T *address, T x) {
+  const T old = *address;
+  *address = old + x;
+  return old;
+}
+template <class T> static T atomicMin(T *address, T x) {
+  const T old = *address;
+  if (x < old) *address = x;
+  return old;
+}
+template <class T> static T atomicMax(T *address, T x) {
+  const T old = *address;
+  if (x > old) *address = x;
   return old;
 }
 
