@@ -91,7 +91,7 @@ import Testing
 
   /// The library calls and other steps of the plan.
   private func steps(_ graph: Graph, _ y: Output, _ feeds: [Output: Tensor]) throws -> (calls: Int, others: Int) {
-    let plan = try Session(graph).plan(for: [y], feeds: feeds.mapValues(\.type))
+    let plan = try Session(graph, options: .cpu).plan(for: [y], feeds: feeds.mapValues(\.type))
     #expect(PlanVerifier.violations(of: plan) == [])
     let calls = plan.blocks[0].instructions.count { if case .library = $0.action { true } else { false } }
     return (calls, plan.blocks[0].instructions.count - calls)
@@ -116,7 +116,7 @@ import Testing
     let scores = mask.map { products + fed($0, "mask") } ?? products
     let y = batchMatMul(softmax(scores), fed(v, "v"))
     let expected = reference(s, q, k, v, mask, scale: 0.3)
-    let session = try Session(graph)
+    let session = try Session(graph, options: .cpu)
     for _ in 0..<2 { expectClose(try session.run([y], feeds: feeds)[0], expected) }
     if Self.isFormed { #expect(try steps(graph, y, feeds) == (1, 0)) }
   }
@@ -219,7 +219,7 @@ import Testing
     let inputs = ["q", "k", "v"].map { graph.placeholder(.float32, shape: [2, 3000, 32], name: $0) }
     let y = batchMatMul(softmax(batchMatMul(inputs[0], inputs[1], adjointY: true)), inputs[2])
     let types = inputs.map { ($0, TensorType(.float32, [2, 3000, 32])) }
-    let plan = try Session(graph).plan(for: [y], feeds: Dictionary(uniqueKeysWithValues: types))
+    let plan = try Session(graph, options: .cpu).plan(for: [y], feeds: Dictionary(uniqueKeysWithValues: types))
     #expect(plan.arenaBytes < 2 * 3000 * 3000 * 4 / 10)
   }
 
@@ -244,7 +244,7 @@ import Testing
     for (found, expected) in zip(try Session(graph).run(fetches, feeds: feeds), expected) {
       MartletTestSupport.expectClose(found, expected, relative: 1e-4, absolute: 1e-4)
     }
-    let plan = try Session(graph).plan(for: fetches, feeds: feeds.mapValues(\.type))
+    let plan = try Session(graph, options: .cpu).plan(for: fetches, feeds: feeds.mapValues(\.type))
     #expect(plan.blocks[0].instructions.count { if case .library = $0.action { true } else { false } } == 2)
   }
 }

@@ -78,8 +78,8 @@ import Testing
     let filter = graph.constant(randomTensor([3, 3, channels, 2 * channels], seed: 2))
     let bias = graph.constant(randomTensor([2 * channels], seed: 3))
     let y = relu(biasAdd(conv2D(x, filter, padding: .same), bias))
-    let exact = try Session(graph, options: SessionOptions(isExact: true))
-    let fast = try Session(graph)
+    let exact = try Session(graph, options: SessionOptions(device: .cpu, isExact: true))
+    let fast = try Session(graph, options: .cpu)
     var images = randomTensor(shape, seed: 1)
     let expected = try exact.run(y, feeds: [x: images]).scalars(as: Float.self)
     let found = try fast.run(y, feeds: [x: images]).scalars(as: Float.self)
@@ -105,7 +105,7 @@ import Testing
     // The residual that is fed is moved; those that nobody needs any more are written over.
     let w = convolution(z, 1, 10) + x
     #expect(try checkedSteps(graph, [w], [x: randomTensor([2, 8, 8, 16], seed: 1)]) == (6, 0))
-    let plan = try Session(graph).plan(for: [w], feeds: [x: TensorType(.float32, [2, 8, 8, 16])])
+    let plan = try Session(graph, options: .cpu).plan(for: [w], feeds: [x: TensorType(.float32, [2, 8, 8, 16])])
     let writesOver = plan.blocks[0].instructions.count { instruction in
       guard let residual = instruction.operands.dropFirst(3).last else { return false }
       return plan.slots[residual].place == plan.slots[instruction.results[0]].place

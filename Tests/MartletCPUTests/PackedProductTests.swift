@@ -48,7 +48,7 @@ import Testing
     let w = graph.constant(Tensor(b, shape: transposed.b ? [n, k] : [k, n]))
     let plain = matMul(x, w, transposeA: transposed.a, transposeB: transposed.b)
     let full = gelu(plain + graph.constant(Tensor(bias)) + r)
-    let session = try Session(graph)
+    let session = try Session(graph, options: .cpu)
     let feeds = [x: Tensor(a, shape: transposed.a ? [k, m] : [m, k]), r: Tensor(residual, shape: [m, n])]
     let sums = product(
       size, a, b, bias: bias, residual: residual, transposeA: transposed.a, transposeB: transposed.b)

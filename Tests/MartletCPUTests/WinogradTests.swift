@@ -110,9 +110,9 @@ import Testing
     let largest = largest(expected)
     expected = expected.map(example.expected)
 
-    let found = try Session(graph).run(y, feeds: feeds).scalars(as: Float.self)
+    let found = try Session(graph, options: .cpu).run(y, feeds: feeds).scalars(as: Float.self)
     #expect(error(found, expected, over: largest) < 4e-6)
-    let single = try Session(graph, options: SessionOptions(threads: 1)).run(y, feeds: feeds)
+    let single = try Session(graph, options: SessionOptions(device: .cpu, threads: 1)).run(y, feeds: feeds)
     #expect(single.scalars(as: Float.self) == found)
   }
 
@@ -126,8 +126,8 @@ import Testing
     let y = conv2D(x, graph.constant(Tensor(weights, shape: [3, 3, 256, 32])), padding: .same)
     let expected = direct(images, shape, weights, 32, before: (1, 1), size: (12, 12))
     let feeds = [x: Tensor(images, shape: shape)]
-    let fast = try Session(graph).run(y, feeds: feeds).scalars(as: Float.self)
-    let exact = try Session(graph, options: SessionOptions(isExact: true)).run(y, feeds: feeds)
+    let fast = try Session(graph, options: .cpu).run(y, feeds: feeds).scalars(as: Float.self)
+    let exact = try Session(graph, options: SessionOptions(device: .cpu, isExact: true)).run(y, feeds: feeds)
     func deviation(_ found: [Float]) -> Double {
       let squares = zip(found, expected).reduce((0.0, 0.0)) { sums, pair in
         (sums.0 + (Double(pair.0) - pair.1) * (Double(pair.0) - pair.1), sums.1 + pair.1 * pair.1)
@@ -211,9 +211,9 @@ import Testing
       x: Tensor(images, shape: shape), dy: Tensor(up, shape: upShape),
       w: Tensor([Float](repeating: 0, count: 9 * channels * outputs), shape: [3, 3, channels, outputs]),
     ]
-    let found = try Session(graph).run(dw, feeds: feeds).scalars(as: Float.self)
+    let found = try Session(graph, options: .cpu).run(dw, feeds: feeds).scalars(as: Float.self)
     #expect(error(found, expected, over: largest(expected)) < 4e-6)
-    let single = try Session(graph, options: SessionOptions(threads: 1)).run(dw, feeds: feeds)
+    let single = try Session(graph, options: SessionOptions(device: .cpu, threads: 1)).run(dw, feeds: feeds)
     #expect(single.scalars(as: Float.self) == found)
   }
 }

@@ -10,9 +10,7 @@ import Testing
 struct CompilationTests {
   /// NVRTC, or why there is none.
   static let compiler: Result<CUDACompiler, Diagnostic> = {
-    let root = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
-      .deletingLastPathComponent()
-    let packages = root.appending(path: ".build-nvrtc/nvidia")
+    let packages = packageFolder.appending(path: ".build-nvrtc/nvidia")
     let folders = (try? FileManager.default.contentsOfDirectory(at: packages, includingPropertiesForKeys: nil)) ?? []
     let files = folders.flatMap { folder in
       ["libnvrtc.so.13", "libnvrtc.so.12"].map { folder.appending(path: "lib/\($0)").path }

@@ -81,7 +81,7 @@ import Testing
     var outputs: [Data] = []
     for process in 0...1 {
       let result = try tool.run(
-        ["run", "model.mtg", "--feed", "x=x.npy", "--fetch", "layer/y", "--out", "o", "--json"],
+        ["run", "model.mtg", "--feed", "x=x.npy", "--fetch", "layer/y", "--out", "o", "--json", "--device", "cpu"],
         environment: ["MARTLET_CACHE": tool.path("code")])
       let object = try result.json()
       let compile = try #require(object["compile"] as? [String: Any])

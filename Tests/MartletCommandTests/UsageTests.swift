@@ -48,6 +48,24 @@ import Testing
     #expect(result.messages.hasPrefix("error: "))
   }
 
+  @Test("MARTLET_DEVICE names the device of commands that name none")
+  func deviceOfTheEnvironment() throws {
+    let tool = try Tool()
+    try tool.saveModel()
+    try tool.saveArray(Tensor([1, 2, 3] as [Float], shape: [1, 3]), "x.npy")
+    let run = ["run", "model.mtg", "--feed", "x=x.npy"]
+    #expect(try tool.run(run, environment: ["MARTLET_DEVICE": "interpreter"]).status == 0)
+    let wrong = try tool.run(run, environment: ["MARTLET_DEVICE": "gpu"])
+    #expect(wrong.status == 1)
+    #expect(wrong.messages.hasPrefix("error: the environment variable MARTLET_DEVICE names no device"))
+    #expect(wrong.messages.contains("'gpu'"))
+    #expect(try tool.run(run, environment: ["MARTLET_DEVICE": "cuda:999"]).status == 1)
+    #expect(try tool.run(run + ["--device", "cpu"], environment: ["MARTLET_DEVICE": "cuda:999"]).status == 0)
+    let doctor = try tool.run(["doctor"], environment: ["MARTLET_DEVICE": "gpu"]).output
+    #expect(doctor.contains("MARTLET_DEVICE=gpu"))
+    #expect(doctor.contains("- the environment variable MARTLET_DEVICE names no device: 'gpu'"))
+  }
+
   @Test("A file that is no model is refused with its name")
   func noModel() throws {
     let tool = try Tool()

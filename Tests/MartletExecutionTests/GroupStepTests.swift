@@ -9,7 +9,7 @@ import Testing
     let graph = Graph()
     var feeds: [Output: Tensor] = [:]
     var results: [Output] = []
-    var options = SessionOptions(threads: 2, isFusing: false)
+    var options = SessionOptions(device: .cpu, threads: 2, isFusing: false)
 
     init(count: Int, length: Int, size: Int = 32) {
       for chain in 0..<count {
@@ -96,7 +96,8 @@ import Testing
     var results: [[Tensor]] = []
     for threads in [1, 2, 3] {
       for isFusing in [true, false] {
-        let session = try Session(random.graph, options: SessionOptions(threads: threads, isFusing: isFusing))
+        let session = try Session(
+          random.graph, options: SessionOptions(device: .cpu, threads: threads, isFusing: isFusing))
         for (handle, value) in random.variables { try session.assign(handle, value) }
         var found = try session.run(random.fetches, feeds: random.feeds, targets: random.targets)
         for (handle, _) in random.variables { found.append(try session.value(of: handle)) }

@@ -11,7 +11,7 @@ import Testing
     } body: { state in
       [state[0] + graph.constant(1 as Int32), state[1] * 2]
     }
-    let session = try Session(graph)
+    let session = try Session(graph, options: .cpu)
     let trace = RunTrace()
     let feeds = [x: Tensor([1, 2, 3] as [Float])]
     let result = try session.run(loop[1], feeds: feeds, options: RunOptions(trace: trace))
@@ -30,7 +30,7 @@ import Testing
     let graph = Graph()
     let x = graph.placeholder(.float32, shape: [3], name: "x")
     let y = x + 1
-    let session = try Session(graph)
+    let session = try Session(graph, options: .cpu)
     let trace = RunTrace()
     for _ in 0..<3 {
       _ = try session.run(y, feeds: [x: Tensor([1, 2, 3] as [Float])], options: RunOptions(trace: trace))
@@ -48,7 +48,7 @@ import Testing
     } body: { state in
       [state[0] + graph.constant(1 as Int32), state[1] * 2]
     }
-    let session = try Session(graph)
+    let session = try Session(graph, options: .cpu)
     let trace = RunTrace()
     for _ in 0..<2 {
       try session.run([loop[1]], feeds: [x: Tensor([1, 2, 3] as [Float])], options: RunOptions(trace: trace))

@@ -1,9 +1,9 @@
 import Foundation
+import MartletTestSupport
 
 /// The files that were written by the programs whose formats are read here.
 enum Fixture {
-  static let folder = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
-    .appending(path: "Fixtures")
+  static let folder = packageFolder.appending(path: "Tests/Fixtures")
 
   static func path(_ name: String) -> String { folder.appending(path: name).path }
 

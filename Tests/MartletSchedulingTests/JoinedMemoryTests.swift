@@ -7,7 +7,9 @@ import Testing
   /// Checks the plan, that what it computes is what the graph means, operation by operation, and how many arrays joins
   /// and copies move in a run of machine code.
   private static func check(_ fetches: [Output], _ feeds: [Output: Tensor], moves: Int? = nil) throws {
-    for options in [SessionOptions(device: .interpreter), SessionOptions(isFusing: false), SessionOptions()] {
+    for options in [
+      SessionOptions(device: .interpreter), SessionOptions(device: .cpu, isFusing: false), SessionOptions.cpu,
+    ] {
       let session = try Session(fetches[0].graph, options: options)
       let plan = try session.plan(for: fetches, feeds: feeds.mapValues(\.type))
       #expect(PlanVerifier.violations(of: plan) == [], "\(plan)")
@@ -127,7 +129,7 @@ import Testing
     let swap = try #require(v.variable).assign(concat([value[2..<4], value[0..<2]], axis: 0))
     let direct = try #require(v.variable).assign(concat([v[2..<4], v[0..<2]], axis: 0))
     for target in [swap, direct] {
-      let session = try Session(graph)
+      let session = try Session(graph, options: .cpu)
       try session.run(graph.initializer)
       try session.run(target)
       #expect(

@@ -11,7 +11,7 @@ import Testing
     let line = #line + 1
     let c = matMul(a, b, name: "c")
     let result = sum(matMul(c, x, name: "d"), name: "sum")
-    let plan = try Session(x.graph).plan(for: [result], feeds: [x: TensorType(.float32, [100, 100])])
+    let plan = try Session(x.graph, options: .cpu).plan(for: [result], feeds: [x: TensorType(.float32, [100, 100])])
     let use = MemoryUse(plan)
     #expect(use.arenaBytes == plan.arenaBytes)
     #expect(use.fetchedBytes == 4)
@@ -36,7 +36,8 @@ import Testing
       let inner = matMul(values[1], values[1], name: "inner")
       return [values[0] + graph.constant(1 as Int32), matMul(inner, inner, name: "outer") * 0.5]
     }
-    let plan = try Session(graph).plan(for: [sum(results[1])], feeds: [x: TensorType(.float32, [64, 64])])
+    let plan = try Session(graph, options: .cpu).plan(
+      for: [sum(results[1])], feeds: [x: TensorType(.float32, [64, 64])])
     let use = MemoryUse(plan)
     #expect(use.busiestBytes <= use.arenaBytes)
     #expect(use.values.contains { $0.name.contains("inner") })
@@ -65,11 +66,11 @@ import Testing
 
   @Test func fitsTheBudgetWithTheSameNumbers() throws {
     let (x, fetches) = try Self.network(depth: 24)
-    let free = try Session(x.graph)
+    let free = try Session(x.graph, options: .cpu)
     let full = try free.plan(for: fetches, feeds: [x: Self.feed.type])
     let fetched = full.peakBytes - full.arenaBytes
     let budget = fetched + full.arenaBytes / 2
-    let bounded = try Session(x.graph, options: SessionOptions(memoryBudget: budget))
+    let bounded = try Session(x.graph, options: SessionOptions(device: .cpu, memoryBudget: budget))
     let plan = try bounded.plan(for: fetches, feeds: [x: Self.feed.type])
     #expect(plan.peakBytes <= budget)
     #expect(plan.instructionCount > full.instructionCount)
@@ -81,15 +82,15 @@ import Testing
 
   @Test func aBudgetThatSufficesChangesNothing() throws {
     let (x, fetches) = try Self.network(depth: 4)
-    let full = try Session(x.graph).plan(for: fetches, feeds: [x: Self.feed.type])
-    let same = try Session(x.graph, options: SessionOptions(memoryBudget: full.peakBytes))
+    let full = try Session(x.graph, options: .cpu).plan(for: fetches, feeds: [x: Self.feed.type])
+    let same = try Session(x.graph, options: SessionOptions(device: .cpu, memoryBudget: full.peakBytes))
       .plan(for: fetches, feeds: [x: Self.feed.type])
     #expect("\(same)" == "\(full)")
   }
 
   @Test func aBudgetThatCannotBeMetNamesWhatIsLarge() throws {
     let (x, fetches) = try Self.network(depth: 4)
-    let session = try Session(x.graph, options: SessionOptions(memoryBudget: 100_000))
+    let session = try Session(x.graph, options: SessionOptions(device: .cpu, memoryBudget: 100_000))
     let error = #expect(throws: Diagnostic.self) { try session.run(fetches, feeds: [x: Self.feed]) }
     #expect(error?.message == "a run takes more memory than its budget")
     #expect(error?.required == "at most 100000 bytes")
@@ -110,10 +111,10 @@ import Testing
     let loss = mean(square(h))
     let gradient = try gradient(of: loss, withRespectTo: x)
     let feed = Tensor((0..<512 * 64).map { Float($0 % 13) / 13 }, shape: [512, 64])
-    let free = try Session(graph)
+    let free = try Session(graph, options: .cpu)
     let full = try free.plan(for: [loss, gradient], feeds: [x: feed.type])
     let budget = full.peakBytes - full.arenaBytes / 3
-    let bounded = try Session(graph, options: SessionOptions(memoryBudget: budget))
+    let bounded = try Session(graph, options: SessionOptions(device: .cpu, memoryBudget: budget))
     #expect(try bounded.plan(for: [loss, gradient], feeds: [x: feed.type]).peakBytes <= budget)
     let expected = try free.run([loss, gradient], feeds: [x: feed])
     let found = try bounded.run([loss, gradient], feeds: [x: feed])

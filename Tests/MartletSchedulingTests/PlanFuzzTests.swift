@@ -9,7 +9,7 @@ import Testing
     let random = RandomGraph(seed: seed)
     for isFusing in [false, true] {
       let session = try Session(
-        random.graph, options: SessionOptions(isFusing: isFusing, instruments: [VerifyInstrument()]))
+        random.graph, options: SessionOptions(device: .cpu, isFusing: isFusing, instruments: [VerifyInstrument()]))
       let plan = try session.plan(
         for: random.fetches, targets: random.targets, feeds: random.feeds.mapValues(\.type))
       #expect(PlanVerifier.violations(of: plan) == [], "seed \(seed), fusing \(isFusing)\n\(plan)")
@@ -42,7 +42,7 @@ import Testing
   @Test func theSameGraphGivesTheSamePlan() throws {
     let texts = try (0..<2).map { _ in
       let random = RandomGraph(seed: 7)
-      let session = try Session(random.graph)
+      let session = try Session(random.graph, options: .cpu)
       return try session.plan(
         for: random.fetches, targets: random.targets, feeds: random.feeds.mapValues(\.type)
       ).description
@@ -57,7 +57,7 @@ import Testing
     let a = matMul(x, x)
     let b = matMul(a, x)
     let c = matMul(a, b)
-    let session = try Session(graph)
+    let session = try Session(graph, options: .cpu)
     var plan = try session.plan(for: [c], feeds: [x: TensorType(.float32, [16, 16])])
     #expect(PlanVerifier.violations(of: plan) == [])
     #expect(plan.arenaBytes == 2 * 1024)

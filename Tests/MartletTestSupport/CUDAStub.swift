@@ -81,10 +81,8 @@ public final class CUDAStub: @unchecked Sendable {
 
   /// The library, built where there is none of the same sources yet.
   private static let built = Result { () throws -> String in
-    let root = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
-      .deletingLastPathComponent()
-    let folder = root.appending(path: "Tests/CUDAStub")
-    let script = root.appending(path: "Scripts/build-cuda-stub")
+    let folder = packageFolder.appending(path: "Tests/CUDAStub")
+    let script = packageFolder.appending(path: "Scripts/build-cuda-stub")
     let names = try FileManager.default.contentsOfDirectory(atPath: folder.path).sorted()
     var hash: UInt64 = 0xcbf2_9ce4_8422_2325
     for file in names.map({ folder.appending(path: $0) }) + [script] {

@@ -82,8 +82,7 @@ public struct GoldenCase: Decodable, Sendable, CustomStringConvertible {
 
   /// The cases of a file in the folder `Fixtures/Operations` of the tests.
   public static func load(_ name: String) -> [GoldenCase] {
-    let tests = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
-    let url = tests.appending(path: "Fixtures/Operations/\(name)")
+    let url = packageFolder.appending(path: "Tests/Fixtures/Operations/\(name)")
     do {
       return try JSONDecoder().decode([GoldenCase].self, from: try Data(contentsOf: url))
     } catch {

@@ -7,7 +7,7 @@ public func checkedSteps(
   _ graph: Graph, _ fetches: [Output], _ feeds: [Output: Tensor]
 ) throws -> (calls: Int, others: Int) {
   let expected = try Session(graph, options: SessionOptions(device: .interpreter)).run(fetches, feeds: feeds)
-  let session = try Session(graph)
+  let session = try Session(graph, options: .cpu)
   for _ in 0..<2 {
     for (found, expected) in zip(try session.run(fetches, feeds: feeds), expected) {
       expectClose(found, expected, relative: 1e-4, absolute: 1e-4)

@@ -7,7 +7,7 @@ import Testing
 /// Gradients of branches and calls that read variables or draw random numbers: they must see what the branch saw. Expected
 /// values are worked out by hand.
 @Suite struct BranchGradientTests {
-  static let devices: [SessionOptions.Device] = [.interpreter, .cpu]
+  static let devices = SessionOptions.Device.tested
 
   private let graph = Graph()
   private let x: Output

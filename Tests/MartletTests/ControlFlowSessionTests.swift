@@ -4,7 +4,7 @@ import Testing
 
 /// Branches, loops, random numbers and checked indices in compiled programs.
 @Suite struct ControlFlowSessionTests {
-  static let devices: [SessionOptions.Device] = [.interpreter, .cpu]
+  static let devices = SessionOptions.Device.tested
 
   private func session(_ graph: Graph, _ device: SessionOptions.Device) throws -> Session {
     try Session(graph, options: SessionOptions(device: device))

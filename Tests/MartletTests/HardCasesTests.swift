@@ -3,7 +3,7 @@ import Testing
 
 /// Fetches, feeds and variables that share memory or names in unusual ways. Expected values are worked out by hand.
 @Suite struct HardCasesTests {
-  static let devices: [SessionOptions.Device] = [.interpreter, .cpu]
+  static let devices = SessionOptions.Device.tested
 
   private func session(_ graph: Graph, _ device: SessionOptions.Device) throws -> Session {
     try Session(graph, options: SessionOptions(device: device, instruments: [VerifyInstrument()]))

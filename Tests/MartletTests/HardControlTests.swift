@@ -3,7 +3,7 @@ import Testing
 
 /// Branches and loops whose values and variables exchange their memory. Expected values are worked out by hand.
 @Suite struct HardControlTests {
-  static let devices: [SessionOptions.Device] = [.interpreter, .cpu]
+  static let devices = SessionOptions.Device.tested
 
   private func session(_ graph: Graph, _ device: SessionOptions.Device) throws -> Session {
     try Session(graph, options: SessionOptions(device: device, instruments: [VerifyInstrument()]))

@@ -4,7 +4,7 @@ import Testing
 
 /// Empty arrays, scalars, small integers, signed zeros and NaN, in whole programs.
 @Suite struct HardNumbersTests {
-  static let devices: [SessionOptions.Device] = [.interpreter, .cpu]
+  static let devices = SessionOptions.Device.tested
 
   private func session(_ graph: Graph, _ device: SessionOptions.Device) throws -> Session {
     try Session(graph, options: SessionOptions(device: device, instruments: [VerifyInstrument()]))

@@ -10,7 +10,7 @@ import Testing
     _ graph: Graph, _ fetches: [Output], _ targets: [GraphNode] = [], feeds: [Output: TensorType] = [:]
   ) throws -> ProofReport {
     let proof = Proof()
-    let options = SessionOptions(threads: 1, instruments: [VerifyInstrument(), proof])
+    let options = SessionOptions(device: .cpu, threads: 1, instruments: [VerifyInstrument(), proof])
     _ = try Session(graph, options: options).program(for: fetches, targets: targets, feeds: feeds)
     return proof.report
   }
@@ -37,7 +37,7 @@ import Testing
     var description: String { name }
   }
 
-  private static let folder = URL(filePath: #filePath).deletingLastPathComponent().path() + "../Fixtures/Models"
+  private static let folder = packageFolder.appending(path: "Tests/Fixtures/Models").path
 
   private static func fixtures() throws -> [Model] {
     try JSONDecoder().decode([Model].self, from: try Data(contentsOf: URL(filePath: "\(folder)/models.json")))

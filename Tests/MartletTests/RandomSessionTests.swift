@@ -6,7 +6,7 @@ import Testing
 
 /// Random numbers in sub-graphs: which are equal and which are not, whatever else is run.
 @Suite struct RandomSessionTests {
-  static let devices: [SessionOptions.Device] = [.interpreter, .cpu]
+  static let devices = SessionOptions.Device.tested
 
   private func floats(_ tensor: Tensor) -> [Float] { tensor.scalars() }
 

@@ -3,7 +3,7 @@ import Testing
 
 /// Runs on both devices: the interpreter and machine code.
 @Suite struct SessionTests {
-  static let devices: [SessionOptions.Device] = [.interpreter, .cpu]
+  static let devices = SessionOptions.Device.tested
 
   private func session(_ graph: Graph, _ device: SessionOptions.Device) throws -> Session {
     try Session(graph, options: SessionOptions(device: device))

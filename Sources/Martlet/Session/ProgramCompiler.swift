@@ -15,22 +15,24 @@ struct ProgramCompiler: Sendable {
   /// Computes what does not depend on a run.
   private let host: any HostBackend
   let options: SessionOptions
+  let device: SessionOptions.Device
 
   init(_ options: SessionOptions) throws {
     self.options = options
+    device = try options.device ?? .standard()
     let known = Set((Pipeline.standardRules.rules + (options.rules?.rules ?? [])).map(\.name))
     if let name = options.disabledRules.subtracting(known).min() {
       throw Diagnostic(
         "there is no rule '\(name)' to disable", hint: "there are \(known.sorted().joined(separator: ", "))")
     }
-    switch options.device {
+    switch device {
     case .cpu, .cuda:
       host = CPUBackend(
         threads: options.threads, exact: options.isExact, deterministic: options.isDeterministic,
         codeCache: options.codeCache)
     case .interpreter: host = InterpreterBackend()
     }
-    if case .cuda(let ordinal) = options.device {
+    if case .cuda(let ordinal) = device {
       let gpu = try CUDABackend(
         ordinal: ordinal, processor: host, options: options.cuda, exact: options.isExact,
         deterministic: options.isDeterministic, codeCache: options.codeCache, libraries: options.cudaLibraries)

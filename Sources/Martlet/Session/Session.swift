@@ -25,6 +25,8 @@ public final class Session: Sendable {
   public let options: SessionOptions
   public let variables = VariableStore()
   let compiler: ProgramCompiler
+  /// What runs the plans.
+  public var device: SessionOptions.Device { compiler.device }
   private let state: Mutex<State>
   private let runCount = Atomic<Int>(0)
 
@@ -198,7 +200,7 @@ public final class Session: Sendable {
     var profile = CompilationProfile()
     let bound = try compiler.backend.compiling {
       let plan = try compiler.plan(try program(key, feedTypes: types, profile: &profile), profile: &profile)
-      if case .cuda = options.device {} else { try checkMemory(plan) }
+      if case .cuda = device {} else { try checkMemory(plan) }
       return try compiler.backend.bind(plan)
     }
     let plan = bound.plan

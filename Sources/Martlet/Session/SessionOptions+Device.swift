@@ -1,3 +1,4 @@
+import Foundation
 import MartletDiagnostics
 
 extension SessionOptions {
@@ -10,6 +11,20 @@ extension SessionOptions {
     case cuda(Int)
     /// The interpreter: slow, and the reference for everything else.
     case interpreter
+
+    /// The device of sessions that name none: the one in the environment variable `MARTLET_DEVICE`, or else the processor.
+    ///
+    /// - Throws: a diagnostic if the variable names no device.
+    public static func standard() throws(Diagnostic) -> Device {
+      guard let value = getenv("MARTLET_DEVICE"), value.pointee != 0 else { return .cpu }
+      do throws(Diagnostic) {
+        return try Device(String(cString: value))
+      } catch {
+        throw Diagnostic(
+          "the environment variable MARTLET_DEVICE names no device", required: error.required,
+          found: "'\(String(cString: value))'", hint: "unset it, or name a device in SessionOptions")
+      }
+    }
   }
 }
 

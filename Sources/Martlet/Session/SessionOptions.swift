@@ -5,7 +5,8 @@ import MartletRewriting
 
 /// How a session compiles and runs.
 public struct SessionOptions: Sendable {
-  public var device: Device
+  /// What runs the plans; nil for the device that the environment variable `MARTLET_DEVICE` names, or else the processor.
+  public var device: Device?
   /// How many threads share the work of one step; nil for all processors.
   public var threads: Int?
   /// Whether operations are joined into kernels; without it each is a step of its own.
@@ -48,7 +49,7 @@ public struct SessionOptions: Sendable {
   public var log: (@Sendable (String) -> Void)?
 
   public init(
-    device: Device = .cpu, threads: Int? = nil, isFusing: Bool = true, isExact: Bool = false,
+    device: Device? = nil, threads: Int? = nil, isFusing: Bool = true, isExact: Bool = false,
     isDeterministic: Bool = false, memoryBudget: Int? = nil, codeCache: CodeCache = .standard,
     isPlacementSoft: Bool = false, cuda: CUDAOptions = CUDAOptions(), rules: RuleSet? = nil,
     disabledRules: Set<String> = [],

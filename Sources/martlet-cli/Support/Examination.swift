@@ -33,6 +33,7 @@ struct Examination {
     examineLLVM()
     examineZlib()
     examineCodeCache()
+    examineDevice()
     let cuda = CUDAExamination()
     findings.append(cuda.finding)
     problems += cuda.problems
@@ -173,6 +174,16 @@ struct Examination {
           remedy: error.hint ?? "name a folder in MARTLET_CACHE, or set it to off"))
     }
     findings.append(finding)
+  }
+
+  private mutating func examineDevice() {
+    do throws(Diagnostic) {
+      _ = try SessionOptions.Device.standard()
+    } catch {
+      problems.append(
+        Problem(
+          what: "\(error.message): \(error.found ?? "")", remedy: "unset it, or set it to \(error.required ?? "")"))
+    }
   }
 
   // MARK: Output

@@ -34,16 +34,10 @@ private func split(_ argument: String) -> (name: String, value: String)? {
 
 /// `cpu`, `cuda:0`, or `interpreter`, which is slow and the reference for the others.
 struct DeviceArgument: ExpressibleByArgument {
-  static let processor = DeviceArgument(device: .cpu)
-
   let device: SessionOptions.Device
-
-  private init(device: SessionOptions.Device) { self.device = device }
 
   init?(argument: String) {
     guard let device = try? SessionOptions.Device(argument) else { return nil }
     self.device = device
   }
-
-  var defaultValueDescription: String { "\(device)" }
 }

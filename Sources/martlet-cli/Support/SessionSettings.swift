@@ -3,8 +3,10 @@ import Martlet
 
 /// How the sessions of a command compile and run.
 struct SessionSettings: ParsableArguments {
-  @Option(help: ArgumentHelp("cpu, cuda:N or interpreter.", valueName: "DEVICE"))
-  var device = DeviceArgument.processor
+  @Option(
+    help: ArgumentHelp(
+      "cpu, cuda:N or interpreter; by default the one that MARTLET_DEVICE names, or cpu.", valueName: "DEVICE"))
+  var device: DeviceArgument?
   @Flag(help: "Runs operations whose wanted device is not there on the one that is.")
   var softPlacement = false
   @Flag(help: "On a GPU: lets products and convolutions round their operands to TensorFloat-32.")
@@ -27,7 +29,7 @@ struct SessionSettings: ParsableArguments {
 
   var options: SessionOptions {
     SessionOptions(
-      device: device.device, threads: threads, isExact: exact, isDeterministic: deterministic,
+      device: device?.device, threads: threads, isExact: exact, isDeterministic: deterministic,
       memoryBudget: memory.budget,
       isPlacementSoft: softPlacement, cuda: CUDAOptions(allowsTensorFloat32: tf32), disabledRules: Set(rules.disabled))
   }

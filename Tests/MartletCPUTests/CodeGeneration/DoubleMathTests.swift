@@ -2,6 +2,7 @@ import Foundation
 import MartletCPU
 import MartletLoopIR
 import MartletTensors
+import MartletTestSupport
 import Testing
 
 /// The vector functions in double precision, against correctly rounded values of a library of multiple precision.
@@ -13,8 +14,7 @@ struct DoubleMathTests {
 
   /// Read from Tests/Fixtures/Mathematics/double-functions.txt.
   static let points: [String: Points] = {
-    let fixtures = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
-      .deletingLastPathComponent().appending(path: "Fixtures/Mathematics/double-functions.txt")
+    let fixtures = packageFolder.appending(path: "Tests/Fixtures/Mathematics/double-functions.txt")
     guard let text = try? String(contentsOf: fixtures, encoding: .utf8) else { return [:] }
     var points: [String: Points] = [:]
     for line in text.split(separator: "\n") {

@@ -3,6 +3,7 @@ import MartletCUDA
 import MartletGraph
 import MartletLoopIR
 import MartletTensors
+import MartletTestSupport
 import Testing
 
 /// Kernels compiled for the host, behind a header that stands in for CUDA.
@@ -26,7 +27,7 @@ final class Simulator: @unchecked Sendable {
     try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
     defer { try? FileManager.default.removeItem(at: folder) }
     let (source, library) = (folder.appending(path: "kernels.cpp"), folder.appending(path: "kernels.so"))
-    let header = URL(filePath: #filePath).deletingLastPathComponent().appending(path: "Simulator.h")
+    let header = packageFolder.appending(path: "Tests/MartletCUDATests/Simulator/Simulator.h")
     var known: Set<String> = []
     let wrappers = kernels.filter { known.insert($0.key).inserted }.flatMap(Self.wrappers)
     let text =
