@@ -22,6 +22,7 @@ def parse():
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--seconds", type=float, default=5, help="time to measure each for")
     parser.add_argument("--models", default="models", help="where programs that read models from files keep them")
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu", help="for PyTorch and JAX")
     args = parser.parse_args()
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         os.environ[name] = str(args.threads)

@@ -5,7 +5,8 @@ import os
 import harness
 
 args = harness.parse()
-os.environ["JAX_PLATFORMS"] = "cpu"
+os.environ["JAX_PLATFORMS"] = args.device
+os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -13,6 +14,8 @@ from jax import lax
 
 import workloads as W
 
+# Without it products and convolutions on a GPU round their operands.
+jax.config.update("jax_default_matmul_precision", "highest")
 DN = ("NHWC", "HWIO", "NHWC")
 
 

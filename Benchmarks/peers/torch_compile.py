@@ -25,6 +25,8 @@ def freezing(name, make):
 
 
 if __name__ == "__main__":
-    workloads = torch_workloads.registry(torch.compile)
+    # On a GPU, with graphs of CUDA.
+    mode = "reduce-overhead" if args.device == "cuda" else "default"
+    workloads = torch_workloads.registry(lambda callable: torch.compile(callable, mode=mode))
     raise SystemExit(harness.main("torch-compile", torch.__version__,
                                   {name: freezing(name, make) for name, make in workloads.items()}))

@@ -3,13 +3,14 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+import torch_device
 import workloads as W
 
 CL = torch.channels_last
 
 
 def T(a):
-    return torch.from_numpy(np.ascontiguousarray(a))
+    return torch.from_numpy(np.ascontiguousarray(a)).to(torch_device.name)
 
 
 def labels(a):
@@ -110,7 +111,7 @@ class LSTM(torch.nn.Module):
 
     def __init__(self, p):
         super().__init__()
-        self.cells = torch.nn.LSTM(W.LSTM["inputs"], W.LSTM["hidden"])
+        self.cells = torch.nn.LSTM(W.LSTM["inputs"], W.LSTM["hidden"]).to(torch_device.name)
         with torch.no_grad():
             self.cells.weight_ih_l0.copy_(T(p["wx"].T))
             self.cells.weight_hh_l0.copy_(T(p["wh"].T))

@@ -1,6 +1,7 @@
 import Martlet
 
-/// The data of a workload that computes a result from arrays, and the computation. Every run fetches the result.
+/// The data of a workload that computes a result from arrays, and the computation. Every run fetches the result, but where
+/// operands are resident on a GPU: there it stays with them, since copying both ways would be all that is measured.
 struct ForwardModel {
   /// Arrays fed at every run.
   var feeds: [Tensor] = []
@@ -30,14 +31,19 @@ struct ForwardModel {
   }
 
   func execution(_ options: Workload.Options) throws -> Workload.Execution {
-    let recipe = recipe()
+    var recipe = recipe()
+    var results = recipe.fetches
+    if !resident.isEmpty, case .cuda = try options.session.device ?? .standard() { results = [recipe.keepResult()] }
     let session = try Session(recipe.graph, options: options.session)
     if !resident.isEmpty { try session.run(recipe.graph.initializer) }
-    let call = try session.makeCallable(fetches: recipe.fetches, feeds: recipe.feeds)
+    let call = try session.makeCallable(fetches: recipe.fetches, targets: recipe.targets, feeds: recipe.feeds)
     let feeds = feeds
     return Workload.Execution(
       run: { options in try call.run(feeds, options: options) },
-      check: { try meanMagnitude(call.run(feeds)[0]) }, session: session)
+      check: {
+        let result = try call.run(feeds).first ?? session.run(results)[0]
+        return meanMagnitude(result)
+      }, session: session)
   }
 }
 
@@ -45,8 +51,21 @@ struct ForwardModel {
 struct Recipe {
   let graph: Graph
   let feeds: [Output]
-  let fetches: [Output]
-  let targets: [GraphNode]
+  private(set) var fetches: [Output]
+  private(set) var targets: [GraphNode]
+
+  init(graph: Graph, feeds: [Output], fetches: [Output], targets: [GraphNode]) {
+    (self.graph, self.feeds, self.fetches, self.targets) = (graph, feeds, fetches, targets)
+  }
+
+  /// Has runs leave the one result, whose shape is known, in a variable instead of fetching it; returns the variable.
+  mutating func keepResult() -> Output {
+    let extents = fetches[0].type.tensor?.shape.dimensions?.compactMap(\.known) ?? []
+    let result = graph.variable("result", extents, .zeros, trainable: false)
+    if let store = result.variable?.assign(fetches[0]) { targets.append(store) }
+    fetches = []
+    return result
+  }
 }
 
 /// The mean of the absolute values, summed in double precision.
