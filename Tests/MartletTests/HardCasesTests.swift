@@ -11,6 +11,18 @@ import Testing
 
   private func floats(_ tensor: Tensor) -> [Float] { tensor.scalars() }
 
+  // MARK: Empty arrays
+
+  /// A sum over no elements of a part that begins where its array ends.
+  @Test(arguments: devices) func emptySlicesAtTheEnd(_ device: SessionOptions.Device) throws {
+    let graph = Graph()
+    let x = graph.placeholder(.float32, shape: [1], name: "x")
+    let nothing = slice(x, begin: [1], size: [0])
+    let product = matMul(reshape(nothing, [3, 0]), reshape(nothing, [0, 2]))
+    let found = try session(graph, device).run([tanh(product)], feeds: [x: Tensor([7] as [Float])])
+    #expect(found[0] == Tensor(zeros: .float32, shape: [3, 2]))
+  }
+
   // MARK: Fetches and feeds
 
   @Test(arguments: devices) func fetchesAliasesOfWhateverTheyStandFor(_ device: SessionOptions.Device) throws {

@@ -128,7 +128,8 @@ private final class StageInterpreter {
     forBlocks(extents, axes: Array(0..<rank), environment) { first, count in
       start.runAll(count: count)
       assign(reduction.initial.map { start.lanes(of: $0) }, environment, 0, count)
-      step.runFixed(count: count)
+      // Without a step nothing is read, wherever it would lie.
+      if iterations > 0 { step.runFixed(count: count) }
       var odometer = Odometer(reduction.extents)
       for _ in 0..<iterations {
         for (axis, index) in odometer.indices.enumerated() { environment.setAxis(rank + axis, to: index, count: count) }
