@@ -21,12 +21,15 @@ struct SampleProgramTests {
     (Sample.transpose([3, 70, 90, 5], [0, 3, 1, 2]), 1, "elements"),
     (Sample.transpose([3, 40, 50, 17], [0, 3, 1, 2]), 1, "tiles"),
     (Sample.transpose([5, 7], [1, 0]), 1, "elements by 1"),
+    // More tiles than shared memory holds.
+    (Sample.sumOfTransposed(13, 190), 1, "tiles of 32 along axis 0"),
     // Rows by parts of a warp, warps and blocks; columns; everything.
     (Sample.mean(100, 10, ofColumns: false), 1, "4 threads for rows of 1 shared axes by 2, 2 times"),
     (Sample.mean(100, 100, ofColumns: false), 1, "8 threads for rows of 1 shared axes by 4, 4 times"),
     (Sample.mean(66, 2000, ofColumns: false), 1, "128 threads for rows of 1 shared axes by 4, 4 times"),
     (Sample.mean(3, 9_000, ofColumns: false), 1, "split"),
     (Sample.mean(70, 40, ofColumns: true), 1, "256 threads for 32"),
+    (Sample.sumsOfColumns(26, 70, 40), 1, "256 threads for 32"),
     (Sample.mean(5000, 40, ofColumns: true), 1, "split"),
     (Sample.mean(5003, 5, ofColumns: true), 1, "split"),
     (Sample.matrixProduct(33, 70, 35), 1, "threads for"),

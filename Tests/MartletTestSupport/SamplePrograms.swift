@@ -32,6 +32,27 @@ public enum Sample {
     return b.finish([y])
   }
 
+  /// The sum of transposed matrices of n × n.
+  public static func sumOfTransposed(_ count: Int, _ n: Int) -> StageProgram {
+    var b = StageBuilder(inputs: Array(repeating: BufferType(.float32, [n, n]), count: count))
+    let y = b.map("SumOfTransposed", .float32, [n, n]) { b, i in
+      let first = b.load(.input(0), .float32, at: [i[1], i[0]])
+      return (1..<count).reduce(first) { b.add($0, b.load(.input($1), .float32, at: [i[1], i[0]])) }
+    }
+    return b.finish([y])
+  }
+
+  /// Sums of an m × n matrix's columns, each of the matrix by another factor.
+  public static func sumsOfColumns(_ count: Int, _ m: Int, _ n: Int) -> StageProgram {
+    var b = StageBuilder(inputs: [BufferType(.float64, [m, n])])
+    let sums = (0..<count).map { number in
+      b.reduce("Sum\(number)", .float64, [n], over: [m], .sum) { b, i, r in
+        b.multiply(b.load(.input(0), .float64, at: [r[0], i[0]]), b.constant(Double(number + 1), .float64))
+      }
+    }
+    return b.finish(sums)
+  }
+
   /// Zeros before and after along each axis.
   public static func pad(_ extents: [Int], before: [Int], after: [Int]) -> StageProgram {
     var b = StageBuilder(inputs: [BufferType(.float32, extents)])
@@ -208,9 +229,12 @@ public enum Sample {
   /// Inputs that fit a program: floats, and integers in 0 ..< `indexLimit`.
   public static func inputs(for program: StageProgram, indexLimit: Int64 = 1, seed: UInt64 = 1) -> [Tensor] {
     program.inputs.enumerated().map { number, type in
-      type.elementType == .int64
-        ? indices(type.extents, in: 0..<indexLimit, seed: seed &+ UInt64(number))
-        : floats(type.extents, seed: seed &+ UInt64(number))
+      let seed = seed &+ UInt64(number)
+      return switch type.elementType {
+      case .int64: indices(type.extents, in: 0..<indexLimit, seed: seed)
+      case .float64: Tensor(floats(type.extents, seed: seed).doubles(), shape: type.extents)
+      default: floats(type.extents, seed: seed)
+      }
     }
   }
 }

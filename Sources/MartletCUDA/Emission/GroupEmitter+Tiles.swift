@@ -15,10 +15,18 @@ extension GroupEmitter {
     let (along, across) = ((extents[axis] + size - 1) / size, (extents[last] + size - 1) / size)
     let blocks = outer.reduce(1, *) * along * across
     let accesses = kernel.accesses
-    let moved = accesses.loads([root]).filter { load in
+    var moved = accesses.loads([root]).filter { load in
       let offset = accesses.offset(of: load)
       return accesses.stride(of: offset, along: axis) == 1
         && (accesses.stride(of: offset, along: last)?.magnitude ?? 0) > 8
+    }
+    // What there is no room for is read where it lies.
+    var room = kernel.device.sharedBytes
+    moved = moved.filter { load in
+      let bytes = size * (size + 1) * kernel.program.scalars[load].type.byteWidth
+      if bytes > room { return false }
+      room -= bytes
+      return true
     }
     let threads = KernelEmitter.threads
     kernel.entry(blocks: blocks, threads: threads) { writer in

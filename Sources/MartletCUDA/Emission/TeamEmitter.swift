@@ -62,7 +62,7 @@ final class TeamEmitter {
 
   /// Intermediates for which there is no room in shared memory, with some left for exchanges.
   func stagesWithoutRoom() -> [Int] {
-    var left = kernel.device.sharedBytes - (16 << 10)
+    var left = kernel.device.sharedBytes - CUDAScheduler.exchangeBytes
     return emitter.group.stages.filter { number in
       guard needsScratch(number) else { return false }
       let bytes = multipliedSaturating(

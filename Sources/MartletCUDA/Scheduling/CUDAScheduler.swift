@@ -24,6 +24,8 @@ struct CUDAScheduler {
   /// Elements of a reduction for each of its parts.
   static let partLength = 2048
   static let tile = 32
+  /// What of a block's shared memory is kept for merging states.
+  static let exchangeBytes = 16 << 10
   /// Groups in one launch, whose arrays are its arguments.
   static let mostJoined = 256
 
@@ -126,11 +128,22 @@ struct CUDAScheduler {
     let last = program.stages[number - 1]
     let isSibling = accesses.domain(of: last) == accesses.domain(of: stage) && last.extents == stage.extents
     guard isConnected || (isSibling && shared == group.shared) else { return nil }
+    guard exchangeBytes(together, shared: shared) <= Self.exchangeBytes else { return nil }
     let rows = first.extents.prefix(shared).reduce(1, *)
     let most = together.map { accesses.domain(of: program.stages[$0]).reduce(1, multipliedSaturating) }.max() ?? 0
     let isNoLoss =
       rows == first.extents.prefix(group.shared).reduce(1, *) && rows == stage.extents.reduce(1, *)
     return rows >= Self.fewBlocks || most <= Self.smallWork || isNoLoss ? shared : nil
+  }
+
+  /// The shared memory through which the parts of a team merge the states of the group's last reductions.
+  private func exchangeBytes(_ group: Range<Int>, shared: Int) -> Int {
+    let reductions = group.reversed().prefix { !isMap($0) }.map { program.stages[$0] }
+    let states = reductions.reduce(0) { bytes, stage in
+      guard case .reduce(let reduction) = stage.kind else { return bytes }
+      return bytes + reduction.initial.reduce(0) { $0 + program.scalars[$1].type.byteWidth }
+    }
+    return states * (isAlongShared(reductions, shared: shared) ? 256 : 1024 / CUDADevice.warp)
   }
 
   // MARK: Shapes
