@@ -1,10 +1,11 @@
 import Foundation
-import MartletCUDA
 import MartletDiagnostics
 import MartletLoopIR
 import MartletTensors
 import MartletTestSupport
 import Testing
+
+@testable import MartletCUDA
 
 /// Generated kernels under the real NVRTC.
 struct CompilationTests {
@@ -21,6 +22,16 @@ struct CompilationTests {
     do throws(Diagnostic) { return .success(try CUDACompiler(libraries: libraries)) } catch { return .failure(error) }
   }()
   static var isThere: Bool { if case .success = compiler { true } else { false } }
+
+  /// Devices run code of their generation that is not newer; systems on a chip and others do not run each other's.
+  @Test(
+    arguments: [
+      (90, [75, 80, 90, 100], 90), (89, [75, 80, 86], 86), (87, [80, 86, 87], 87), (87, [80, 86, 89], nil),
+      (89, [80, 87], 80), (121, [100, 120], 120), (75, [80, 90], nil),
+    ] as [(Int, [Int], Int?)])
+  func architectures(_ capability: Int, _ known: [Int], _ expected: Int?) {
+    #expect(CUDACompiler.architecture(for: capability, among: known) == expected)
+  }
 
   @Test(.enabled(if: isThere, "NVRTC is not installed: run 'make setup-cuda-test'"), arguments: ["sm_75", "sm_90"])
   func compiles(_ architecture: String) throws {

@@ -60,16 +60,24 @@ extension CUDACompiler {
   }
 
   /// The architecture to compile for: the device's own or, for one that is newer than NVRTC, the last that NVRTC knows of the
-  /// same generation, whose machine code the device runs too.
+  /// same generation, whose machine code the device runs too. Systems on a chip run no other's code, and others not theirs.
   public func architecture(for device: CUDADevice) throws(Diagnostic) -> String {
     let known = architectures
-    let fitting = known.filter { $0 <= device.capability && $0 / 10 == device.capability / 10 }
-    guard let best = fitting.max() else {
+    guard let best = Self.architecture(for: device.capability, among: known) else {
       throw Diagnostic(
         "NVRTC \(version.major).\(version.minor) does not compile for this device",
         required: "an architecture of " + known.map { "sm_\($0)" }.joined(separator: ", "),
         found: device.architecture, hint: "install a version of CUDA that fits the device")
     }
     return "sm_\(best)"
+  }
+
+  /// The compute capabilities of systems on a chip (Jetson, Drive, Thor).
+  private static let chips: Set<Int> = [53, 62, 72, 87, 101, 110]
+
+  /// The newest of some compute capabilities whose machine code a device runs.
+  static func architecture(for capability: Int, among known: [Int]) -> Int? {
+    let fitting = known.filter { $0 <= capability && $0 / 10 == capability / 10 }
+    return fitting.filter { $0 == capability || (!chips.contains($0) && !chips.contains(capability)) }.max()
   }
 }
