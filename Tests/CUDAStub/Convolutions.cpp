@@ -16,12 +16,13 @@ struct Performance {
   int32_t deterministic, mathematics, reserved[3];
 };
 
-// The ways of a role, the fastest first: some are of no use, since they round to TF32, need much memory, or add up in any order.
+// The ways of a role, the fastest first: some are of no use, since they round to f16 or TF32, need much memory, or add up in
+// any order.
 std::vector<Performance> ways(Role role, int mathematics) {
   const size_t much = size_t(1) << 40;
   switch (role) {
     case Role::forward:
-      return {{1, 0, 0.1f, 4096, 1, 1, {}}, {6, 0, 0.2f, much, 1, mathematics, {}}, {0, 3000, 0.3f, 0, 1, mathematics, {}},
+      return {{1, 0, 0.05f, 4096, 1, 2, {}}, {1, 0, 0.1f, 4096, 1, 1, {}}, {6, 0, 0.2f, much, 1, mathematics, {}}, {0, 3000, 0.3f, 0, 1, mathematics, {}},
               {1, 0, 0.4f, 4096, 1, mathematics, {}}, {0, 0, 0.5f, 0, 1, mathematics, {}}};
     case Role::data:
       return {{1, 0, 0.1f, 8192, 1, 1, {}}, {0, 0, 0.2f, 0, 0, mathematics, {}}, {1, 0, 0.3f, 8192, 1, mathematics, {}}};
@@ -91,9 +92,12 @@ template <class Body> void for_products(const DnnTensor &x, const DnnFilter &w, 
   }
 }
 
-bool use_workspace(Call &call, Action &action, Role role, int algorithm, void *workspace, size_t bytes) {
+bool use_workspace(
+  Call &call, Action &action, Role role, const DnnConvolution &convolution, int algorithm, void *workspace, size_t bytes) {
   const size_t least = needed(role, algorithm);
-  if (least == SIZE_MAX) {
+  if (convolution.mathematics == 2) {
+    call.misuse(dnn_bad_parameter, "f32 may be rounded to f16");
+  } else if (least == SIZE_MAX) {
     call.misuse(dnn_not_supported, "the stub has no algorithm %d", algorithm);
   } else if (bytes < least) {
     call.misuse(dnn_bad_parameter, "%zu bytes of workspace where algorithm %d needs %zu", bytes, algorithm, least);
@@ -143,7 +147,7 @@ STUB int cudnnGetConvolutionForwardAlgorithm_v7(
   void *handle, void *x, void *w, void *convolution, void *y, int asked, int *found, void *results) {
   CALL(cudnnGetConvolutionForwardAlgorithm_v7);
   Shapes shapes;
-  if (!dnn<DnnHandle>(call, handle) || !get(call, shapes, x, w, convolution, y)) return call.error;
+  if (!dnn_handle(call, handle) || !get(call, shapes, x, w, convolution, y)) return call.error;
   return give(Role::forward, *shapes.convolution, asked, found, results, SIZE_MAX);
 }
 
@@ -151,7 +155,7 @@ STUB int cudnnGetConvolutionBackwardDataAlgorithm_v7(
   void *handle, void *w, void *dy, void *convolution, void *dx, int asked, int *found, void *results) {
   CALL(cudnnGetConvolutionBackwardDataAlgorithm_v7);
   Shapes shapes;
-  if (!dnn<DnnHandle>(call, handle) || !get(call, shapes, dx, w, convolution, dy)) return call.error;
+  if (!dnn_handle(call, handle) || !get(call, shapes, dx, w, convolution, dy)) return call.error;
   return give(Role::data, *shapes.convolution, asked, found, results, SIZE_MAX);
 }
 
@@ -159,7 +163,7 @@ STUB int cudnnGetConvolutionBackwardFilterAlgorithm_v7(
   void *handle, void *x, void *dy, void *convolution, void *dw, int asked, int *found, void *results) {
   CALL(cudnnGetConvolutionBackwardFilterAlgorithm_v7);
   Shapes shapes;
-  if (!dnn<DnnHandle>(call, handle) || !get(call, shapes, x, dw, convolution, dy)) return call.error;
+  if (!dnn_handle(call, handle) || !get(call, shapes, x, dw, convolution, dy)) return call.error;
   return give(Role::filter, *shapes.convolution, asked, found, results, SIZE_MAX);
 }
 
@@ -213,7 +217,7 @@ int convolve(
   if (!dnn_use(call, *action, x, from.bytes(), "x") || !dnn_use(call, *action, w, filter.bytes(), "w") ||
       !dnn_use(call, *action, y, to.bytes(), "y") || (keep != 0 && !dnn_use(call, *action, z, to.bytes(), "z")) ||
       (bias && !dnn_use(call, *action, bias, size_t(to.c) * 4, "the bias")) ||
-      !use_workspace(call, *action, Role::forward, algorithm, workspace, bytes)) {
+      !use_workspace(call, *action, Role::forward, convolution, algorithm, workspace, bytes)) {
     return call.error;
   }
   if (dnn_overlap(y, to.bytes(), x, from.bytes()) || dnn_overlap(y, to.bytes(), w, filter.bytes()) ||
@@ -258,7 +262,7 @@ int differentiate(
   const DnnConvolution convolution = *shapes.convolution;
   if (!dnn_use(call, *action, x, image.bytes(), "the image") || !dnn_use(call, *action, w, filter.bytes(), "the filter") ||
       !dnn_use(call, *action, dy, gradient.bytes(), "the result's gradient") ||
-      !use_workspace(call, *action, role, algorithm, workspace, bytes)) {
+      !use_workspace(call, *action, role, convolution, algorithm, workspace, bytes)) {
     return call.error;
   }
   const size_t written = role == Role::data ? image.bytes() : filter.bytes();

@@ -32,6 +32,12 @@ bool dnn_overlap(const void *a, size_t a_bytes, const void *b, size_t b_bytes) {
   return x < y + b_bytes && y < x + a_bytes;
 }
 
+DnnHandle *dnn_handle(Call &call, void *handle) {
+  DnnHandle *library = dnn<DnnHandle>(call, handle);
+  if (!library || !library->stream) return library;
+  return call.object<Stream>(library->stream, Kind::stream) ? library : nullptr;
+}
+
 float dnn_factor(const void *value) { return *static_cast<const float *>(value); }
 
 }  // namespace stub
@@ -46,6 +52,8 @@ STUB const char *cudnnGetErrorString(int status) {
     case 0: return "CUDNN_STATUS_SUCCESS";
     case dnn_bad_parameter: return "CUDNN_STATUS_BAD_PARAM";
     case dnn_not_supported: return "CUDNN_STATUS_NOT_SUPPORTED";
+    case 1008: return "CUDNN_STATUS_SUBLIBRARY_LOADING_FAILED";
+    case 4004: return "CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED";
     case 5000: return "CUDNN_STATUS_EXECUTION_FAILED";
   }
   return "CUDNN_STATUS_INTERNAL_ERROR";
@@ -58,7 +66,7 @@ STUB int cudnnCreate(void **handle) {
 }
 STUB int cudnnDestroy(void *handle) {
   CALL(cudnnDestroy);
-  DnnHandle *library = dnn<DnnHandle>(call, handle);
+  DnnHandle *library = dnn_handle(call, handle);
   if (library) library->alive = false;
   return call.error;
 }

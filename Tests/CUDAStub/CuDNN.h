@@ -66,6 +66,8 @@ template <class T> T *dnn_set(Call &call, void *handle) {
   return found;
 }
 
+// A library's handle; null, with the call's error set, if it is none or if its stream was destroyed.
+DnnHandle *dnn_handle(Call &call, void *handle);
 // The stream of a handle; null, with the call's error set, if it has none that lives.
 Stream *dnn_stream(Call &call, DnnHandle *handle);
 // Adds memory to what an action uses; false, with the call's error set, if it is none.

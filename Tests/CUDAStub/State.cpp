@@ -41,9 +41,9 @@ Call::Call(const char *name, Need need) : name(name), guard(state().lock) {
   State &s = state();
   s.counts[name]++;
   auto failure = s.failures.find(name);
-  if (failure != s.failures.end() && --failure->second.first == 0) {
+  if (failure != s.failures.end() && (failure->second.first < 0 || --failure->second.first == 0)) {
     error = failure->second.second;
-    s.failures.erase(failure);
+    if (failure->second.first == 0) s.failures.erase(failure);
     return;
   }
   if (in_callback()) {
@@ -108,7 +108,7 @@ using namespace stub;
 
 // MARK: For tests
 
-// Makes the n-th call from now on, 1 being the next, of a function fail with an error.
+// Makes the n-th call from now on, 1 being the next, of a function fail with an error; every one if n is negative.
 STUB void stub_fail(const char *call, int nth, int error) {
   std::lock_guard<std::recursive_mutex> guard(state().lock);
   state().failures[call] = {nth, error};

@@ -28,7 +28,7 @@ public final class CUDAStub: @unchecked Sendable {
 
   // MARK: What it is told
 
-  /// Has a call fail: the `nth` from now on, 1 being the next.
+  /// Has a call fail: the `nth` from now on, 1 being the next, or -1 for all.
   public func fail(_ call: String, nth: Int = 1, code: Int) {
     typealias Function = @convention(c) (UnsafePointer<CChar>, Int32, Int32) -> Void
     unsafeBitCast(symbol("stub_fail"), to: Function.self)(call, Int32(nth), Int32(code))

@@ -51,6 +51,7 @@ enum {
   martlet_cublaslt_epilogue_none = 1,
   martlet_cublaslt_epilogue_relu = 2,
   martlet_cublaslt_epilogue_bias = 4,
+  martlet_cublaslt_not_supported = 15,
 };
 
 /// The functions of cuBLASLt that are used: F(name, parameters). All return 0 or an error.

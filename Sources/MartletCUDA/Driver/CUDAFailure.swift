@@ -16,7 +16,12 @@ public struct CUDAFailure: Error, Hashable, Sendable, CustomStringConvertible {
   }
 
   /// Whether memory of the device, or of the host for the device, was exhausted.
-  public var isOutOfMemory: Bool { ["CUDA_ERROR_OUT_OF_MEMORY", "CUBLAS_STATUS_ALLOC_FAILED"].contains(name) }
+  public var isOutOfMemory: Bool {
+    [
+      "CUDA_ERROR_OUT_OF_MEMORY", "CUBLAS_STATUS_ALLOC_FAILED", "CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED",
+      "CUDNN_STATUS_INTERNAL_ERROR_HOST_ALLOCATION_FAILED",
+    ].contains(name)
+  }
 
   /// Whether the driver did not bear to record the call in a graph.
   var isOfRecording: Bool { name.hasPrefix("CUDA_ERROR_STREAM_CAPTURE") }

@@ -78,11 +78,11 @@ public final class CUDABackend: Backend {
 
   // MARK: Libraries
 
-  /// The libraries that are missing, with what that means and what to do about it.
+  /// The libraries that are missing or do not start, with what that means and what to do about it.
   public var missingLibraries: [String] {
     [CUDALibrary.cublasLt, .cudnn].filter { context.libraries.finding($0).path == nil }.map {
       "\($0.title) is missing, so that \($0.consequence); \($0.remedy)"
-    }
+    } + libraries.faults.map(\.description)
   }
 
   public func claims(_ contract: LibraryContract) -> Bool { execution(of: contract) != nil }

@@ -15,13 +15,13 @@ struct CUDAConvolutionAlgorithms {
 
   private static let most = 16
 
-  /// The way that cuDNN's estimates put first; nil where there is none.
-  func estimated() -> martlet_cudnn_performance? {
+  /// The ways of use, in the order of cuDNN's estimates. That it has them does not mean that it carries them out.
+  func estimated() -> [martlet_cudnn_performance] {
     let library = owner.library
     var results = [martlet_cudnn_performance](repeating: martlet_cudnn_performance(), count: Self.most)
     var count: Int32 = 0
     let asked = Int32(Self.most)
-    let code = try? owner.use(on: nil) { (_, handle) throws(CUDAFailure) in
+    let code = try? owner.use { (_, handle) throws(CUDAFailure) in
       switch role {
       case .forward:
         library.pointee.GetConvolutionForwardAlgorithm_v7(
@@ -34,11 +34,11 @@ struct CUDAConvolutionAlgorithms {
           handle, image, result, convolution, filter, asked, &count, &results)
       }
     }
-    return code == 0 ? best(results.prefix(Int(count))) : nil
+    return code == 0 ? usable(results.prefix(Int(count))) : []
   }
 
-  /// The fastest, by running all on memory of their own; nil where that cannot be had.
-  func measured() -> martlet_cudnn_performance? {
+  /// Those that ran on memory of their own, the fastest first; empty where that cannot be had.
+  func measured() -> [martlet_cudnn_performance] {
     let library = owner.library
     var results = [martlet_cudnn_performance](repeating: martlet_cudnn_performance(), count: Self.most)
     var count: Int32 = 0
@@ -46,11 +46,11 @@ struct CUDAConvolutionAlgorithms {
       let context = owner.context
       let stream = try CUDAStream(context)
       var memory: [DeviceMemory] = []
+      defer { withExtendedLifetime(memory) { try? stream.synchronize() } }
       for size in [sizes.image, sizes.filter, sizes.result, options.scratchLimit] {
         memory.append(try DeviceMemory(context, byteCount: size))
       }
       for piece in memory { try stream.fill(piece.address, byte: 0x3C, byteCount: piece.byteCount) }
-      defer { withExtendedLifetime(memory) { try? stream.synchronize() } }
       let pointers = memory.map { UnsafeMutableRawPointer(bitPattern: UInt($0.address)) }
       let (x, w, y, scratch) = (pointers[0], pointers[1], pointers[2], pointers[3])
       let (asked, limit) = (Int32(Self.most), options.scratchLimit)
@@ -67,15 +67,15 @@ struct CUDAConvolutionAlgorithms {
             handle, image, x, result, y, convolution, filter, w, asked, &count, &results, scratch, limit)
         }
       }
-      return code == 0 ? best(results.prefix(Int(count))) : nil
+      return code == 0 ? usable(results.prefix(Int(count))) : []
     } catch {
-      return nil
+      return []
     }
   }
 
-  /// Kinds of arithmetic that round f32: on tensor cores, and that with conversions besides. The default is what the
-  /// convolution's descriptor says.
-  private static let tensorCores: Set<Int32> = [1, 2]
+  /// Kinds of arithmetic that may be asked for: the default and fused multiply-add, and tensor cores where these may round to
+  /// TF32. Tensor cores with conversions (2) may round f32 to f16, which overflows.
+  private var arithmetic: Set<Int32> { options.allowsTF32 ? [0, 1, 3] : [0, 3] }
 
   /// Those that transform images: FFT and Winograd.
   private var transforming: Set<Int32> {
@@ -87,10 +87,10 @@ struct CUDAConvolutionAlgorithms {
   }
 
   /// cuDNN lists the fastest first.
-  private func best(_ results: ArraySlice<martlet_cudnn_performance>) -> martlet_cudnn_performance? {
-    results.first { one in
+  private func usable(_ results: ArraySlice<martlet_cudnn_performance>) -> [martlet_cudnn_performance] {
+    results.filter { one in
       one.status == 0 && one.workspace_bytes <= options.scratchLimit
-        && (options.allowsTF32 || !Self.tensorCores.contains(one.mathematics))
+        && arithmetic.contains(one.mathematics)
         && (!options.isExact || !transforming.contains(one.algorithm))
         && (!options.isDeterministic || one.is_deterministic != 0)
     }

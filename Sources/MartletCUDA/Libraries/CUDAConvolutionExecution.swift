@@ -24,10 +24,21 @@ final class CUDAConvolutionExecution: CUDALibraryExecution, @unchecked Sendable 
   private let choice: Mutex<Choice>
 
   private struct Choice {
-    var algorithm: martlet_cudnn_performance
+    /// The ways that may work, of which the first is taken.
+    var ways: [martlet_cudnn_performance]
+    /// What all ways have for their work.
+    var workspaceBytes: Int
     var isFinal: Bool
     /// Whether cuDNN does the epilogue in the same call.
     var isFused: Bool
+
+    /// Drops a way that did not work, unless it is the last.
+    mutating func drop(_ way: martlet_cudnn_performance) -> Bool {
+      let others = ways.filter { $0.algorithm != way.algorithm || $0.mathematics != way.mathematics }
+      if others.isEmpty { return false }
+      ways = others
+      return true
+    }
   }
 
   /// What needs no more than a call of cuDNN.
@@ -46,17 +57,17 @@ final class CUDAConvolutionExecution: CUDALibraryExecution, @unchecked Sendable 
   init?(
     _ c: Convolution, _ owner: CuDNNHandle, _ cublasLt: CublasLtHandle, _ options: CUDALibraryOptions
   ) {
-    let extents = [
-      c.batch, c.inputHeight, c.inputWidth, c.inputChannels, c.outputHeight, c.outputWidth, c.outputChannels,
-      c.kernelHeight, c.kernelWidth,
-    ]
-    guard c.elementType == .float32, c.groups == 1 || c.isDepthwise, !extents.contains(where: { $0 <= 0 }),
+    guard c.elementType == .float32, c.groups == 1 || c.isDepthwise,
+      CuDNNDescriptors.holds(c.batch, c.inputHeight, c.inputWidth, c.inputChannels),
+      CuDNNDescriptors.holds(c.batch, c.outputHeight, c.outputWidth, c.outputChannels),
+      CuDNNDescriptors.holds(c.kernelHeight, c.kernelWidth, c.inputChannels, c.outputChannels),
       let height = CUDAWindowAxis(
         input: c.inputHeight, output: c.outputHeight, kernel: c.kernelHeight, stride: c.strideHeight,
         dilation: c.dilationHeight, before: c.paddingTop, after: c.paddingBottom),
       let width = CUDAWindowAxis(
         input: c.inputWidth, output: c.outputWidth, kernel: c.kernelWidth, stride: c.strideWidth,
         dilation: c.dilationWidth, before: c.paddingLeft, after: c.paddingRight),
+      CuDNNDescriptors.holds(c.batch, height.extent, width.extent, c.inputChannels),
       // An epilogue without a bias would need one of zeros.
       c.role != .forward || c.epilogue.isEmpty || c.epilogue.hasBias,
       (try? owner.context.makeCurrent()) != nil
@@ -90,8 +101,10 @@ final class CUDAConvolutionExecution: CUDALibraryExecution, @unchecked Sendable 
     let candidates = CUDAConvolutionAlgorithms(
       owner: owner, role: c.role, image: image, filter: filter, result: result, convolution: operation,
       options: options, sizes: (0, 0, 0))
-    guard let first = candidates.estimated() else { return nil }
-    choice = Mutex(Choice(algorithm: first, isFinal: false, isFused: !c.epilogue.isEmpty))
+    let ways = candidates.estimated()
+    let most = ways.map { Int($0.workspace_bytes) }.max() ?? 0
+    choice = Mutex(Choice(ways: ways, workspaceBytes: most, isFinal: false, isFused: !c.epilogue.isEmpty))
+    if ways.isEmpty || !isCarriedOut() { return nil }
   }
 
   private init(_ other: CUDAConvolutionExecution, packed: DeviceMemory) {
@@ -99,30 +112,53 @@ final class CUDAConvolutionExecution: CUDALibraryExecution, @unchecked Sendable 
     (axes, layout, image, filter, result) = (other.axes, other.layout, other.image, other.filter, other.result)
     (bias, activation, operation) = (other.bias, other.activation, other.operation)
     self.packed = packed
-    choice = Mutex(other.chosen)
+    choice = Mutex(other.chosen())
   }
 
   // MARK: Choosing
 
-  private var chosen: Choice {
+  /// Whether cuDNN does the whole call with one of the ways, which is then the first. What cannot be tried for want of memory
+  /// is believed.
+  private func isCarriedOut() -> Bool {
+    let pieces = pieces(choice.withLock { $0.workspaceBytes })
+    let c = convolution
+    let operands =
+      switch c.role {
+      case .forward:
+        [imageBytes, layout.byteCount] + (c.epilogue.hasBias ? [c.outputChannels * 4] : [])
+          + (c.epilogue.hasResidual ? [resultBytes] : []) + [resultBytes]
+      case .backwardData: [0, layout.byteCount, resultBytes, imageBytes]
+      case .backwardFilter: [imageBytes, 0, resultBytes, layout.byteCount]
+      }
+    while true {
+      do throws(CUDAFailure) {
+        try CUDATrial.run(owner.context, operands + [pieces.byteCount]) { (stream, slots) throws(CUDAFailure) in
+          try give(on: stream, slots)
+        }
+        return true
+      } catch {
+        if error.isOutOfMemory { return true }
+        guard choice.withLock({ $0.drop($0.ways[0]) }) else { return false }
+      }
+    }
+  }
+
+  /// The choice that a plan can rely on.
+  ///
+  /// - Parameter isMeasured: Whether ways may be timed.
+  private func chosen(isMeasured: Bool = true) -> Choice {
     choice.withLock { choice in
       if choice.isFinal { return choice }
       choice.isFinal = true
-      if options.measures, !options.isDeterministic {
+      if isMeasured, options.measures, !options.isDeterministic {
         let candidates = CUDAConvolutionAlgorithms(
           owner: owner, role: convolution.role, image: image, filter: filter, result: result, convolution: operation,
           options: options, sizes: (paddedBytes, layout.byteCount, resultBytes))
-        if let fastest = candidates.measured() { choice.algorithm = fastest }
+        choice.ways = candidates.measured() + choice.ways
       }
-      if options.allowsTF32 {
-        _ = owner.library.pointee.SetConvolutionMathType(operation, choice.algorithm.mathematics)
-      }
-      // Without an activation cuDNN fuses with one way only.
-      if convolution.epilogue.activation == nil,
-        choice.algorithm.algorithm != Int32(martlet_cudnn_forward_implicit_precomputed)
-      {
-        choice.isFused = false
-      }
+      let bytes = choice.ways[0].workspace_bytes
+      choice.workspaceBytes = Int(bytes)
+      choice.ways.removeAll { $0.workspace_bytes > bytes }
       return choice
     }
   }
@@ -135,31 +171,44 @@ final class CUDAConvolutionExecution: CUDALibraryExecution, @unchecked Sendable 
     var byteCount = 0
   }
 
-  private var pieces: Pieces {
+  private func pieces(_ workspaceBytes: Int) -> Pieces {
     var (scratch, pieces) = (CUDAScratchLayout(), Pieces())
     if !layout.isSame, packed == nil { pieces.filter = scratch.add(layout.byteCount) }
     if layout.needsSecondBuffer, packed == nil { pieces.buffer = scratch.add(layout.byteCount) }
     if isPadded { pieces.image = scratch.add(paddedBytes) }
-    pieces.workspace = scratch.add(Int(chosen.algorithm.workspace_bytes))
+    pieces.workspace = scratch.add(workspaceBytes)
     pieces.byteCount = scratch.byteCount
     return pieces
   }
 
-  var scratchBytes: Int { pieces.byteCount }
+  var scratchBytes: Int { pieces(chosen().workspaceBytes).byteCount }
 
   func binding(_ constants: [Int: UInt64], on stream: CUDAStream) throws(CUDAFailure) -> any CUDALibraryExecution {
     guard let address = constants[1], convolution.role != .backwardFilter, !layout.isSame else { return self }
     let packed = try DeviceMemory(owner.context, byteCount: layout.byteCount)
     let buffer = layout.needsSecondBuffer ? try DeviceMemory(owner.context, byteCount: layout.byteCount) : nil
-    try layout.pack(on: stream, from: address, to: packed.address, buffer: buffer?.address ?? 0)
-    if buffer != nil { try stream.synchronize() }
+    do throws(CUDAFailure) {
+      try layout.pack(on: stream, from: address, to: packed.address, buffer: buffer?.address ?? 0)
+      if buffer != nil { try stream.synchronize() }
+    } catch {
+      // Nothing may be in flight when the memory goes.
+      try? stream.synchronize()
+      throw error
+    }
     return CUDAConvolutionExecution(self, packed: packed)
   }
 
   // MARK: Running
 
   func enqueue(on stream: CUDAStream, _ slots: [UInt64]) throws(CUDAFailure) {
-    let (choice, pieces) = (chosen, pieces)
+    // What is recorded cannot be timed.
+    _ = chosen(isMeasured: !stream.isCapturing)
+    try give(on: stream, slots)
+  }
+
+  private func give(on stream: CUDAStream, _ slots: [UInt64]) throws(CUDAFailure) {
+    let bytes = choice.withLock { $0.workspaceBytes }
+    let pieces = pieces(bytes)
     let epilogue = convolution.role == .forward ? convolution.epilogue : Epilogue()
     let resultSlot = convolution.role == .forward ? 2 + epilogue.operandCount : 3
     let scratch = pieces.byteCount > 0 ? CUDAScratchLayout.begin(slots[resultSlot + 1]) : 0
@@ -179,33 +228,29 @@ final class CUDAConvolutionExecution: CUDALibraryExecution, @unchecked Sendable 
       return padded
     }
     let workspace = pointer(scratch + UInt64(pieces.workspace))
-    let bytes = Int(choice.algorithm.workspace_bytes)
-    let algorithm = choice.algorithm.algorithm
     var (one, zero): (Float, Float) = (1, 0)
     switch convolution.role {
     case .forward:
       let (x, w) = (try paddedImage(), try packedFilter())
       try forward(
         on: stream, x: x, w: w, bias: epilogue.hasBias ? slots[2] : nil,
-        residual: epilogue.hasResidual ? slots[resultSlot - 1] : nil, y: output, choice, workspace)
+        residual: epilogue.hasResidual ? slots[resultSlot - 1] : nil, y: output, workspace, bytes)
     case .backwardData:
       let w = try packedFilter()
       let dx = isPadded ? scratch + UInt64(pieces.image) : output
-      try owner.use(on: stream) { (library, handle) throws(CUDAFailure) in
-        try owner.check(
-          library.pointee.ConvolutionBackwardData(
-            handle, &one, filter, pointer(w), result, pointer(slots[2]), operation, algorithm, workspace, bytes, &zero,
-            image, pointer(dx)), "cudnnConvolutionBackwardData")
+      try convolve("cudnnConvolutionBackwardData", on: stream) { (library, handle, algorithm) in
+        library.pointee.ConvolutionBackwardData(
+          handle, &one, filter, pointer(w), result, pointer(slots[2]), operation, algorithm, workspace, bytes, &zero,
+          image, pointer(dx))
       }
       if isPadded { try moveImage(on: stream, plain: output, padded: dx, isBack: true) }
     case .backwardFilter:
       let x = try paddedImage()
       let dw = layout.isSame ? output : scratch + UInt64(pieces.filter)
-      try owner.use(on: stream) { (library, handle) throws(CUDAFailure) in
-        try owner.check(
-          library.pointee.ConvolutionBackwardFilter(
-            handle, &one, image, pointer(x), result, pointer(slots[2]), operation, algorithm, workspace, bytes, &zero,
-            filter, pointer(dw)), "cudnnConvolutionBackwardFilter")
+      try convolve("cudnnConvolutionBackwardFilter", on: stream) { (library, handle, algorithm) in
+        library.pointee.ConvolutionBackwardFilter(
+          handle, &one, image, pointer(x), result, pointer(slots[2]), operation, algorithm, workspace, bytes, &zero,
+          filter, pointer(dw))
       }
       if !layout.isSame {
         try layout.unpack(on: stream, from: dw, to: output, buffer: scratch + UInt64(pieces.buffer))
@@ -213,29 +258,56 @@ final class CUDAConvolutionExecution: CUDALibraryExecution, @unchecked Sendable 
     }
   }
 
+  /// Calls cuDNN with the first way, and where it does not do that after all, with the next.
+  private func convolve(
+    _ call: StaticString, on stream: CUDAStream,
+    _ body: (UnsafePointer<martlet_cudnn>, martlet_cudnn_handle, _ algorithm: Int32) -> Int32
+  ) throws(CUDAFailure) {
+    while true {
+      let way = choice.withLock { $0.ways[0] }
+      let code = try owner.use(on: stream) { (library, handle) throws(CUDAFailure) in
+        try setArithmetic(way)
+        return body(library, handle, way.algorithm)
+      }
+      // Statuses from 2000 to 3999 refuse the call before anything is queued.
+      guard 2000..<4000 ~= code, choice.withLock({ $0.drop(way) }) else { return try owner.check(code, call) }
+    }
+  }
+
+  private func setArithmetic(_ way: martlet_cudnn_performance) throws(CUDAFailure) {
+    guard options.allowsTF32 else { return }
+    try owner.check(
+      owner.library.pointee.SetConvolutionMathType(operation, way.mathematics), "cudnnSetConvolutionMathType")
+  }
+
   private func forward(
-    on stream: CUDAStream, x: UInt64, w: UInt64, bias: UInt64?, residual: UInt64?, y: UInt64, _ choice: Choice,
-    _ workspace: UnsafeMutableRawPointer?
+    on stream: CUDAStream, x: UInt64, w: UInt64, bias: UInt64?, residual: UInt64?, y: UInt64,
+    _ workspace: UnsafeMutableRawPointer?, _ bytes: Int
   ) throws(CUDAFailure) {
     var (one, zero): (Float, Float) = (1, 0)
     var kept: Float = residual == nil ? 0 : 1
-    let (algorithm, bytes) = (choice.algorithm.algorithm, Int(choice.algorithm.workspace_bytes))
-    if choice.isFused, let bias, let biasType = self.bias {
+    let (way, isFused) = choice.withLock { ($0.ways[0], $0.isFused) }
+    // Without an activation cuDNN fuses with one way only.
+    let fuses =
+      convolution.epilogue.activation != nil || way.algorithm == Int32(martlet_cudnn_forward_implicit_precomputed)
+    if isFused, fuses, let bias, let biasType = self.bias {
       let code = try owner.use(on: stream) { (library, handle) throws(CUDAFailure) in
-        library.pointee.ConvolutionBiasActivationForward(
-          handle, &one, image, pointer(x), filter, pointer(w), operation, algorithm, workspace, bytes, &kept, result,
-          pointer(residual ?? y), biasType, pointer(bias), activation, result, pointer(y))
+        try setArithmetic(way)
+        return library.pointee.ConvolutionBiasActivationForward(
+          handle, &one, image, pointer(x), filter, pointer(w), operation, way.algorithm, workspace, bytes, &kept,
+          result, pointer(residual ?? y), biasType, pointer(bias), activation, result, pointer(y))
       }
       // Statuses from 3000 to 3999 say that cuDNN does not support it.
       guard 3000..<4000 ~= code else { return try owner.check(code, "cudnnConvolutionBiasActivationForward") }
       self.choice.withLock { $0.isFused = false }
     }
     if let residual { try stream.copy(to: y, from: residual, byteCount: resultBytes) }
+    try convolve("cudnnConvolutionForward", on: stream) { (library, handle, algorithm) in
+      library.pointee.ConvolutionForward(
+        handle, &one, image, pointer(x), filter, pointer(w), operation, algorithm, workspace, bytes, &kept, result,
+        pointer(y))
+    }
     try owner.use(on: stream) { (library, handle) throws(CUDAFailure) in
-      try owner.check(
-        library.pointee.ConvolutionForward(
-          handle, &one, image, pointer(x), filter, pointer(w), operation, algorithm, workspace, bytes,
-          &kept, result, pointer(y)), "cudnnConvolutionForward")
       if let bias, let biasType = self.bias {
         try owner.check(
           library.pointee.AddTensor(handle, &one, biasType, pointer(bias), &one, result, pointer(y)),

@@ -11,16 +11,16 @@ final class CUDALibraryExecutions: Sendable {
 
   let context: CUDAContext
   let options: CUDALibraryOptions
-  private let cublasLt: CublasLtHandle?
-  private let cudnn: CuDNNHandle?
+  private let handles: CUDALibraryHandles
+  /// The libraries that are there and do not start.
+  var faults: [CUDALibraryFault] { handles.faults }
   private let calls = Mutex<[LibraryContract: Call]>([:])
 
   /// Without a library nothing is claimed for it.
   init(_ context: CUDAContext, options: CUDALibraryOptions = CUDALibraryOptions()) {
     self.context = context
     self.options = options
-    cublasLt = try? CublasLtHandle(context)
-    cudnn = try? CuDNNHandle(context)
+    handles = CUDALibraryHandles(context)
   }
 
   /// The call; nil where no library does the contract.
@@ -43,12 +43,12 @@ final class CUDALibraryExecutions: Sendable {
     guard contract.epilogue?.isDone(exactly: options.isExact) ?? true else { return nil }
     switch contract {
     case .matrixProduct(let product):
-      return cublasLt.flatMap { CUDAProductExecution(product, $0, options) }
+      return handles.cublasLt.flatMap { CUDAProductExecution(product, $0, options) }
     case .convolution(let convolution):
-      guard let cudnn, let cublasLt else { return nil }
+      guard let cudnn = handles.cudnn, let cublasLt = handles.cublasLt else { return nil }
       return CUDAConvolutionExecution(convolution, cudnn, cublasLt, options)
     case .pooling(let pooling):
-      return cudnn.flatMap { CUDAPoolingExecution(pooling, $0) }
+      return handles.cudnn.flatMap { CUDAPoolingExecution(pooling, $0) }
     case .attention: return nil
     }
   }

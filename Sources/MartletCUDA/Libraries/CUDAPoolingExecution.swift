@@ -15,7 +15,9 @@ final class CUDAPoolingExecution: CUDALibraryExecution, @unchecked Sendable {
 
   /// Nil where cuDNN does not do it.
   init?(_ p: Pooling, _ owner: CuDNNHandle) {
-    guard p.elementType == .float32, !p.isEmpty, p.role == .forward || p.kind == .average,
+    guard p.elementType == .float32, CuDNNDescriptors.holds(p.batch, p.channels, p.inputHeight, p.inputWidth),
+      CuDNNDescriptors.holds(p.batch, p.channels, p.outputHeight, p.outputWidth),
+      p.role == .forward || p.kind == .average,
       0..<p.kernelHeight ~= p.paddingTop, 0..<p.kernelWidth ~= p.paddingLeft,
       (try? owner.context.makeCurrent()) != nil
     else { return nil }
@@ -34,6 +36,17 @@ final class CUDAPoolingExecution: CUDALibraryExecution, @unchecked Sendable {
     }
     isGradient = p.role == .backward
     (self.owner, self.descriptors) = (owner, descriptors)
+    let sizes = (
+      image: p.batch * p.channels * p.inputHeight * p.inputWidth * 4,
+      result: p.batch * p.channels * p.outputHeight * p.outputWidth * 4
+    )
+    do throws(CUDAFailure) {
+      try CUDATrial.run(owner.context, isGradient ? [0, sizes.result, sizes.image] : [sizes.image, sizes.result]) {
+        (stream, slots) throws(CUDAFailure) in try enqueue(on: stream, slots)
+      }
+    } catch {
+      if !error.isOutOfMemory { return nil }
+    }
   }
 
   func enqueue(on stream: CUDAStream, _ slots: [UInt64]) throws(CUDAFailure) {

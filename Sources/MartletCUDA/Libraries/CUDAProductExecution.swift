@@ -107,9 +107,12 @@ final class CUDAProductExecution: CUDALibraryExecution, @unchecked Sendable {
 
   // MARK: Choosing
 
-  var scratchBytes: Int {
+  var scratchBytes: Int { scratchBytes(isMeasured: true) }
+
+  /// - Parameter isMeasured: Whether ways may be timed.
+  private func scratchBytes(isMeasured: Bool) -> Int {
     choice.withLock { choice in
-      if choice == nil { choice = fastest() }
+      if choice == nil { choice = isMeasured ? fastest() : 0 }
       var layout = CUDAScratchLayout()
       _ = layout.add(Int(algorithms[choice ?? 0].workspace_bytes))
       return layout.byteCount
@@ -129,13 +132,13 @@ final class CUDAProductExecution: CUDALibraryExecution, @unchecked Sendable {
       let stream = try CUDAStream(context)
       let scratch = try DeviceMemory(context, byteCount: algorithms.map { Int($0.workspace_bytes) }.max() ?? 0)
       var memory: [DeviceMemory] = []
+      defer { withExtendedLifetime((memory, scratch)) { try? stream.synchronize() } }
       for size in sizes {
         let piece = try DeviceMemory(context, byteCount: size)
+        memory.append(piece)
         // Small numbers: nothing overflows, and a power limit is reached as it is with real ones.
         try stream.fill(piece.address, byte: 0x3C, byteCount: size)
-        memory.append(piece)
       }
-      defer { withExtendedLifetime((memory, scratch)) { try? stream.synchronize() } }
       let addresses = Addresses(
         a: memory[0].address, b: memory[1].address, bias: memory[2].address, residual: memory[3].address,
         c: memory[3].address, scratch: scratch.address)
@@ -166,11 +169,27 @@ final class CUDAProductExecution: CUDALibraryExecution, @unchecked Sendable {
   func enqueue(on stream: CUDAStream, _ slots: [UInt64]) throws(CUDAFailure) {
     let epilogue = product.epilogue
     let result = 2 + epilogue.operandCount
+    // What is recorded cannot be timed.
+    let scratchBytes = scratchBytes(isMeasured: !stream.isCapturing)
     let addresses = Addresses(
       a: slots[0], b: slots[1], bias: epilogue.hasBias ? slots[2] : 0,
       residual: epilogue.hasResidual ? slots[result - 1] : 0, c: slots[result],
       scratch: scratchBytes > 0 ? CUDAScratchLayout.begin(slots[result + 1]) : 0)
-    try choice.withLock { choice throws(CUDAFailure) in try enqueue(choice ?? 0, on: stream, addresses) }
+    try choice.withLock { choice throws(CUDAFailure) in
+      let chosen = choice ?? 0
+      let others = algorithms.indices.filter {
+        $0 != chosen && algorithms[$0].workspace_bytes <= algorithms[chosen].workspace_bytes
+      }
+      for number in [chosen] + others {
+        do throws(CUDAFailure) {
+          choice = number
+          return try enqueue(number, on: stream, addresses)
+        } catch {
+          // What cuBLASLt does not support after all, the next way may do.
+          guard error.code == Int(martlet_cublaslt_not_supported), number != others.last ?? chosen else { throw error }
+        }
+      }
+    }
   }
 
   private func enqueue(_ number: Int, on stream: CUDAStream, _ addresses: Addresses) throws(CUDAFailure) {

@@ -1,5 +1,6 @@
 import CMartletRuntime
 import MartletDiagnostics
+import MartletLoopIR
 import Synchronization
 
 /// cuDNN in a context. A handle belongs to one stream at a time: calls take turns.
@@ -7,16 +8,19 @@ final class CuDNNHandle: @unchecked Sendable {
   let context: CUDAContext
   let library: UnsafePointer<martlet_cudnn>
   private let handle: martlet_cudnn_handle
+  /// What the handle works on between uses: streams that it was lent may be gone by then.
+  private let ownStream: CUDAStream
   private let turns = Mutex<Void>(())
 
   init(_ context: CUDAContext) throws {
     library = try context.libraries.cudnn()
     self.context = context
-    try context.makeCurrent()
+    ownStream = try CUDAStream(context)
     var handle: martlet_cudnn_handle?
     let code = library.pointee.Create(&handle)
     guard code == 0, let handle else { throw Self.failure(library, code, "cudnnCreate") }
     self.handle = handle
+    try check(library.pointee.SetStream(handle, ownStream.handle), "cudnnSetStream")
   }
 
   deinit {
@@ -24,14 +28,16 @@ final class CuDNNHandle: @unchecked Sendable {
     _ = library.pointee.Destroy(handle)
   }
 
-  /// Calls functions, which work on a stream if there is one.
+  /// Calls functions, which work on a stream if one is given.
   func use<Result>(
-    on stream: CUDAStream?,
+    on stream: CUDAStream? = nil,
     _ body: (UnsafePointer<martlet_cudnn>, martlet_cudnn_handle) throws(CUDAFailure) -> Result
   ) throws(CUDAFailure) -> Result {
     try context.makeCurrent()
     return try turns.withLock { _ throws(CUDAFailure) in
-      if let stream { try check(library.pointee.SetStream(handle, stream.handle), "cudnnSetStream") }
+      guard let stream else { return try body(library, handle) }
+      try check(library.pointee.SetStream(handle, stream.handle), "cudnnSetStream")
+      defer { _ = library.pointee.SetStream(handle, ownStream.handle) }
       return try body(library, handle)
     }
   }
@@ -64,6 +70,11 @@ final class CuDNNDescriptors: @unchecked Sendable {
     guard let handle else { throw CUDAFailure(call: "\(call)", code: 0, name: "no descriptor", text: "") }
     release.append { _ = destroy(handle) }
     return handle
+  }
+
+  /// Whether tensors of these extents are small enough for all that cuDNN does: it counts elements in 32 bits in places.
+  static func holds(_ extents: Int...) -> Bool {
+    extents.allSatisfy { $0 > 0 } && extents.reduce(1, multipliedSaturating) <= Int(Int32.max)
   }
 
   func images(_ n: Int, _ c: Int, _ h: Int, _ w: Int, isChannelsFirst: Bool) throws(CUDAFailure) -> martlet_cudnn_tensor

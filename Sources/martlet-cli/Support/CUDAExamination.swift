@@ -14,6 +14,7 @@ struct CUDAExamination {
     var devices: [JSONValue] = []
     var fault: String?
     var capabilities: [Int] = []
+    var libraryFaults: [CUDALibraryFault] = []
     if driver != nil {
       do throws(Diagnostic) {
         for ordinal in 0..<(try CUDAContext.deviceCount(libraries)) {
@@ -23,6 +24,7 @@ struct CUDAExamination {
             "cuda:\(ordinal): \(context.name), compute capability \(capability), "
               + "\(context.device.multiprocessors) multiprocessors, memory \(byteText(context.memoryBytes))")
           capabilities.append(context.device.capability)
+          libraryFaults += context.libraryFaults
           devices.append(
             .object([
               "name": .string(context.name), "capability": .string(capability),
@@ -46,6 +48,12 @@ struct CUDAExamination {
         "fits": .string(lines.last ?? ""),
       ])
     findProblems(findings, hasDriver: driver != nil, fault: fault)
+    problems += libraryFaults.map { fault in
+      Examination.Problem(
+        what: "\(fault)",
+        remedy: "see that all parts of the library are there, that it is made for the GPU, and that "
+          + "the GPU has memory to spare")
+    }
     if let compiler = findings.first(where: { $0.library == .nvrtc })?.cuda,
       let row = CUDACompatibility.row(for: compiler), let oldest = capabilities.min(), oldest < row.capability
     {

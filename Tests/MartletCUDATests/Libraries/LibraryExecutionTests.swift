@@ -24,9 +24,10 @@ struct LibraryExecutionTests {
 
   /// Device memory for all slots of a contract, filled with small numbers.
   private func slots(
-    _ contract: LibraryContract, _ execution: any CUDALibraryExecution, _ stream: CUDAStream
+    _ contract: LibraryContract, _ execution: any CUDALibraryExecution, _ stream: CUDAStream, scratchBytes: Int? = nil
   ) throws -> [DeviceMemory] {
-    let sizes = contract.slotBytes + (execution.scratchBytes > 0 ? [execution.scratchBytes] : [])
+    let scratchBytes = scratchBytes ?? execution.scratchBytes
+    let sizes = contract.slotBytes + (scratchBytes > 0 ? [scratchBytes] : [])
     return try sizes.map { size in
       let memory = try DeviceMemory(stream.context, byteCount: size)
       try stream.fill(memory.address, byte: 0x3C, byteCount: size)
@@ -97,11 +98,12 @@ struct LibraryExecutionTests {
     let contract = LibraryContract.convolution(Self.convolution)
     let execution = try #require(machine.executions.execution(of: contract))
     let memory = try slots(contract, execution, stream)
+    let count = machine.stub.count("cublasLtMatrixTransform")
     let bound = try execution.binding([1: memory[1].address], on: stream)
-    #expect(machine.stub.count("cublasLtMatrixTransform") == 1)
+    #expect(machine.stub.count("cublasLtMatrixTransform") == count + 1)
     try bound.enqueue(on: stream, memory.map(\.address))
     try bound.enqueue(on: stream, memory.map(\.address))
-    #expect(machine.stub.count("cublasLtMatrixTransform") == 1)
+    #expect(machine.stub.count("cublasLtMatrixTransform") == count + 1)
     try stream.synchronize()
   }
 
@@ -146,6 +148,161 @@ struct LibraryExecutionTests {
     }
     #expect((failure.call, failure.name, failure.code) == (call, name, code))
     #expect(machine.stub.report == [])
+  }
+
+  // MARK: Ways
+
+  private static let plain: Convolution = {
+    var plain = convolution
+    plain.epilogue = Epilogue()
+    return plain
+  }()
+
+  private static func gradient(_ role: Convolution.Role) -> Convolution {
+    var gradient = plain
+    gradient.role = role
+    return gradient
+  }
+
+  private static let pooling = Pooling(
+    role: .forward, kind: .average, elementType: .float32, isChannelsFirst: false, batch: 1, channels: 2,
+    input: (4, 4), output: (2, 2), kernel: (2, 2), strides: (2, 2), padding: (0, 0, 0, 0))
+
+  /// TF32 keeps the exponents of f32; ways that convert to f16 are not taken, which the stand-in would report.
+  @Test(arguments: [true, false])
+  func nothingIsRoundedToHalf(isMeasured: Bool) throws {
+    let machine = try LibraryMachine(options: CUDALibraryOptions(allowsTF32: true, measures: isMeasured))
+    let stream = try CUDAStream(machine.context)
+    for contract in [LibraryContract.convolution(Self.convolution), .convolution(Self.plain)] {
+      let execution = try #require(machine.executions.execution(of: contract))
+      let memory = try slots(contract, execution, stream)
+      try execution.enqueue(on: stream, memory.map(\.address))
+      #expect(try result(contract, memory, stream).allSatisfy { $0 > 0 })
+    }
+    #expect(machine.stub.report == [])
+  }
+
+  /// What a library lists it may still not carry out: then the next way is tried, and without any nothing is claimed.
+  @Test(arguments: [
+    (LibraryContract.convolution(plain), "cudnnConvolutionForward", 3000),
+    (.convolution(gradient(.backwardData)), "cudnnConvolutionBackwardData", 3000),
+    (.convolution(gradient(.backwardFilter)), "cudnnConvolutionBackwardFilter", 5000),
+  ])
+  func waysThatAreNotCarriedOut(contract: LibraryContract, call: String, code: Int) throws {
+    func run(failing: Bool) throws -> [Float] {
+      let machine = try LibraryMachine(options: CUDALibraryOptions(measures: false))
+      let stream = try CUDAStream(machine.context)
+      if failing { machine.stub.fail(call, code: code) }
+      let execution = try #require(machine.executions.execution(of: contract))
+      #expect(machine.stub.count(call) == (failing ? 2 : 1))
+      let memory = try slots(contract, execution, stream)
+      try execution.enqueue(on: stream, memory.map(\.address))
+      #expect(machine.stub.report == [])
+      return try result(contract, memory, stream)
+    }
+    for (a, b) in zip(try run(failing: true), try run(failing: false)) { #expect(abs(a - b) < 1e-6) }
+    let machine = try LibraryMachine()
+    machine.stub.fail(call, nth: -1, code: code)
+    #expect(machine.executions.execution(of: contract) == nil)
+    #expect(machine.stub.report == [])
+  }
+
+  @Test func poolingThatIsNotCarriedOut() throws {
+    let machine = try LibraryMachine()
+    machine.stub.fail("cudnnPoolingForward", code: 3000)
+    #expect(machine.executions.execution(of: .pooling(Self.pooling)) == nil)
+    #expect(try LibraryMachine().executions.execution(of: .pooling(Self.pooling)) != nil)
+  }
+
+  /// Refusals that come in a run only; the scratch memory that was planned must do.
+  @Test(arguments: [
+    (LibraryContract.convolution(plain), "cudnnConvolutionForward", 3000),
+    (.matrixProduct(product), "cublasLtMatmul", 15),
+  ])
+  func waysThatAreRefusedInARun(contract: LibraryContract, call: String, code: Int) throws {
+    let machine = try LibraryMachine()
+    let stream = try CUDAStream(machine.context)
+    let execution = try #require(machine.executions.execution(of: contract))
+    let memory = try slots(contract, execution, stream)
+    try execution.enqueue(on: stream, memory.map(\.address))
+    let expected = try result(contract, memory, stream)
+    machine.stub.fail(call, code: code)
+    try execution.enqueue(on: stream, memory.map(\.address))
+    for (a, b) in zip(try result(contract, memory, stream), expected) { #expect(abs(a - b) < 1e-6) }
+    #expect(machine.stub.report == [])
+  }
+
+  /// Where nothing was timed before, a capture is not the place to do it.
+  @Test(arguments: [LibraryContract.convolution(convolution), .matrixProduct(product)])
+  func nothingIsTimedInCaptures(contract: LibraryContract) throws {
+    let machine = try LibraryMachine()
+    let stream = try CUDAStream(machine.context)
+    let execution = try #require(machine.executions.execution(of: contract))
+    let memory = try slots(contract, execution, stream, scratchBytes: 1 << 20)
+    try stream.beginCapture()
+    try execution.enqueue(on: stream, memory.map(\.address))
+    try stream.endCapture().launch(on: stream)
+    #expect(try result(contract, memory, stream).allSatisfy { $0 > 0 })
+    #expect(machine.stub.report == [])
+  }
+
+  /// cuDNN's handle does not stay on a stream that it was lent, which may be gone at its next use.
+  @Test func lentStreamsAreGivenBack() throws {
+    let stub: CUDAStub
+    do {
+      let machine = try LibraryMachine()
+      stub = machine.stub
+      let contract = LibraryContract.convolution(Self.convolution)
+      let execution = try #require(machine.executions.execution(of: contract))
+      do {
+        let stream = try CUDAStream(machine.context)
+        let memory = try slots(contract, execution, stream)
+        try execution.enqueue(on: stream, memory.map(\.address))
+        try stream.synchronize()
+      }
+      #expect(machine.executions.execution(of: .convolution(Self.plain)) != nil)
+    }
+    #expect(stub.report == [])
+    #expect(stub.leaks == [])
+  }
+
+  /// cuDNN counts elements in 32 bits.
+  @Test(arguments: [1 << 28, 1 << 32])
+  func moreElementsThanFitAreNotClaimed(batch: Int) throws {
+    let machine = try LibraryMachine()
+    var (convolution, pooling) = (Self.plain, Self.pooling)
+    (convolution.batch, pooling.batch) = (batch, batch)
+    #expect(machine.executions.execution(of: .convolution(convolution)) == nil)
+    #expect(machine.executions.execution(of: .pooling(pooling)) == nil)
+    #expect(machine.stub.count("cudnnGetConvolutionForwardAlgorithm_v7") == 0)
+  }
+
+  /// A library that is there and does not start is told of, and nothing is claimed for it.
+  @Test func librariesThatDoNotStart() throws {
+    let machine = try LibraryMachine()
+    machine.stub.fail("cudnnCreate", code: 1008)
+    let executions = CUDALibraryExecutions(machine.context)
+    let fault = try #require(executions.faults.first)
+    #expect((executions.faults.count, fault.library, fault.failure.code) == (1, .cudnn, 1008))
+    #expect("\(fault)".contains("cuDNN does not start") && "\(fault)".contains("SUBLIBRARY_LOADING_FAILED"))
+    #expect(executions.execution(of: .convolution(Self.plain)) == nil)
+    #expect(executions.execution(of: .matrixProduct(Self.product)) != nil)
+    machine.stub.fail("cublasLtCreate", code: 1)
+    #expect(machine.context.libraryFaults.map(\.library) == [.cublasLt])
+    #expect(machine.executions.faults.isEmpty)
+  }
+
+  @Test(arguments: [(4004, true), (4000, false)])
+  func memoryThatCuDNNLacks(code: Int, isOutOfMemory: Bool) throws {
+    let machine = try LibraryMachine()
+    let stream = try CUDAStream(machine.context)
+    let contract = LibraryContract.convolution(Self.plain)
+    let execution = try #require(machine.executions.execution(of: contract))
+    let memory = try slots(contract, execution, stream)
+    machine.stub.fail("cudnnConvolutionForward", code: code)
+    let failure = #expect(throws: CUDAFailure.self) { try execution.enqueue(on: stream, memory.map(\.address)) }
+    #expect(failure?.isOutOfMemory == isOutOfMemory)
+    try stream.synchronize()
   }
 
   /// That the stand-in's libraries find what is there to find.

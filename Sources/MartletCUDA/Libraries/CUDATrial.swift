@@ -1,0 +1,21 @@
+/// Runs of library calls on memory of their own, before a plan relies on them: what libraries accept they may still refuse to
+/// carry out.
+enum CUDATrial {
+  /// Gives a call small numbers in slots of these bytes, and waits for it.
+  ///
+  /// - Throws: Failures of the call, or what says that memory is short.
+  static func run(
+    _ context: CUDAContext, _ slots: [Int], _ body: (CUDAStream, [UInt64]) throws(CUDAFailure) -> Void
+  ) throws(CUDAFailure) {
+    let stream = try CUDAStream(context)
+    var memory: [DeviceMemory] = []
+    defer { withExtendedLifetime(memory) { try? stream.synchronize() } }
+    for byteCount in slots {
+      let piece = try DeviceMemory(context, byteCount: byteCount)
+      memory.append(piece)
+      try stream.fill(piece.address, byte: 0x3C, byteCount: byteCount)
+    }
+    try body(stream, memory.map(\.address))
+    try stream.synchronize()
+  }
+}
