@@ -147,6 +147,11 @@ final class CUDAConvolutionExecution: CUDALibraryExecution, @unchecked Sendable 
   ///
   /// - Parameter isMeasured: Whether ways may be timed.
   private func chosen(isMeasured: Bool = true) -> Choice {
+    // Captures take the locks in this order.
+    owner.context.exclusively { decide(isMeasured: isMeasured) }
+  }
+
+  private func decide(isMeasured: Bool) -> Choice {
     choice.withLock { choice in
       if choice.isFinal { return choice }
       choice.isFinal = true

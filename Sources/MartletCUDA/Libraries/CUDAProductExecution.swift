@@ -111,11 +111,14 @@ final class CUDAProductExecution: CUDALibraryExecution, @unchecked Sendable {
 
   /// - Parameter isMeasured: Whether ways may be timed.
   private func scratchBytes(isMeasured: Bool) -> Int {
-    choice.withLock { choice in
-      if choice == nil { choice = isMeasured ? fastest() : 0 }
-      var layout = CUDAScratchLayout()
-      _ = layout.add(Int(algorithms[choice ?? 0].workspace_bytes))
-      return layout.byteCount
+    // Captures take the locks in this order.
+    owner.context.exclusively {
+      choice.withLock { choice in
+        if choice == nil { choice = isMeasured ? fastest() : 0 }
+        var layout = CUDAScratchLayout()
+        _ = layout.add(Int(algorithms[choice ?? 0].workspace_bytes))
+        return layout.byteCount
+      }
     }
   }
 

@@ -7,15 +7,18 @@ enum CUDATrial {
   static func run(
     _ context: CUDAContext, _ slots: [Int], _ body: (CUDAStream, [UInt64]) throws(CUDAFailure) -> Void
   ) throws(CUDAFailure) {
-    let stream = try CUDAStream(context)
-    var memory: [DeviceMemory] = []
-    defer { withExtendedLifetime(memory) { try? stream.synchronize() } }
-    for byteCount in slots {
-      let piece = try DeviceMemory(context, byteCount: byteCount)
-      memory.append(piece)
-      try stream.fill(piece.address, byte: 0x3C, byteCount: byteCount)
+    // Libraries load code and may wait for the device at a first call.
+    try context.exclusively { () throws(CUDAFailure) in
+      let stream = try CUDAStream(context)
+      var memory: [DeviceMemory] = []
+      defer { withExtendedLifetime(memory) { try? stream.synchronize() } }
+      for byteCount in slots {
+        let piece = try DeviceMemory(context, byteCount: byteCount)
+        memory.append(piece)
+        try stream.fill(piece.address, byte: 0x3C, byteCount: byteCount)
+      }
+      try body(stream, memory.map(\.address))
+      try stream.synchronize()
     }
-    try body(stream, memory.map(\.address))
-    try stream.synchronize()
   }
 }

@@ -17,7 +17,7 @@ final class CuDNNHandle: @unchecked Sendable {
     self.context = context
     ownStream = try CUDAStream(context)
     var handle: martlet_cudnn_handle?
-    let code = library.pointee.Create(&handle)
+    let code = context.exclusively { [library] in library.pointee.Create(&handle) }
     guard code == 0, let handle else { throw Self.failure(library, code, "cudnnCreate") }
     self.handle = handle
     try check(library.pointee.SetStream(handle, ownStream.handle), "cudnnSetStream")
@@ -25,7 +25,7 @@ final class CuDNNHandle: @unchecked Sendable {
 
   deinit {
     try? context.makeCurrent()
-    _ = library.pointee.Destroy(handle)
+    context.exclusively { _ = library.pointee.Destroy(handle) }
   }
 
   /// Calls functions, which work on a stream if one is given.

@@ -12,14 +12,14 @@ final class CublasLtHandle: @unchecked Sendable {
     self.context = context
     try context.makeCurrent()
     var handle: martlet_cublaslt_handle?
-    let code = library.pointee.Create(&handle)
+    let code = context.exclusively { [library] in library.pointee.Create(&handle) }
     guard code == 0, let handle else { throw Self.failure(library, code, "cublasLtCreate") }
     self.handle = handle
   }
 
   deinit {
     try? context.makeCurrent()
-    _ = library.pointee.Destroy(handle)
+    context.exclusively { _ = library.pointee.Destroy(handle) }
   }
 
   func check(_ code: Int32, _ call: StaticString) throws(CUDAFailure) {
