@@ -14,7 +14,7 @@ struct martlet_dnn_layout_s {
   dnn_layout layout;
 };
 
-/// oneDNN's own answer to a description that it has no code for: `dnnl_unimplemented`. The caller takes another way.
+/// oneDNN's status where its library has no code for a description. It is handed to the caller, which takes another way.
 enum { status_not_offered = 3 };
 
 struct martlet_dnn_primitive_s {

@@ -64,7 +64,7 @@ final class KernelEmitter {
   }
 
   func run() {
-    for stage in stagesInMemory() { temporary(stage) }
+    for stage in accesses.stagesAcross(schedule.groups.map(\.stages)) { temporary(stage) }
     let groups = schedule.groups.map { GroupEmitter(self, $0) }
     for group in groups { for stage in group.stagesWithoutRoom() { temporary(stage) } }
     var next = 0
@@ -81,26 +81,6 @@ final class KernelEmitter {
   /// Whether enough blocks are launched to do all of `count` iterations, `forBlock` of them by a block, at once.
   func isOnce(_ count: Int, forBlock: Int, threads: Int) -> Bool {
     (count + forBlock - 1) / forBlock <= mostBlocks(of: threads)
-  }
-
-  /// Stages that are loaded by stages of another group, and those that cannot be anywhere else.
-  private func stagesInMemory() -> [Int] {
-    var groupOf = [Int](repeating: 0, count: program.stages.count)
-    for (number, group) in schedule.groups.enumerated() { for stage in group.stages { groupOf[stage] = number } }
-    var needed = Set<Int>()
-    for (number, stage) in program.stages.enumerated() {
-      switch stage.kind {
-      case .scan, .scatter: needed.insert(number)
-      case .map, .reduce: break
-      }
-      for load in accesses.loads(stage.roots) {
-        if case .stage(let source) = Source(payload: program.scalars[load].payload), groupOf[source] != groupOf[number]
-        {
-          needed.insert(source)
-        }
-      }
-    }
-    return needed.sorted()
   }
 
   // MARK: Entries

@@ -54,13 +54,7 @@ struct CUDAScheduler {
         continue
       }
       let wanted = min(Self.wantedBlocks / blocks, length / (Self.partLength / (isAlongShared ? 8 : 1)))
-      let longest = reduction.extents.indices.max { reduction.extents[$0] < reduction.extents[$1] }
-      guard wanted > 1, let axis = reduction.extents.firstIndex(where: { $0 >= wanted }) ?? longest else { continue }
-      let extent = reduction.extents[axis]
-      let upper = min(wanted, extent)
-      let even = stride(from: upper, to: max(1, upper / 2), by: -1).first { extent % $0 == 0 }
-      let chunks = even ?? upper
-      if chunks >= 2 { splits.append(Schedule.Split(stage: number, axis: axis, chunks: chunks)) }
+      if let split = Schedule.Split(stage: number, extents: reduction.extents, wanted: wanted) { splits.append(split) }
     }
     return splits
   }

@@ -43,7 +43,7 @@ final class Lowering {
       }
     }
     var slot = program.inputs.count + program.outputs.count
-    for stage in stagesAcrossGroups() where memory[stage].isEmpty {
+    for stage in accesses.stagesAcross(schedule.groups.map(\.stages)) where memory[stage].isEmpty {
       memory[stage] = [nest.slot(slot, program.stages[stage].result, isWritten: true)]
       slot += 1
     }
@@ -57,26 +57,6 @@ final class Lowering {
       nest.endScratch()
     }
     for (input, buffer) in copies { copy(input, to: buffer) }
-  }
-
-  /// Stages that are loaded by stages of another group, or in a group where they do not fit scratch memory.
-  private func stagesAcrossGroups() -> [Int] {
-    var groupOf = [Int](repeating: 0, count: program.stages.count)
-    for (number, group) in schedule.groups.enumerated() { for stage in group.stages { groupOf[stage] = number } }
-    var needed = Set<Int>()
-    for (number, stage) in program.stages.enumerated() {
-      switch stage.kind {
-      case .scan, .scatter: needed.insert(number)
-      case .map, .reduce: break
-      }
-      for load in accesses.loads(stage.roots) {
-        if case .stage(let source) = Source(payload: program.scalars[load].payload), groupOf[source] != groupOf[number]
-        {
-          needed.insert(source)
-        }
-      }
-    }
-    return needed.sorted()
   }
 
   /// A copy of an input that is also an output.

@@ -51,15 +51,7 @@ struct Scheduler {
         if case .shared(_, let lanes, _) = plan { (results + lanes - 1) / lanes } else { results }
       guard results > 0, iterations < 8, work >= 4 * Self.serialWork else { continue }
       let wanted = min(64, max(2, work / Self.workerWork))
-      guard
-        let axis = reduction.extents.firstIndex(where: { $0 >= wanted })
-          ?? reduction.extents.indices.max(by: { reduction.extents[$0] < reduction.extents[$1] })
-      else { continue }
-      let extent = reduction.extents[axis]
-      let upper = min(wanted, extent)
-      let even = stride(from: upper, to: max(1, upper / 2), by: -1).first { extent % $0 == 0 }
-      let chunks = even ?? upper
-      if chunks >= 2 { splits.append(Schedule.Split(stage: number, axis: axis, chunks: chunks)) }
+      if let split = Schedule.Split(stage: number, extents: reduction.extents, wanted: wanted) { splits.append(split) }
     }
     return splits
   }

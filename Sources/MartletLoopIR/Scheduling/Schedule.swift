@@ -8,6 +8,17 @@ public struct Schedule: Hashable, Sendable {
     public var axis: Int
     public var chunks: Int
     public init(stage: Int, axis: Int, chunks: Int) { (self.stage, self.axis, self.chunks) = (stage, axis, chunks) }
+
+    /// About `wanted` parts of a reduction over axes of these extents, all of one length if possible; nil if there is nothing to
+    /// cut. The first axis that is long enough is cut, or else the longest.
+    package init?(stage: Int, extents: [Int], wanted: Int) {
+      let longest = extents.indices.max { extents[$0] < extents[$1] }
+      guard let axis = extents.firstIndex(where: { $0 >= wanted }) ?? longest else { return nil }
+      let upper = min(wanted, extents[axis])
+      let even = stride(from: upper, to: max(1, upper / 2), by: -1).first { extents[axis] % $0 == 0 }
+      self.init(stage: stage, axis: axis, chunks: even ?? upper)
+      if chunks < 2 { return nil }
+    }
   }
 
   /// Where vector lanes come from.

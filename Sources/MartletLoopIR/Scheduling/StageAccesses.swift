@@ -19,6 +19,27 @@ package struct StageAccesses {
     axesUsed = used
   }
 
+  /// The stages whose results must be in memory when these groups run one after the other: those that are loaded by stages of
+  /// another group, and those that cannot be anywhere else.
+  package func stagesAcross(_ groups: [Range<Int>]) -> [Int] {
+    var groupOf = [Int](repeating: 0, count: program.stages.count)
+    for (number, stages) in groups.enumerated() { for stage in stages { groupOf[stage] = number } }
+    var needed = Set<Int>()
+    for (number, stage) in program.stages.enumerated() {
+      switch stage.kind {
+      case .scan, .scatter: needed.insert(number)
+      case .map, .reduce: break
+      }
+      for load in loads(stage.roots) {
+        if case .stage(let source) = Source(payload: program.scalars[load].payload), groupOf[source] != groupOf[number]
+        {
+          needed.insert(source)
+        }
+      }
+    }
+    return needed.sorted()
+  }
+
   // MARK: Rows
 
   /// The scalars that a stage computes for each element of its whole domain: a map's value, a reduction's next state.
