@@ -4,38 +4,18 @@ import Testing
 
 /// Library calls against the reference stages of the same operations.
 @Suite struct LibraryTests {
-  struct Window: CustomTestStringConvertible, Sendable {
-    var height: Int
-    var width: Int
-    var inputs: Int
-    var outputs: Int
-    var kernel: Int
-    var stride = 1
-    var dilation = 1
-    var padding: Padding = .same
-    var format: DataFormat = .nhwc
-
-    var testDescription: String {
-      "\(height)×\(width), \(inputs)→\(outputs), \(kernel)×\(kernel), stride \(stride), dilation \(dilation), "
-        + "\(padding), \(format)"
-    }
-    func shape(_ batch: Int, _ channels: Int) -> [Int] {
-      format == .nhwc ? [batch, height, width, channels] : [batch, channels, height, width]
-    }
-  }
-
   static let windows = [
-    Window(height: 7, width: 9, inputs: 3, outputs: 5, kernel: 3),
-    Window(height: 12, width: 12, inputs: 16, outputs: 32, kernel: 3, stride: 2),
-    Window(height: 10, width: 8, inputs: 4, outputs: 16, kernel: 3, dilation: 2, padding: .valid),
-    Window(height: 6, width: 6, inputs: 32, outputs: 16, kernel: 1),
-    Window(height: 9, width: 9, inputs: 1, outputs: 8, kernel: 5, padding: .valid),
-    Window(height: 8, width: 8, inputs: 16, outputs: 16, kernel: 3, format: .nchw),
-    Window(height: 11, width: 7, inputs: 8, outputs: 3, kernel: 2, stride: 3),
+    ConvolutionWindow(height: 7, width: 9, inputs: 3, outputs: 5, kernel: 3),
+    ConvolutionWindow(height: 12, width: 12, inputs: 16, outputs: 32, kernel: 3, stride: 2),
+    ConvolutionWindow(height: 10, width: 8, inputs: 4, outputs: 16, kernel: 3, dilation: 2, padding: .valid),
+    ConvolutionWindow(height: 6, width: 6, inputs: 32, outputs: 16, kernel: 1),
+    ConvolutionWindow(height: 9, width: 9, inputs: 1, outputs: 8, kernel: 5, padding: .valid),
+    ConvolutionWindow(height: 8, width: 8, inputs: 16, outputs: 16, kernel: 3, format: .nchw),
+    ConvolutionWindow(height: 11, width: 7, inputs: 8, outputs: 3, kernel: 2, stride: 3),
   ]
 
   @Test(arguments: windows)
-  func convolutionsAndTheirGradients(window: Window) throws {
+  func convolutionsAndTheirGradients(window: ConvolutionWindow) throws {
     let graph = Graph()
     let (k, i, o) = (window.kernel, window.inputs, window.outputs)
     let images = graph.placeholder(.float32, shape: Shape(window.shape(2, i)), name: "images")
@@ -54,7 +34,7 @@ import Testing
 
   /// Constant filters are laid out for the library once.
   @Test(arguments: windows)
-  func convolutionsWithConstantFilters(window: Window) throws {
+  func convolutionsWithConstantFilters(window: ConvolutionWindow) throws {
     let graph = Graph()
     let images = graph.placeholder(.float32, shape: Shape(window.shape(2, window.inputs)), name: "images")
     let filter = randomTensor([window.kernel, window.kernel, window.inputs, window.outputs], seed: 2)
@@ -66,7 +46,7 @@ import Testing
   }
 
   @Test(arguments: windows)
-  func depthwiseConvolutions(window: Window) throws {
+  func depthwiseConvolutions(window: ConvolutionWindow) throws {
     let graph = Graph()
     let (k, i) = (window.kernel, window.inputs)
     let images = graph.placeholder(.float32, shape: Shape(window.shape(2, i)), name: "images")
@@ -84,7 +64,7 @@ import Testing
   }
 
   @Test(arguments: windows, [true, false])
-  func poolingAndItsGradient(window: Window, isMaximum: Bool) throws {
+  func poolingAndItsGradient(window: ConvolutionWindow, isMaximum: Bool) throws {
     guard window.dilation == 1 else { return }
     let graph = Graph()
     let shape = window.shape(2, window.outputs)

@@ -6,43 +6,18 @@ import Testing
 
 /// What cuBLASLt and cuDNN are asked to do gives what the operations say; the stand-in checks how they are asked.
 struct LibraryTests {
-  struct Window: CustomTestStringConvertible, Sendable {
-    var height: Int
-    var width: Int
-    var inputs: Int
-    var outputs: Int
-    var kernel: Int
-    var stride = 1
-    var dilation = 1
-    var padding: Padding = .same
-    var format: DataFormat = .nhwc
-
-    var testDescription: String {
-      "\(height)×\(width), \(inputs)→\(outputs), \(kernel)×\(kernel), stride \(stride), dilation \(dilation), "
-        + "\(padding), \(format)"
-    }
-    func shape(_ batch: Int, _ channels: Int) -> [Int] {
-      format == .nhwc ? [batch, height, width, channels] : [batch, channels, height, width]
-    }
-  }
-
   /// With padding that is the same on both sides and that is not, with windows that do and do not reach the end.
   static let windows = [
-    Window(height: 7, width: 9, inputs: 3, outputs: 5, kernel: 3),
-    Window(height: 12, width: 12, inputs: 4, outputs: 6, kernel: 3, stride: 2),
-    Window(height: 10, width: 8, inputs: 4, outputs: 7, kernel: 3, dilation: 2, padding: .valid),
-    Window(height: 6, width: 6, inputs: 8, outputs: 4, kernel: 1),
-    Window(height: 9, width: 9, inputs: 1, outputs: 8, kernel: 5, padding: .valid),
-    Window(height: 8, width: 8, inputs: 5, outputs: 4, kernel: 3, format: .nchw),
-    Window(height: 8, width: 6, inputs: 3, outputs: 1, kernel: 4, stride: 2, format: .nchw),
-    Window(height: 11, width: 7, inputs: 8, outputs: 3, kernel: 2, stride: 3),
-    Window(height: 7, width: 8, inputs: 2, outputs: 3, kernel: 2, padding: .same),
+    ConvolutionWindow(height: 7, width: 9, inputs: 3, outputs: 5, kernel: 3),
+    ConvolutionWindow(height: 12, width: 12, inputs: 4, outputs: 6, kernel: 3, stride: 2),
+    ConvolutionWindow(height: 10, width: 8, inputs: 4, outputs: 7, kernel: 3, dilation: 2, padding: .valid),
+    ConvolutionWindow(height: 6, width: 6, inputs: 8, outputs: 4, kernel: 1),
+    ConvolutionWindow(height: 9, width: 9, inputs: 1, outputs: 8, kernel: 5, padding: .valid),
+    ConvolutionWindow(height: 8, width: 8, inputs: 5, outputs: 4, kernel: 3, format: .nchw),
+    ConvolutionWindow(height: 8, width: 6, inputs: 3, outputs: 1, kernel: 4, stride: 2, format: .nchw),
+    ConvolutionWindow(height: 11, width: 7, inputs: 8, outputs: 3, kernel: 2, stride: 3),
+    ConvolutionWindow(height: 7, width: 8, inputs: 2, outputs: 3, kernel: 2, padding: .same),
   ]
-
-  private func tensor(_ shape: [Int], seed: UInt64) -> Tensor {
-    var generator = SeededGenerator(seed: seed)
-    return Tensor((0..<shape.reduce(1, *)).map { _ in Float.random(in: -1...1, using: &generator) }, shape: shape)
-  }
 
   /// Compares with the interpreter, and expects that many library calls.
   private func expectSame(
@@ -65,7 +40,7 @@ struct LibraryTests {
   }
 
   @Test(arguments: windows, [false, true])
-  func convolutionsAndTheirGradients(window: Window, isDepthwise: Bool) throws {
+  func convolutionsAndTheirGradients(window: ConvolutionWindow, isDepthwise: Bool) throws {
     let graph = Graph()
     let (k, i) = (window.kernel, window.inputs)
     let images = graph.placeholder(.float32, shape: Shape(window.shape(2, i)), name: "images")
@@ -79,27 +54,28 @@ struct LibraryTests {
         images, filter, strides: strides, padding: window.padding, dilations: dilations, dataFormat: window.format)
       : conv2D(
         images, filter, strides: strides, padding: window.padding, dilations: dilations, dataFormat: window.format)
-    let dy = graph.constant(tensor(y.shape.known ?? [], seed: 3))
+    let dy = graph.constant(randomTensor(y.shape.known ?? [], seed: 3))
     let gradients = try gradients(of: [y * dy], withRespectTo: [images, filter]).compactMap { $0 }
     try expectSame(
-      graph, [y] + gradients, [images: tensor(window.shape(2, i), seed: 1), filter: tensor(filterShape, seed: 2)],
+      graph, [y] + gradients,
+      [images: randomTensor(window.shape(2, i), seed: 1), filter: randomTensor(filterShape, seed: 2)],
       calls: 3, seed: UInt64(window.height))
   }
 
   /// Constant filters are laid out once.
   @Test(arguments: windows)
-  func convolutionsWithConstantFilters(window: Window) throws {
+  func convolutionsWithConstantFilters(window: ConvolutionWindow) throws {
     let graph = Graph()
     let images = graph.placeholder(.float32, shape: Shape(window.shape(1, window.inputs)), name: "images")
-    let filter = tensor([window.kernel, window.kernel, window.inputs, window.outputs], seed: 2)
+    let filter = randomTensor([window.kernel, window.kernel, window.inputs, window.outputs], seed: 2)
     let y = conv2D(
       images, graph.constant(filter), strides: PerDimension(window.stride), padding: window.padding,
       dilations: PerDimension(window.dilation), dataFormat: window.format)
-    try expectSame(graph, [y], [images: tensor(window.shape(1, window.inputs), seed: 1)], calls: 1)
+    try expectSame(graph, [y], [images: randomTensor(window.shape(1, window.inputs), seed: 1)], calls: 1)
   }
 
   @Test(arguments: windows, [true, false])
-  func poolingAndItsGradient(window: Window, isMaximum: Bool) throws {
+  func poolingAndItsGradient(window: ConvolutionWindow, isMaximum: Bool) throws {
     guard window.dilation == 1 else { return }
     let graph = Graph()
     let shape = window.shape(2, window.outputs)
@@ -109,7 +85,7 @@ struct LibraryTests {
       isMaximum
       ? maxPool(images, size: size, strides: strides, padding: window.padding, dataFormat: window.format)
       : avgPool(images, size: size, strides: strides, padding: window.padding, dataFormat: window.format)
-    let dy = graph.constant(tensor(y.shape.known ?? [], seed: 3))
+    let dy = graph.constant(randomTensor(y.shape.known ?? [], seed: 3))
     let gradient = try gradients(of: [y * dy], withRespectTo: [images]).compactMap { $0 }
     // Few distinct values, so that maxima are reached more than once.
     var generator = SeededGenerator(seed: 5)
@@ -129,7 +105,7 @@ struct LibraryTests {
     let product = matMul(a, b, transposeA: first, transposeB: second)
     let double = matMul(cast(a, to: .float64), cast(b, to: .float64), transposeA: first, transposeB: second)
     try expectSame(
-      graph, [product, double], [a: tensor(shapes.0, seed: 1), b: tensor(shapes.1, seed: 2)], calls: 2)
+      graph, [product, double], [a: randomTensor(shapes.0, seed: 1), b: randomTensor(shapes.1, seed: 2)], calls: 2)
   }
 
   @Test(arguments: [[1], [3], [2, 4]], [(20, 25, 30), (6, 7, 66)])
@@ -142,7 +118,8 @@ struct LibraryTests {
     try expectSame(
       graph, [batchMatMul(a, b), batchMatMul(a, c, adjointY: true)],
       [
-        a: tensor(batch + [m, k], seed: 1), b: tensor(batch + [k, n], seed: 2), c: tensor(batch + [n, k], seed: 3),
+        a: randomTensor(batch + [m, k], seed: 1), b: randomTensor(batch + [k, n], seed: 2),
+        c: randomTensor(batch + [n, k], seed: 3),
       ], calls: 2)
   }
 
@@ -169,9 +146,9 @@ struct LibraryTests {
     let graph = Graph()
     let x = graph.placeholder(.float32, shape: [9, 12], name: "x")
     let residual = graph.placeholder(.float32, shape: [9, 10], name: "residual")
-    let y = matMul(x, graph.constant(tensor([12, 10], seed: 2)))
-    let result = tail(y, graph.constant(tensor([10], seed: 3)), residual)
-    let feeds = [x: tensor([9, 12], seed: 1), residual: tensor([9, 10], seed: 4)]
+    let y = matMul(x, graph.constant(randomTensor([12, 10], seed: 2)))
+    let result = tail(y, graph.constant(randomTensor([10], seed: 3)), residual)
+    let feeds = [x: randomTensor([9, 12], seed: 1), residual: randomTensor([9, 10], seed: 4)]
     try expectSame(
       graph, [result], tail == .residual || tail == .all ? feeds : feeds.filter { $0.key == x }, calls: 1)
   }
@@ -182,9 +159,9 @@ struct LibraryTests {
     let (shape, result) = format == .nhwc ? ([2, 7, 6, 4], [2, 7, 6, 5]) : ([2, 4, 7, 6], [2, 5, 7, 6])
     let x = graph.placeholder(.float32, shape: Shape(shape), name: "x")
     let residual = graph.placeholder(.float32, shape: Shape(result), name: "residual")
-    let y = conv2D(x, graph.constant(tensor([3, 3, 4, 5], seed: 2)), padding: .same, dataFormat: format)
-    let z = tail(y, graph.constant(tensor([5], seed: 3)), residual, format)
-    let feeds = [x: tensor(shape, seed: 1), residual: tensor(result, seed: 4)]
+    let y = conv2D(x, graph.constant(randomTensor([3, 3, 4, 5], seed: 2)), padding: .same, dataFormat: format)
+    let z = tail(y, graph.constant(randomTensor([5], seed: 3)), residual, format)
+    let feeds = [x: randomTensor(shape, seed: 1), residual: randomTensor(result, seed: 4)]
     try expectSame(
       graph, [z], tail == .residual || tail == .all ? feeds : feeds.filter { $0.key == x }, calls: 1)
   }
@@ -198,8 +175,9 @@ struct LibraryTests {
     let x = graph.placeholder(.float32, shape: [2, 9, 8, 4], name: "x")
     let y = relu(
       biasAdd(
-        conv2D(x, graph.constant(tensor([3, 3, 4, 6], seed: 2)), padding: .same), graph.constant(tensor([6], seed: 3))))
-    let z = matMul(reshape(y, [144, 6]), graph.constant(tensor([6, 300], seed: 4)))
-    try expectSame(graph, [z], [x: tensor([2, 9, 8, 4], seed: 1)], calls: 2, options: options)
+        conv2D(x, graph.constant(randomTensor([3, 3, 4, 6], seed: 2)), padding: .same),
+        graph.constant(randomTensor([6], seed: 3))))
+    let z = matMul(reshape(y, [144, 6]), graph.constant(randomTensor([6, 300], seed: 4)))
+    try expectSame(graph, [z], [x: randomTensor([2, 9, 8, 4], seed: 1)], calls: 2, options: options)
   }
 }
