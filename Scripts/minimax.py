@@ -11,7 +11,7 @@ weighted error as a power of two.
 import struct
 import sys
 
-from mpmath import cos, erf, erfc, exp, log, lu_solve, matrix, mp, mpf, pi, sin, sqrt
+from mpmath import atan, cos, erf, erfc, exp, log, lu_solve, matrix, mp, mpf, pi, sin, sqrt
 
 mp.prec = 240
 
@@ -88,6 +88,8 @@ sin_terms = [mpf((-1) ** (i + 1)) / factorial(2 * i + 3) for i in range(20)]
 sin_quotient = near(lambda z: (sin(sqrt(z)) - sqrt(z)) / (z * sqrt(z)), sin_terms, mpf("1e-2"))
 cos_terms = [mpf((-1) ** i) / factorial(2 * i + 4) for i in range(20)]
 cos_quotient = near(lambda z: (cos(sqrt(z)) - 1 + z / 2) / z**2, cos_terms, mpf("1e-2"))
+atan_terms = [mpf((-1) ** (i + 1)) / (2 * i + 3) for i in range(40)]
+atan_quotient = near(lambda z: (atan(sqrt(z)) - sqrt(z)) / (z * sqrt(z)), atan_terms, mpf("1e-2"))
 erf_terms = [2 / sqrt(pi) * mpf((-1) ** i) / (factorial(i) * (2 * i + 1)) for i in range(30)]
 erf_quotient = near(lambda z: erf(sqrt(z)) / sqrt(z), erf_terms, mpf("1e-3"))
 
@@ -133,6 +135,9 @@ fits = {
     # tanh(x) = x + x z q(z), z = x^2, up to 0.55 (single) or 0.3 (double).
     "tanh single": lambda: fit(tanh_quotient, lambda z: z + mpf("1e-9"), 0, mpf("0.3025"), 5, single),
     "tanh double": lambda: fit(tanh_quotient, lambda z: z + mpf("1e-12"), 0, mpf("0.09"), 8, double),
+    # atan(t) = t + t z q(z), z = t^2, |t| <= 1/2.
+    "atan single": lambda: fit(atan_quotient, lambda z: z + mpf("1e-9"), 0, mpf("0.25"), 6, single),
+    "atan double": lambda: fit(atan_quotient, lambda z: z + mpf("1e-12"), 0, mpf("0.25"), 13, double),
     # erf(x) = x + x q(x^2) up to 0.96 (single) or 1 (double).
     "erf single": lambda: fit(lambda z: erf_quotient(z) - 1, one, 0, mpf("0.9216"), 7, single),
     "erf double": lambda: fit(lambda z: erf_quotient(z) - 1, one, 0, 1, 13, double),

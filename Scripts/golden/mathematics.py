@@ -137,5 +137,20 @@ for name in ("Xlogy", "Xlog1py", "Xdivy"):
     case(name, f64([0, 2, -3, 0.5, 0]), f64([2, 0.5, 1, 7, 0.25]))
     case(name, x[:, :1], positive(3))
     case(name, positive(3), positive(2, 1))
+for name in ("Sinh", "Cosh", "Asin", "Acos", "Atan"):
+    case(name, special, gradient=False)
+case("Sinh", f64([0, 1e-9, -1e-3, 0.5, -1, 30, -29, 700, 710.2, -711]), gradient=False)
+case("Cosh", f64([0, 1e-9, -1e-3, 0.5, -1, 30, -29, 700, 710.2, -711]), gradient=False)
+for name in ("Asin", "Acos"):
+    case(name, f64([0, 1e-9, -1e-3, 0.5, -0.75, 0.999999, -0.999999]))
+    case(name, np.float32([0, 1e-5, -0.01, 0.5, -0.75, 0.9999, -0.9999]), gradient=False)
+for name in ("Sinh", "Cosh", "Atan"):
+    case(name, f64([0, 1e-9, -1e-3, 0.5, -1, 2.3, -2.5, 10]))
+    case(name, np.float32([0, 1e-5, -0.01, 0.5, -1, 2.3, -2.5, 10]), gradient=False)
+sides = f64([0, -0.0, 1, -1, inf, -inf, nan])
+case("Atan2", sides[:, None], sides[None, :], gradient=False)
+case("Atan2", f64([1, -2, 3e-9, 0.5, -4]), f64([2, -1, 5, -0.25, -3e8]))
+case("Atan2", np.float32([1, -2, 3e-9, 0.5, -4]), np.float32([2, -1, 5, -0.25, -3e8]), gradient=False)
+case("Atan2", positive(2, 3), positive(3))
 
 write()

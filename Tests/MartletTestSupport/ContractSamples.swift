@@ -57,7 +57,7 @@ public struct ContractSamples: Sendable {
 /// Where operations on each element are smooth.
 private let elementwiseRanges: [String: ClosedRange<Double>] = [
   "Sqrt": 0.5...2, "Rsqrt": 0.5...2, "Log": 0.5...2, "Log1p": -0.5...1, "Pow": 0.5...1.5,
-  "Acosh": 1.3...3, "Atanh": -0.8...0.8, "Xlogy": 0.5...2, "Xlog1py": 0.5...2,
+  "Asin": -0.8...0.8, "Acos": -0.8...0.8, "Acosh": 1.3...3, "Atanh": -0.8...0.8, "Xlogy": 0.5...2, "Xlog1py": 0.5...2,
   // Remainders of 2.5 by 1 and the like stay away from the steps.
   "FloorMod": 1.1...1.9,
 ]

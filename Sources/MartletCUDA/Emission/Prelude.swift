@@ -67,6 +67,7 @@ enum Prelude {
       m_device T m_sin(T x) { return sin##F(x); } \\
       m_device T m_cos(T x) { return cos##F(x); } \\
       m_device T m_tan(T x) { return tan##F(x); } \\
+      m_device T m_atan(T x) { return atan##F(x); } \\
       m_device T m_tanh(T x) { return tanh##F(x); } \\
       m_device T m_erf(T x) { return erf##F(x); } \\
       m_device bool m_isNaN(T x) { return x != x; } \\

@@ -101,6 +101,7 @@ public struct ScalarBuilder: Sendable {
   public mutating func sin(_ x: Scalar) -> Scalar { row(.sin, x.type, x) }
   public mutating func cos(_ x: Scalar) -> Scalar { row(.cos, x.type, x) }
   public mutating func tan(_ x: Scalar) -> Scalar { row(.tan, x.type, x) }
+  public mutating func atan(_ x: Scalar) -> Scalar { row(.atan, x.type, x) }
   public mutating func tanh(_ x: Scalar) -> Scalar { row(.tanh, x.type, x) }
   public mutating func sigmoid(_ x: Scalar) -> Scalar { row(.sigmoid, x.type, x) }
   public mutating func erf(_ x: Scalar) -> Scalar { row(.erf, x.type, x) }

@@ -111,6 +111,7 @@ public enum ScalarEvaluator {
     case .sin: unary { sin($0) }
     case .cos: unary { cos($0) }
     case .tan: unary { tan($0) }
+    case .atan: unary { atan($0) }
     case .tanh: unary { tanh($0) }
     case .sigmoid: unary { 1 / (1 + exp(-$0)) }
     case .erf: unary { erf($0) }

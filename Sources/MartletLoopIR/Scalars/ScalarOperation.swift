@@ -40,6 +40,8 @@ public enum ScalarOperation: UInt8, Sendable, Hashable, CaseIterable {
   /// The logistic function 1 / (1 + e⁻ˣ).
   case sigmoid
   case sin, cos, tan, tanh, erf
+  /// The angle between −π/2 and π/2 with this tangent.
+  case atan
   case isNaN, isInfinite, isFinite
   /// Conversion to the row's element type. Floats are truncated towards zero to integers and saturate, NaN becomes 0;
   /// integers wrap to a narrower one; anything but zero, NaN included, is true.
@@ -86,7 +88,7 @@ public enum ScalarOperation: UInt8, Sendable, Hashable, CaseIterable {
     case .constant, .axis, .parameter, .state, .other, .register: 0
     case .load: nil
     case .negate, .absolute, .sign, .not, .floor, .ceil, .round, .sqrt, .rsqrt, .reciprocal, .exp, .expm1, .log, .log1p,
-      .sin, .cos, .tan, .tanh, .sigmoid, .erf, .isNaN, .isInfinite, .isFinite, .cast, .bitcast:
+      .sin, .cos, .tan, .atan, .tanh, .sigmoid, .erf, .isNaN, .isInfinite, .isFinite, .cast, .bitcast:
       1
     case .select, .multiplyAdd: 3
     default: 2
@@ -118,7 +120,7 @@ public enum ScalarOperation: UInt8, Sendable, Hashable, CaseIterable {
     case .floorDivide, .floorModulo: 12
     case .exp: 12
     case .log, .log1p, .expm1, .sigmoid, .erf: 16
-    case .tanh, .sin, .cos: 20
+    case .tanh, .sin, .cos, .atan: 20
     case .tan: 30
     case .power: 40
     }

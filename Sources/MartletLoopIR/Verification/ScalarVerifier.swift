@@ -53,7 +53,7 @@ struct ScalarVerifier {
     case .not, .and, .or, .xor, .shiftLeft, .shiftRightLogical:
       return !row.type.isFloatingPoint && operands.allSatisfy { $0 == row.type }
     case .multiplyAdd: return row.type.isFloatingPoint && operands.allSatisfy { $0 == row.type }
-    case .exp, .expm1, .log, .log1p, .sin, .cos, .tan, .tanh, .sigmoid, .erf, .sqrt, .rsqrt:
+    case .exp, .expm1, .log, .log1p, .sin, .cos, .tan, .atan, .tanh, .sigmoid, .erf, .sqrt, .rsqrt:
       return row.type.isFloatingPoint && operands[0] == row.type
     default: return operands.allSatisfy { $0 == row.type }
     }

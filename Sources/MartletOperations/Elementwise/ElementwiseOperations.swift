@@ -8,7 +8,7 @@ let elementwiseOperations: [any Operation.Type] = [
   Neg.self, Abs.self, Sign.self,
   Sqrt.self, SqrtGrad.self, Rsqrt.self, RsqrtGrad.self, Pow.self,
   Exp.self, Expm1.self, Log.self, Log1p.self,
-  Sin.self, Cos.self, Tan.self,
+  Sin.self, Cos.self, Tan.self, Asin.self, Acos.self, Atan.self, Atan2.self, Sinh.self, Cosh.self,
   Asinh.self, Acosh.self, Atanh.self,
   Xlogy.self, Xlog1py.self, Xdivy.self,
   Tanh.self, TanhGrad.self, Sigmoid.self, SigmoidGrad.self, Erf.self,

@@ -2,6 +2,44 @@ import MartletGraph
 import MartletLoopIR
 import MartletTensors
 
+/// The hyperbolic sine.
+public struct Sinh: Elementwise {
+  public init() {}
+  public static let schema = Schema(unary: "Sinh", types: .floating)
+  public func scalar(_ b: inout ScalarBuilder, _ x: [Scalar]) -> Scalar {
+    // With e = exp(|x|) − 1 it is (e + e / (e + 1)) / 2. Zero stands for itself, for its sign, and NaN too.
+    let (zero, one, half) = (b.constant(0, x[0].type), b.constant(1, x[0].type), b.constant(0.5, x[0].type))
+    let a = b.absolute(x[0])
+    let e = b.expm1(a)
+    let inner = b.multiply(half, b.add(e, b.divide(e, b.add(e, one))))
+    let magnitude = b.select(b.less(a, b.constant(30, a.type)), inner, halfExponential(&b, a))
+    let signed = b.select(b.less(x[0], zero), b.negate(magnitude), magnitude)
+    return b.select(b.less(zero, a), signed, x[0])
+  }
+  public func gradient(_ g: inout GradientContext) -> [Cotangent] { [.dense(g.dy * cosh(g.operands[0]))] }
+}
+
+/// The hyperbolic cosine.
+public struct Cosh: Elementwise {
+  public init() {}
+  public static let schema = Schema(unary: "Cosh", types: .floating)
+  public func scalar(_ b: inout ScalarBuilder, _ x: [Scalar]) -> Scalar {
+    let half = b.constant(0.5, x[0].type)
+    let a = b.absolute(x[0])
+    let e = b.exp(a)
+    let inner = b.multiply(half, b.add(e, b.reciprocal(e)))
+    return b.select(b.less(a, b.constant(30, a.type)), inner, halfExponential(&b, a))
+  }
+  public func gradient(_ g: inout GradientContext) -> [Cotangent] { [.dense(g.dy * sinh(g.operands[0]))] }
+}
+
+/// eˣ / 2 for a great x, in two factors, as eˣ may overflow where its half does not.
+private func halfExponential(_ b: inout ScalarBuilder, _ x: Scalar) -> Scalar {
+  let half = b.constant(0.5, x.type)
+  let root = b.exp(b.multiply(half, x))
+  return b.multiply(b.multiply(half, root), root)
+}
+
 /// The inverse hyperbolic sine.
 public struct Asinh: Elementwise {
   public init() {}
@@ -57,6 +95,10 @@ private func logarithmOfNext(_ b: inout ScalarBuilder, _ x: Scalar, plus y: Scal
   return b.select(isLarge, b.add(logarithm, b.constant(0.693147180559945309, x.type)), logarithm)
 }
 
+/// The hyperbolic sine.
+public func sinh(_ x: Output, name: String? = nil) -> Output { x.graph.addOne(Sinh(), [x], name: name) }
+/// The hyperbolic cosine.
+public func cosh(_ x: Output, name: String? = nil) -> Output { x.graph.addOne(Cosh(), [x], name: name) }
 /// The inverse hyperbolic sine.
 public func asinh(_ x: Output, name: String? = nil) -> Output { x.graph.addOne(Asinh(), [x], name: name) }
 /// The inverse hyperbolic cosine.

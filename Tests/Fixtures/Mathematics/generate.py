@@ -64,6 +64,12 @@ functions = {
             [(0.0, 0.0), (-0.0, -0.0), (inf, 1.0), (-inf, -1.0), (nan, nan)]),
 }
 
+# Drawn after all others, which so keep their points.
+later = {
+    "atan": (mp.atan, lambda: even(-1.2, 1.2, 40) + even(-4, 4, 40) + wide(1e-300, 1e300, 40) + [0.4142135623730950, 2.414213562373095],
+             [(0.0, 0.0), (-0.0, -0.0), (inf, math.pi / 2), (-inf, -math.pi / 2), (nan, nan), (tiny, tiny)]),
+}
+
 powers = [
     (nan, 0.0, 1.0), (1.0, nan, 1.0), (1.0, -inf, 1.0), (-1.0, inf, 1.0), (-1.0, -inf, 1.0), (-1.0, nan, nan), (nan, 1.0, nan),
     (0.0, 3.0, 0.0), (-0.0, 3.0, -0.0), (-0.0, 2.0, 0.0), (-0.0, 0.5, 0.0), (0.0, -1.0, inf), (-0.0, -1.0, -inf),
@@ -76,20 +82,25 @@ powers = [
 ]
 
 
+def write(file, functions):
+    for name, (function, points, specials) in functions.items():
+        for x in points():
+            file.write(f"{name} {bits(x)} {bits(rounded(function(mpf(x))))}\n")
+        for x, y in specials:
+            file.write(f"{name} {bits(x)} {bits(y)}\n")
+
+
 def main():
     random.seed(19)
     with open(sys.argv[1], "w") as file:
-        for name, (function, points, specials) in functions.items():
-            for x in points():
-                file.write(f"{name} {bits(x)} {bits(rounded(function(mpf(x))))}\n")
-            for x, y in specials:
-                file.write(f"{name} {bits(x)} {bits(y)}\n")
+        write(file, functions)
         bases = wide(1e-10, 1e10, 60, (1,)) + even(0.5, 2, 40) + even(0.99, 1.01, 40) + wide(tiny, least, 10, (1,))
         exponents = even(-30, 30, 60) + even(-1000, 1000, 40) + even(-60000, 60000, 40) + even(-1, 1, 10)
         for x, y in zip(bases, exponents):
             file.write(f"power {bits(x)} {bits(y)} {bits(rounded(mpf(x) ** mpf(y)))}\n")
         for x, y, z in powers:
             file.write(f"power {bits(x)} {bits(y)} {bits(z)}\n")
+        write(file, later)
 
 
 if __name__ == "__main__":

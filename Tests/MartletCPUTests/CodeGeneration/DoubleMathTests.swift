@@ -27,7 +27,7 @@ struct DoubleMathTests {
   }()
 
   @Test(arguments: [
-    ScalarOperation.exp, .expm1, .log, .log1p, .sin, .cos, .tan, .tanh, .sigmoid, .erf, .power,
+    ScalarOperation.exp, .expm1, .log, .log1p, .sin, .cos, .tan, .tanh, .sigmoid, .erf, .power, .atan,
   ]) func values(_ operation: ScalarOperation) throws {
     let points = try #require(Self.points["\(operation)"])
     let count = points.results.count

@@ -8,14 +8,14 @@ struct ScalarOperationTests {
   static let types: [ElementType] = [.float32, .float64, .int32, .int64, .uint8, .bool]
   static let unary: [ScalarOperation] = [
     .negate, .absolute, .sign, .not, .floor, .ceil, .round, .sqrt, .rsqrt, .reciprocal, .exp, .expm1, .log, .log1p,
-    .sin, .cos, .tan, .tanh, .sigmoid, .erf, .isNaN, .isInfinite, .isFinite,
+    .sin, .cos, .tan, .atan, .tanh, .sigmoid, .erf, .isNaN, .isInfinite, .isFinite,
   ]
   static let binary: [ScalarOperation] = [
     .add, .subtract, .multiply, .divide, .floorDivide, .floorModulo, .minimum, .maximum, .power, .equal, .notEqual,
     .less, .lessEqual, .and, .or, .xor, .shiftLeft, .shiftRightLogical,
   ]
   static let floatOnly: Set<ScalarOperation> = [
-    .sqrt, .rsqrt, .exp, .expm1, .log, .log1p, .sin, .cos, .tan, .tanh, .sigmoid, .erf,
+    .sqrt, .rsqrt, .exp, .expm1, .log, .log1p, .sin, .cos, .tan, .atan, .tanh, .sigmoid, .erf,
   ]
   static let integerOnly: Set<ScalarOperation> = [.not, .and, .or, .xor, .shiftLeft, .shiftRightLogical]
   static let tests: Set<ScalarOperation> = [
@@ -23,8 +23,8 @@ struct ScalarOperationTests {
   ]
   /// Results of these are close, not equal, to the evaluator's: how many units in the last place they may be away.
   static let tolerance: [ScalarOperation: UInt64] = [
-    .rsqrt: 1, .exp: 1, .expm1: 2, .log: 1, .log1p: 2, .sin: 2, .cos: 2, .tan: 2, .tanh: 2, .sigmoid: 2, .erf: 2,
-    .power: 1,
+    .rsqrt: 1, .exp: 1, .expm1: 2, .log: 1, .log1p: 2, .sin: 2, .cos: 2, .tan: 2, .atan: 2, .tanh: 2, .sigmoid: 2,
+    .erf: 2, .power: 1,
   ]
 
   /// Remainders of all kinds; for a few operations, as what handles them is the same for all.

@@ -23,6 +23,7 @@ struct VectorMathTests {
     Function(operation: .sin, bound: 1.6) { sin($0) },
     Function(operation: .cos, bound: 1.6) { cos($0) },
     Function(operation: .tan, bound: 0.51) { tan($0) },
+    Function(operation: .atan, bound: 1.6) { atan($0) },
     Function(operation: .tanh, bound: 1.6) { tanh($0) },
     Function(operation: .sigmoid, bound: 2.45) { $0 < 0 ? exp($0) / (1 + exp($0)) : 1 / (1 + exp(-$0)) },
     Function(operation: .erf, bound: 1) { erf($0) },

@@ -75,6 +75,7 @@ struct OperationEmitter {
     case .sin: return math.sin(x)
     case .cos: return math.cos(x)
     case .tan: return math.tan(x)
+    case .atan: return math.atan(x)
     case .tanh: return math.tanh(x)
     case .sigmoid: return math.sigmoid(x)
     case .erf: return math.erf(x)

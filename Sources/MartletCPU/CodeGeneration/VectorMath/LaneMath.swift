@@ -17,6 +17,7 @@ import CMartletRuntime
 /// | erf | 0.97 | 1.00 |
 /// | sin, cos | 1.49 | 0.73 |
 /// | tan | 0.51 | 1.67 |
+/// | atan | 1.52 | 1.77 |
 /// | rsqrt | 1.48 | 1.30 |
 /// | power | 0.51 | 0.94 |
 struct LaneMath {
