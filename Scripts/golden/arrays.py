@@ -256,6 +256,13 @@ case("Cast", [("x", np.array([0, 7, 255, 256, -1], "int32"))], DstT=tf.uint8)
 case("Identity", [("input", floats(2, 2))])
 case("StopGradient", [("input", floats(2))], gradient=False)
 
+# New cases stand at the end, so that those above keep their random numbers.
+case("Select", [("condition", np.array([[True, False, True], [False, False, True]])), ("x", floats(2, 3)), ("y", floats(2, 3))])
+case("Select", [("condition", np.array([True, False])), ("x", floats(2, 3, 2)), ("y", floats(2, 3, 2))])
+case("Select", [("condition", np.array(True)), ("x", ints(1, 2)), ("y", ints(3, 4))])
+case("ShapeN", [("input", [floats(2, 3), floats(4, 1), floats()])], out_type=tf.int64)
+case("ConcatOffset", [("concat_dim", scalar(1)), ("shape", [ints(2, 3, 5), ints(2, 1, 5), ints(2, 4, 5)])])
+case("ConcatOffset", [("concat_dim", scalar(-3)), ("shape", [ints(2, 3, 5), ints(2, 3, 5)])])
 for record in cases:
     # TensorFlow's Python names of two operands and one attribute differ from those on the wire.
     if record["operation"] == "Squeeze":

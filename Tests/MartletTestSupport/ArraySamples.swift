@@ -31,6 +31,18 @@ func arraySamples() -> [(String, [ContractSample])] {
         }
       ]
     ),
+    (
+      "Select",
+      [
+        ContractSample([matrix, sample(2, 3, seed: 2)]) { x in
+          let condition = x[0].graph.constant([true, false, true, false, false, true], shape: [2, 3])
+          return try apply("Select", [:], [condition] + x)
+        },
+        ContractSample([matrix, sample(2, 3, seed: 2)]) { x in
+          try apply("Select", [:], [x[0].graph.constant([true, false])] + x)
+        },
+      ]
+    ),
     ("ConcatV2", [ContractSample([matrix, sample(2, 1, seed: 2)], one: { concat($0, axis: -1) })]),
     ("Split", [ContractSample([sample(2, 4)]) { split($0[0], into: 2, axis: 1) }]),
     ("SplitV", [ContractSample([sample(2, 4)]) { split($0[0], sizes: [1, 3], axis: 1) }]),

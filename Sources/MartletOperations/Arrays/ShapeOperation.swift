@@ -22,6 +22,27 @@ public struct ShapeOperation: Operation {
   }
 }
 
+/// The extents of several arrays, a vector for each.
+public struct ShapeN: Operation {
+  public var outputType = ElementType.int32
+  public init() {}
+  public init(_ outputType: ElementType) { self.outputType = outputType }
+  public static let schema = Schema(
+    "ShapeN", inputs: ["input": "N*T"], outputs: ["output": "N*out_type"], types: ["T": .any, "out_type": .index])
+  public static let attributeTable: AttributeTable<ShapeN> = [AttributeField("out_type", \.outputType)]
+
+  public func infer(_ operands: [Operand], _ context: InferenceContext) throws(Diagnostic) -> [Inference] {
+    var results: [Inference] = []
+    for operand in operands { results += try ShapeOperation(outputType).infer([operand], context) }
+    return results
+  }
+  public var differentiation: Differentiation { .none("shapes do not vary with the elements") }
+  public func lowering(_ l: inout LoweringContext) throws(Diagnostic) -> Lowering {
+    let type = outputType
+    return .composite { expansion throws(Diagnostic) in expansion.operands.map { shape(of: $0, type: type) } }
+  }
+}
+
 /// The number of elements of an array.
 public struct SizeOperation: Operation {
   public var outputType = ElementType.int32
