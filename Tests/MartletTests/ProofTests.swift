@@ -186,6 +186,20 @@ import Testing
     #expect(throws: Diagnostic.self) { try run(SwappingVariables(), program) }
   }
 
+  /// Inference gives each call of a sub-graph random numbers of its own, so the program computes something else from there on.
+  @Test func callsThatDrawAreComparedOnceTheirNumbersAreFixed() throws {
+    let graph = Graph()
+    let x = graph.constant([0, 0, 0, 0] as [Float])
+    let draw = graph.buildFunction("draw", arguments: [x.type]) { [$0[0] + graph.randomUniform([4])] }
+    let y = graph.call(draw, [x], name: "first")[0] + graph.call(draw, [x], name: "second")[0]
+    let proof = Proof()
+    let options = SessionOptions(device: .interpreter, instruments: [proof])
+    _ = try Session(graph, options: options).program(for: [y])
+    let passes = proof.report.passes
+    #expect(passes.first?.outcome == .skipped("its calls do not draw random numbers of their own yet"))
+    #expect(passes.contains { if case .proved = $0.outcome { true } else { false } })
+  }
+
   @Test func whatIsTooLargeIsReported() throws {
     let graph = Graph()
     let a = readVariable(graph.variableHandle(.float32, shape: [300, 300], name: "a"))

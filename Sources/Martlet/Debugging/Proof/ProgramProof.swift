@@ -25,12 +25,15 @@ struct ProgramProof {
   static func reason(_ program: Program, _ largestWork: Int) -> String {
     let work = program.work
     if work == .max { return "shapes are not known" }
+    if program.drawsAlikeInCalls { return "its calls do not draw random numbers of their own yet" }
     return work > largestWork ? "it computes \(work) elements" : "it cannot be run on generated arrays"
   }
 
-  /// Nil if the program is too large, its shapes are not known, or it fails.
+  /// Nil if the program is too large, its shapes are not known, its random numbers are not fixed yet, or it fails.
   init?(_ program: Program, largestWork: Int) throws {
-    guard program.work <= largestWork, let signature = ProgramSignature(program) else { return nil }
+    guard program.work <= largestWork, !program.drawsAlikeInCalls, let signature = ProgramSignature(program) else {
+      return nil
+    }
     names = signature.resultNames
     samples = (0..<Self.sampleCount).compactMap { number in
       let inputs = signature.inputs(number)
@@ -96,6 +99,13 @@ extension Program {
       function.body.topologicalOrder(results: function.results, targets: function.targets).reduce(total) {
         $0.addingSaturated(function.body.work(of: $1))
       }
+    }
+  }
+
+  /// Whether a sub-graph draws random numbers that inference will fix anew for each place that calls it.
+  fileprivate var drawsAlikeInCalls: Bool {
+    reachableFunctions().compactMap { library[$0]?.body }.contains { body in
+      body.nodes.contains { (body.operation(of: $0) as? any RandomStreamOperation)?.hasStreamForEachCall ?? false }
     }
   }
 
