@@ -45,6 +45,7 @@ struct CompilationTests {
     let kernels =
       (random + samples + graphs.map(\.program)).map { CUDAKernel($0, for: device) }
       + [JoiningTests.joined(for: device)] + AtomicsTests.integers.map { CUDAKernel($0.0, for: device) }
+      + TeamScanTests.programs.map { CUDAKernel($0.program, for: device) }
       + AtomicsTests.floats.map { CUDAKernel($0.0, for: device, isDeterministic: false) }
       + (samples + graphs.prefix(100).map(\.program)).map { CUDAKernel($0, for: small) }
     let code = try compiler.compile(CUDAKernel.source(kernels), for: architecture)

@@ -30,9 +30,20 @@ final class GroupEmitter {
       TeamEmitter(self, shared: shared, width: width, threads: threads).run()
     case .rows: rowTeam?.run()
     case .lines: lines()
+    case .scan(let threads, let lanes, let chunks):
+      teamScan(threads: threads, lanes: lanes, chunks: chunks, totals: kernel.totals[group.stages.lowerBound])
     case .atomics: atomics()
     case .owners(let ranges, let width): owners(ranges: ranges, width: width)
     }
+  }
+
+  /// What each chunk of each line of a scan comes to, if there are several; left by one launch for the next.
+  var chunkTotals: BufferType? {
+    guard case .scan(_, _, let chunks) = group.shape, chunks > 1, case .scan(let scan) = stages[0].kind else {
+      return nil
+    }
+    let lines = stages[0].result.elementCount / max(1, stages[0].extents[scan.axis])
+    return BufferType(stages[0].result.elementType, [lines * chunks])
   }
 
   /// Intermediates of the group for which there is no room in shared memory.

@@ -16,6 +16,8 @@ final class KernelEmitter {
   private(set) var temporaries: [BufferType] = []
   /// For each stage, the arguments that hold its result; the first is the one to read.
   private(set) var memory: [[Int]]
+  /// For each scan in chunks, by its stage, the argument with what they come to.
+  private(set) var totals: [Int: Int] = [:]
   private(set) var entries: [Entry] = []
 
   /// An entry point and how it is launched; it has no name yet.
@@ -67,6 +69,11 @@ final class KernelEmitter {
     for stage in accesses.stagesAcross(schedule.groups.map(\.stages)) { temporary(stage) }
     let groups = schedule.groups.map { GroupEmitter(self, $0) }
     for group in groups { for stage in group.stagesWithoutRoom() { temporary(stage) } }
+    for group in groups {
+      guard let type = group.chunkTotals else { continue }
+      temporaries.append(type)
+      totals[group.group.stages.lowerBound] = argument(type)
+    }
     var next = 0
     while next < groups.count {
       let end = groups[(next + 1)...].firstIndex { !$0.group.joinsLaunch } ?? groups.count

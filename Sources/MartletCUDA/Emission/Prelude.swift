@@ -250,6 +250,10 @@ enum Prelude {
     /* The value of the first thread in the mask. */
     template <class T> m_device T m_first(T x, unsigned mask) { return __shfl_sync(mask, x, __ffs(mask) - 1); }
     m_device bool m_first(bool x, unsigned mask) { return __shfl_sync(mask, (int)x, __ffs(mask) - 1) != 0; }
+    m_device m_byte m_first(m_byte x, unsigned mask) { return (m_byte)__shfl_sync(mask, (int)x, __ffs(mask) - 1); }
+    /* The value of a thread of the warp before this one, and that of the last. */
+    template <class T> m_device T m_earlier(T x, int distance) { return __shfl_up_sync(0xffffffffu, x, distance); }
+    template <class T> m_device T m_last(T x) { return __shfl_sync(0xffffffffu, x, 31); }
     /* Combinations with an element in memory that no other thread comes between. */
     m_device void m_atomic_add(float* at, float x) { atomicAdd(at, x); }
     m_device void m_atomic_add(double* at, double x) { atomicAdd(at, x); }
@@ -257,7 +261,6 @@ enum Prelude {
     m_device void m_atomic_add(m_long* at, m_long x) { atomicAdd((m_word*)at, (m_word)x); }
     template <class T> m_device void m_atomic_minimum(T* at, T x) { atomicMin(at, x); }
     template <class T> m_device void m_atomic_maximum(T* at, T x) { atomicMax(at, x); }
-    m_device m_byte m_first(m_byte x, unsigned mask) { return (m_byte)__shfl_sync(mask, (int)x, __ffs(mask) - 1); }
 
     """
 }

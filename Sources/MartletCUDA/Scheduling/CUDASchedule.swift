@@ -20,6 +20,9 @@ public struct CUDASchedule: Hashable, Sendable {
     case rows(shared: Int, threads: Int, lanes: Int, steps: Int)
     /// A scan: a thread for each line along its axis.
     case lines
+    /// A scan whose steps can be taken in any grouping: a warp or a block of `threads` for each line, which is cut into
+    /// `chunks` for different blocks. A thread takes `lanes` neighbouring elements at a time.
+    case scan(threads: Int, lanes: Int, chunks: Int)
     /// A scatter: each of `ranges` blocks owns a stretch of the result along its leading axes, and combines the updates
     /// that fall into it in their order. `width` threads share a position's trailing elements.
     case owners(ranges: Int, width: Int)
@@ -27,7 +30,7 @@ public struct CUDASchedule: Hashable, Sendable {
     case atomics
   }
 
-  /// Consecutive stages that run in one launch (a scatter in two).
+  /// Consecutive stages that run in one launch (a scatter, and a scan in chunks, in two).
   public struct Group: Hashable, Sendable {
     /// The stages, numbered as in the program after its splits.
     public var stages: Range<Int>
@@ -61,6 +64,8 @@ extension CUDASchedule: CustomStringConvertible {
           "\(threads) threads for rows of \(shared) shared axes by \(lanes), "
             + (steps > 0 ? "\(steps) times in registers" : "in loops")
         case .lines: "lines"
+        case .scan(let threads, let lanes, let chunks):
+          "\(threads) threads for lines\(chunks > 1 ? " in \(chunks) chunks" : "") by \(lanes)"
         case .atomics: "atomics"
         case .owners(let ranges, let width): "\(ranges) owners of \(width) columns"
         }

@@ -24,6 +24,12 @@ struct CUDAScheduler {
   /// Elements of a reduction for each of its parts.
   static let partLength = 2048
   static let tile = 32
+  /// Elements of a scan's line below which a thread goes along it.
+  static let shortLine = 64
+  /// Lines that are read side by side, a thread for each, and keep the device busy so.
+  static let manyLines = 4096
+  /// Elements of a line that are worth a block, and two launches instead of one.
+  static let chunkLength = 8192
   /// What of a block's shared memory is kept for merging states.
   static let exchangeBytes = 16 << 10
   /// Groups in one launch, whose arrays are its arguments.
@@ -144,7 +150,7 @@ struct CUDAScheduler {
 
   private func shape(_ stages: Range<Int>, shared: Int) -> CUDASchedule.Shape {
     switch program.stages[stages.lowerBound].kind {
-    case .scan: return .lines
+    case .scan(let scan): return lines(scan, program.stages[stages.lowerBound])
     case .scatter(let scatter): return owners(scatter, program.stages[stages.lowerBound])
     default: break
     }
@@ -212,6 +218,22 @@ struct CUDAScheduler {
     }.map { .tiles(axis: $0, size: Self.tile) }
   }
 
+  private func lines(_ scan: Scan, _ stage: Stage) -> CUDASchedule.Shape {
+    let length = stage.extents[scan.axis]
+    let count = stage.result.elementCount / max(1, length)
+    let isInner = stage.extents[(scan.axis + 1)...].allSatisfy { $0 == 1 }
+    guard length >= Self.shortLine, count > 0, scan.combination(program.scalars) != nil,
+      isInner || count < Self.manyLines
+    else { return .lines }
+    let most = isInner ? 16 / stage.result.elementType.byteWidth : 1
+    let lanes = length % most == 0 ? most : 1
+    if length <= 8 * CUDADevice.warp * lanes, count >= Self.wantedBlocks {
+      return .scan(threads: CUDADevice.warp, lanes: lanes, chunks: 1)
+    }
+    let chunks = count < Self.fewBlocks ? min(Self.wantedBlocks / count, length / Self.chunkLength) : 1
+    return .scan(threads: KernelEmitter.threads, lanes: lanes, chunks: max(1, chunks))
+  }
+
   private func owners(_ scatter: Scatter, _ stage: Stage) -> CUDASchedule.Shape {
     // Integers are the same in whatever order they are combined.
     if scatter.atomic(stage, program.scalars) != nil, !isDeterministic || !stage.result.elementType.isFloatingPoint {
@@ -223,6 +245,23 @@ struct CUDAScheduler {
     let rows = stage.result.elementCount / max(1, width)
     let ranges = min(max(1, Self.wantedBlocks / max(1, tiles)), max(1, (rows * columns + 255) / 256))
     return .owners(ranges: ranges, width: columns)
+  }
+}
+
+extension Scan {
+  /// The operation that combines the state with something that does not depend on it, in any grouping, and what that is; nil
+  /// for other steps.
+  func combination(_ scalars: ScalarArena) -> (operation: ScalarOperation, update: ScalarID)? {
+    let row = scalars[step]
+    guard [.add, .multiply, .minimum, .maximum].contains(row.operation), row.condition == .none,
+      [.float32, .float64, .int32, .int64].contains(row.type)
+    else { return nil }
+    func isState(_ id: ScalarID) -> Bool { scalars[id].operation == .state }
+    for (state, update) in [(0, 1), (1, 0)] where isState(row.operand(state)) {
+      let update = row.operand(update)
+      if !scalars.reachable(from: [update]).contains(where: isState) { return (row.operation, update) }
+    }
+    return nil
   }
 }
 

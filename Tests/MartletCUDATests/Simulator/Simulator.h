@@ -198,6 +198,10 @@ template <class T> static T __shfl_sync(unsigned mask, T x, int lane) {
 template <class T> static T __shfl_xor_sync(unsigned mask, T x, int distance) {
   return __shfl_sync(mask, x, (int)(threadIdx.x % 32) ^ distance);
 }
+template <class T> static T __shfl_up_sync(unsigned mask, T x, int distance) {
+  const int lane = (int)(threadIdx.x % 32);
+  return __shfl_sync(mask, x, lane < distance ? lane : lane - distance);
+}
 static unsigned __ballot_sync(unsigned mask, bool vote) {
   const char (*votes)[8] = m_publish(mask, vote);
   unsigned all = 0;
