@@ -295,7 +295,10 @@ final class CUDAInstance: @unchecked Sendable {
         try stream.copy(to: address(target), from: address(source), byteCount: source.bytes.count)
       case .kernel(let number):
         let status = step.instruction.flatMap { work.statusNumbers[.init(block: block, index: $0)] } ?? 0
-        try launch(number, step.slots.map(address), status: status, on: stream)
+        guard let kernel = bound.kernels[number] else { preconditionFailure("kernel \(number) is not on the device") }
+        try launch(kernel, step.slots.map(address), status: status, on: stream)
+      case .joined(let number):
+        try launch(bound.joinedKernels[number], step.slots.map(address), status: 0, on: stream)
       case .library(let number):
         let place = step.instruction.map { DevicePlan.InstructionPlace(block: block, index: $0) }
         guard let call = place.flatMap({ bound.libraries[$0] }) else {
@@ -308,12 +311,15 @@ final class CUDAInstance: @unchecked Sendable {
     } catch {
       guard let instruction, !error.isOfRecording else { throw error }
       let origin = plan.origins[instruction.origin]
-      throw origin.diagnostic("\(error.call) failed", found: "\(error.name) (\(error.code)): \(error.text)")
+      let company = step.others.isEmpty ? "" : ", in one launch with \(step.others.count) other kernels"
+      throw origin.diagnostic(
+        "\(error.call) failed\(company)", found: "\(error.name) (\(error.code)): \(error.text)")
     }
   }
 
-  private func launch(_ number: Int, _ slots: [UInt64], status: Int, on stream: CUDAStream) throws(CUDAFailure) {
-    guard let kernel = bound.kernels[number] else { preconditionFailure("kernel \(number) is not on the device") }
+  private func launch(
+    _ kernel: LoadedKernel, _ slots: [UInt64], status: Int, on stream: CUDAStream
+  ) throws(CUDAFailure) {
     var values = slots
     values.append(memory.address + UInt64(parameterOffset.device))
     values.append(memory.address + UInt64(statusOffset.device + status * MemoryLayout<martlet_status>.stride))

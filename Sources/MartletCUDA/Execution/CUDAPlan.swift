@@ -12,8 +12,10 @@ final class CUDAPlan: RunnablePlan {
   let backend: CUDABackend
   let report: BindingReport
   let work: DevicePlan
-  /// By the numbers that the plan gives them; nil for those of the host.
+  /// By the numbers that the plan gives them; nil for those of the host, and those that are only launched with others.
   let kernels: [LoadedKernel?]
+  /// Kernels in one launch, by the device plan's numbers.
+  let joinedKernels: [LoadedKernel]
   /// The library calls of instructions.
   let libraries: [DevicePlan.InstructionPlace: any CUDALibraryExecution]
   let hostInstructions: HostInstructions
@@ -26,12 +28,16 @@ final class CUDAPlan: RunnablePlan {
   init(_ plan: ExecutionPlan, backend: CUDABackend) throws {
     self.plan = plan
     self.backend = backend
-    work = DevicePlanner.plan(plan)
+    work = DevicePlanner.plan(plan, for: backend.context.device)
     var report = BindingReport()
     let start = ContinuousClock.now
-    let device = plan.kernels.map { ($0.code as? CUDACode)?.kernel }
-    var loaded = try backend.loader.load(device.compactMap { $0 }, report: &report)[...]
-    kernels = device.map { $0 == nil ? nil : loaded.removeFirst() }
+    let single = work.singleKernels
+    let codes = plan.kernels.map { ($0.code as? CUDACode)?.kernel }
+    let alone = codes.indices.map { single.contains($0) ? codes[$0] : nil }
+    let joined = work.joined.map { CUDAKernel(joining: $0.compactMap { codes[$0] }, for: backend.context.device) }
+    var loaded = try backend.loader.load(alone.compactMap { $0 } + joined, report: &report)[...]
+    kernels = alone.map { $0 == nil ? nil : loaded.removeFirst() }
+    joinedKernels = Array(loaded)
     report.codeSeconds = (ContinuousClock.now - start) / .seconds(1)
     hostInstructions = try HostInstructions(plan, backend: backend.processor, report: &report)
     hostConstants = plan.constants.map(\.tensor.aligned)

@@ -55,6 +55,7 @@ final class CUDATimer {
       switch step.action {
       case .upload(let range): ("upload of \(range)", "copy")
       case .download(let range): ("download of \(range)", "copy")
+      case .joined: ("\(step.others.count + 1) kernels", "kernel")
       case .kernel, .library, .copy: (nil, instruction?.action.category ?? "copy")
       }
     entries.append(

@@ -35,14 +35,21 @@ extension DevicePlan: CustomStringConvertible {
 extension DeviceStep: CustomStringConvertible {
   var description: String {
     let order = waits.isEmpty ? "" : " after \(waits.map { "[\($0)]" }.joined(separator: ", "))"
+    let origin =
+      instruction.map { first in
+        others.isEmpty
+          ? " of instruction \(first)"
+          : " of instructions \(([first] + others).map(String.init).joined(separator: ", "))"
+      } ?? ""
     let work =
       switch action {
       case .kernel(let number): "kernel \(number)"
+      case .joined(let number): "joined kernels \(number)"
       case .library(let number): "library \(number)"
       case .copy(let source, let target): "copy \(source) to \(target)"
       case .upload(let range): "upload \(range)"
       case .download(let range): "download \(range)"
       }
-    return "stream \(stream)\(order): \(work)" + (instruction.map { " of instruction \($0)" } ?? "")
+    return "stream \(stream)\(order): \(work)" + origin
   }
 }

@@ -17,6 +17,17 @@ struct DevicePlan: Sendable {
   var statusNumbers: [InstructionPlace: Int]
   /// The constants that the device reads, by number.
   var constants: [Int]
+  /// For each launch of several kernels their numbers in the plan.
+  var joined: [[Int]]
+
+  /// The kernels that are launched by themselves.
+  var singleKernels: Set<Int> {
+    var found: Set<Int> = []
+    for case .segment(let segment) in blocks.flatMap(\.parts) {
+      for step in segment.steps { if case .kernel(let kernel) = step.action { found.insert(kernel) } }
+    }
+    return found
+  }
 
   /// The most streams that a segment uses.
   var streamCount: Int {
@@ -60,6 +71,8 @@ struct DeviceSegment: Sendable {
 struct DeviceStep: Sendable {
   enum Action: Hashable, Sendable {
     case kernel(Int)
+    /// Several kernels in one launch.
+    case joined(Int)
     case library(Int)
     /// Within the device.
     case copy(from: DeviceRange, to: DeviceRange)
@@ -69,7 +82,9 @@ struct DeviceStep: Sendable {
   var action: Action
   /// The instruction's place in the block; nil for copies between device and host that no instruction asks for by itself.
   var instruction: Int?
-  /// An instruction's operands, results and scratch memory.
+  /// The other instructions of one launch.
+  var others: [Int] = []
+  /// An instruction's operands, results and scratch memory; of joined kernels all operands, then all results.
   var slots: [DeviceRange] = []
   var reads: [Access] = []
   var writes: [Access] = []

@@ -5,14 +5,16 @@ import MartletScheduling
 /// Turns a plan into work for a device and the host beside it.
 struct DevicePlanner {
   private let plan: ExecutionPlan
+  private let device: CUDADevice
   private var statusNumbers: [DevicePlan.InstructionPlace: Int] = [:]
   /// All that is used on each side.
   private var deviceRanges: [DeviceRange] = []
   private var hostRanges: [DeviceRange] = []
   private var stagingCount = 0
+  private var joined: [[Int]] = []
 
-  static func plan(_ plan: ExecutionPlan) -> DevicePlan {
-    var planner = DevicePlanner(plan)
+  static func plan(_ plan: ExecutionPlan, for device: CUDADevice) -> DevicePlan {
+    var planner = DevicePlanner(plan, device)
     var roles = [BlockRole](repeating: .main, count: plan.blocks.count)
     for block in plan.blocks {
       for instruction in block.instructions {
@@ -33,10 +35,10 @@ struct DevicePlanner {
     return DevicePlan(
       blocks: blocks, deviceMemory: RangeLayout(planner.deviceRanges.filter { !$0.isConstant && !$0.isVariable }),
       hostMemory: RangeLayout(planner.hostRanges.filter { !$0.isConstant }), statusNumbers: planner.statusNumbers,
-      constants: constants.sorted())
+      constants: constants.sorted(), joined: planner.joined)
   }
 
-  private init(_ plan: ExecutionPlan) { self.plan = plan }
+  private init(_ plan: ExecutionPlan, _ device: CUDADevice) { (self.plan, self.device) = (plan, device) }
 
   /// What a block is for, which says where its values must be in the end.
   private enum BlockRole {
@@ -49,7 +51,7 @@ struct DevicePlanner {
 
   private mutating func block(_ number: Int, _ role: BlockRole) -> DeviceBlock {
     let isNested = if case .main = role { false } else { true }
-    var builder = DeviceBlockBuilder(plan, isNested: isNested, stagingCount: stagingCount)
+    var builder = DeviceBlockBuilder(plan, device, isNested: isNested, stagingCount: stagingCount, joined: joined)
     for (index, instruction) in plan.blocks[number].instructions.enumerated() {
       if case .kernel(let kernel) = instruction.action, !instruction.isOnHost, plan.kernels[kernel].canFail {
         statusNumbers[.init(block: number, index: index)] = statusNumbers.count + 1
@@ -70,6 +72,7 @@ struct DevicePlanner {
     deviceRanges += builder.deviceRanges
     hostRanges += builder.hostRanges
     stagingCount = builder.stagingCount
+    joined = builder.joined
     return builder.block
   }
 }
@@ -77,6 +80,7 @@ struct DevicePlanner {
 /// Writes one block's parts, and follows on which side each byte is up to date.
 private struct DeviceBlockBuilder {
   let plan: ExecutionPlan
+  private let device: CUDADevice
   private let isNested: Bool
   private(set) var block = DeviceBlock()
   private(set) var deviceRanges: [DeviceRange] = []
@@ -94,9 +98,12 @@ private struct DeviceBlockBuilder {
 
   /// How many copies of misaligned arrays there are.
   private(set) var stagingCount: Int
+  /// The kernels of each launch of several.
+  private(set) var joined: [[Int]]
 
-  init(_ plan: ExecutionPlan, isNested: Bool, stagingCount: Int) {
-    (self.plan, self.isNested, self.stagingCount) = (plan, isNested, stagingCount)
+  init(_ plan: ExecutionPlan, _ device: CUDADevice, isNested: Bool, stagingCount: Int, joined: [[Int]]) {
+    (self.plan, self.device, self.isNested) = (plan, device, isNested)
+    (self.stagingCount, self.joined) = (stagingCount, joined)
   }
 
   /// Where the bytes of a space are before the block does anything.
@@ -276,6 +283,7 @@ private struct DeviceBlockBuilder {
 
   mutating func endSegment() {
     guard !segment.steps.isEmpty else { return }
+    segment.steps = LaunchJoining.join(segment.steps, of: plan, for: device, joined: &joined)
     StreamAssignment.assign(&segment)
     block.parts.append(.segment(segment))
     segment = DeviceSegment()
@@ -284,8 +292,10 @@ private struct DeviceBlockBuilder {
 
 /// Rough times of a large device of today, to decide what is worth a stream of its own.
 enum DeviceCost {
+  /// Of a step's start.
+  static let start = 2000
   /// Of a step on the device: its start, then whatever takes longer of 2 TB/s of memory traffic and 30 TFLOP/s.
-  static func nanoseconds(operations: Int, bytes: Int) -> Int { 2000 + max(bytes / 2000, operations / 30_000) }
+  static func nanoseconds(operations: Int, bytes: Int) -> Int { start + max(bytes / 2000, operations / 30_000) }
   /// Of a copy between host and device, at 25 GB/s.
   static func nanoseconds(transferred bytes: Int) -> Int { 5000 + bytes / 25 }
 }

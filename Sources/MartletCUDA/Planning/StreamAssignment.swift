@@ -24,17 +24,7 @@ struct StreamAssignment {
     segment.streamCount = numbers.count
   }
 
-  /// The steps that used bytes last.
-  private struct Uses {
-    var writer: Int?
-    var readers: [Int] = []
-  }
-  private struct Memory: Hashable {
-    var space: DeviceRange.Space
-    var isOnHost: Bool
-  }
-
-  private var uses: [Memory: RangeMap<Uses>] = [:]
+  private var dependences = StepDependences()
   private var streams: [Int] = []
   private var ends: [Int] = []
   /// For each step the last step of each stream that has ended before it starts.
@@ -43,7 +33,7 @@ struct StreamAssignment {
   private var streamEnds = [Int](repeating: 0, count: StreamAssignment.downloads + 1)
 
   private mutating func place(_ step: inout DeviceStep, number: Int) {
-    let needed = dependences(of: step, number: number)
+    let needed = dependences.add(step, number: number)
     let stream = stream(for: step, after: needed)
     let start = start(on: stream, after: needed)
     var clock = lastStep[stream].map { known[$0] } ?? [Int](repeating: -1, count: lastStep.count)
@@ -62,32 +52,11 @@ struct StreamAssignment {
     streamEnds[stream] = start + step.cost
   }
 
-  private mutating func dependences(of step: DeviceStep, number: Int) -> Set<Int> {
-    var needed: Set<Int> = []
-    for access in step.reads {
-      uses[Memory(space: access.range.space, isOnHost: access.isOnHost), default: RangeMap()]
-        .update(access.range.bytes, initial: Uses()) { _, uses in
-          if let writer = uses.writer { needed.insert(writer) }
-          if uses.readers.last != number { uses.readers.append(number) }
-        }
-    }
-    for access in step.writes {
-      uses[Memory(space: access.range.space, isOnHost: access.isOnHost), default: RangeMap()]
-        .update(access.range.bytes, initial: Uses()) { _, uses in
-          if let writer = uses.writer { needed.insert(writer) }
-          needed.formUnion(uses.readers)
-          uses = Uses(writer: number)
-        }
-    }
-    needed.remove(number)
-    return needed
-  }
-
   private func stream(for step: DeviceStep, after needed: Set<Int>) -> Int {
     switch step.action {
     case .upload: return Self.uploads
     case .download: return Self.downloads
-    case .kernel, .library, .copy: break
+    case .kernel, .joined, .library, .copy: break
     }
     return (0..<Self.computeStreams).min { (start(on: $0, after: needed), $0) < (start(on: $1, after: needed), $1) }
       ?? 0
