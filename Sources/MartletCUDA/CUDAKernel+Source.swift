@@ -75,8 +75,8 @@ extension CUDAKernel {
       guard 1...1024 ~= launch.threads else {
         throw fail("threads of '\(name)'", "1 to 1024 in a block", "\(launch.threads)")
       }
-      guard 0...device.sharedBytes ~= launch.sharedBytes else {
-        throw fail("shared memory of '\(name)'", "at most \(device.sharedBytes) bytes", "\(launch.sharedBytes)")
+      guard 0...device.mostSharedBytes ~= launch.sharedBytes else {
+        throw fail("shared memory of '\(name)'", "at most \(device.mostSharedBytes) bytes", "\(launch.sharedBytes)")
       }
     }
   }
@@ -91,10 +91,10 @@ extension CUDAKernel {
           found: resources.isEmpty ? "none" : resources.map(\.entry).joined(separator: ", "),
           hint: "declare it as extern \"C\" __global__ void")
       }
-      guard found.sharedBytes + launch.sharedBytes <= device.sharedBytes else {
+      guard found.sharedBytes + launch.sharedBytes <= device.mostSharedBytes else {
         throw Diagnostic(
           "'\(launch.entry)' in CUDA code at \(custom.file):\(custom.line) takes too much shared memory",
-          required: "at most \(device.sharedBytes) bytes a block",
+          required: "at most \(device.mostSharedBytes) bytes a block",
           found: "\(found.sharedBytes) declared and \(launch.sharedBytes) dynamic")
       }
     }

@@ -13,11 +13,9 @@ State &state() {
 }
 
 static thread_local Context *current_context;
-static thread_local bool callback;
 
 Context *current() { return current_context; }
 void set_current(Context *context) { current_context = context; }
-bool &in_callback() { return callback; }
 
 static std::string format_text(const char *format, va_list arguments) {
   char line[1024];
@@ -46,9 +44,7 @@ Call::Call(const char *name, Need need) : name(name), guard(state().lock) {
     if (failure->second.first == 0) s.failures.erase(failure);
     return;
   }
-  if (in_callback()) {
-    error = misuse(not_permitted, "CUDA is used in a function that a stream calls");
-  } else if (need >= initialization && !s.initialized) {
+  if (need >= initialization && !s.initialized) {
     error = misuse(not_initialized, "cuInit was not called");
   } else if (need >= context) {
     Context *context = current();

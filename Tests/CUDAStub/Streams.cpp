@@ -37,16 +37,6 @@ STUB int cuStreamSynchronize(void *handle) {
   return is_outside_capture(call, stream) ? complete(stream->tail) : call.error;
 }
 
-// Asked again and again, it lets the work go on.
-STUB int cuStreamQuery(void *handle) {
-  CALL(cuStreamQuery);
-  Stream *stream = call.object<Stream>(handle, Kind::stream);
-  if (!is_outside_capture(call, stream)) return call.error;
-  if (!stream->tail || stream->tail->done) return success;
-  if (state().counts["cuStreamQuery"] % 3 == 0) complete(stream->tail);
-  return not_ready;
-}
-
 STUB int cuStreamWaitEvent(void *stream_handle, void *event_handle, unsigned flags) {
   CALL(cuStreamWaitEvent);
   Stream *stream = call.object<Stream>(stream_handle, Kind::stream);
@@ -73,22 +63,6 @@ STUB int cuStreamWaitEvent(void *stream_handle, void *event_handle, unsigned fla
   if (!event->task) return call.misuse(invalid_value, "the event was never recorded, so that nothing is waited for");
   stream->tail = make_task(stream->context, nullptr, {stream->tail, event->task});
   return success;
-}
-
-STUB int cuLaunchHostFunc(void *handle, void (*function)(void *), void *data) {
-  CALL(cuLaunchHostFunc);
-  Stream *stream = call.object<Stream>(handle, Kind::stream);
-  if (!stream) return call.error;
-  if (!function) return call.misuse(invalid_value, "the function is null");
-  auto action = std::make_shared<Action>();
-  action->what = "a function of the host";
-  action->run = [=] {
-    in_callback() = true;
-    function(data);
-    in_callback() = false;
-    return 0;
-  };
-  return enqueue(call, stream, action);
 }
 
 // MARK: Events
@@ -127,15 +101,6 @@ static bool is_recorded(Call &call, Event *event) {
     call.misuse(invalid_handle, "the event was never recorded");
   }
   return !call.error;
-}
-
-STUB int cuEventQuery(void *handle) {
-  CALL(cuEventQuery);
-  Event *event = call.object<Event>(handle, Kind::event);
-  if (!is_recorded(call, event)) return call.error;
-  if (event->task->done) return success;
-  if (state().counts["cuEventQuery"] % 3 == 0) complete(event->task);
-  return not_ready;
 }
 
 STUB int cuEventSynchronize(void *handle) {

@@ -202,7 +202,6 @@ struct State {
 State &state();
 Context *current();
 void set_current(Context *context);
-bool &in_callback();
 
 // A call of the interface: holds the lock, and says why the call must not go on.
 struct Call {

@@ -58,7 +58,7 @@ struct CustomKernelTests {
     }
     expectRefusal(.init("f", blocks: 0, threads: 32), "blocks of 'f'")
     expectRefusal(.init("f", blocks: 1, threads: 1025), "1 to 1024", "1025")
-    expectRefusal(.init("f", blocks: 1, threads: 32, sharedBytes: 49_153), "49152", "49153")
+    expectRefusal(.init("f", blocks: 1, threads: 32, sharedBytes: 232_449), "232448", "232449")
     expectRefusal(.init("2f", blocks: 1, threads: 32), "a name in C", "'2f'")
     expectRefusal(.init("", blocks: 1, threads: 32), "a name in C")
     #expect(throws: Diagnostic.self) { _ = try Self.kernel(CUDASource("", launches: [])) }
@@ -180,7 +180,7 @@ struct CustomCompilationTests {
           all[threadIdx.x] = x[0];
           y[0] = all[x[1]];
         }
-        """, launches: [.init("f", blocks: 1, threads: 32, sharedBytes: 20_000)]),
-      "takes too much shared memory", "32768 declared and 20000 dynamic")
+        """, launches: [.init("f", blocks: 1, threads: 32, sharedBytes: 200_000)]),
+      "takes too much shared memory", "32768 declared and 200000 dynamic")
   }
 }

@@ -35,7 +35,6 @@ typedef struct {
 enum {
   martlet_cuda_no_error = 0,
   martlet_cuda_out_of_memory = 2,
-  martlet_cuda_not_ready = 600,
   martlet_cuda_memory_host = 1,
   martlet_cuda_memory_device = 2,
   martlet_cuda_stream_non_blocking = 1,
@@ -47,6 +46,7 @@ enum {
   martlet_cuda_device_cache_bytes = 38,
   martlet_cuda_device_major = 75,
   martlet_cuda_device_minor = 76,
+  martlet_cuda_device_most_shared_bytes = 97,
 };
 
 /// The functions of the driver that are used: F(member, symbol, parameters). All return 0 or an error.
@@ -66,7 +66,6 @@ enum {
   F(DevicePrimaryCtxRelease, cuDevicePrimaryCtxRelease_v2, (int device)) \
   F(CtxGetCurrent, cuCtxGetCurrent, (martlet_cuda_context *context)) \
   F(CtxSetCurrent, cuCtxSetCurrent, (martlet_cuda_context context)) \
-  F(CtxSynchronize, cuCtxSynchronize, (void)) \
   F(MemGetInfo, cuMemGetInfo_v2, (size_t *free, size_t *total)) \
   F(MemAlloc, cuMemAlloc_v2, (martlet_cuda_address *address, size_t bytes)) \
   F(MemFree, cuMemFree_v2, (martlet_cuda_address address)) \
@@ -84,16 +83,13 @@ enum {
   F(StreamCreate, cuStreamCreate, (martlet_cuda_stream *stream, unsigned flags)) \
   F(StreamDestroy, cuStreamDestroy_v2, (martlet_cuda_stream stream)) \
   F(StreamSynchronize, cuStreamSynchronize, (martlet_cuda_stream stream)) \
-  F(StreamQuery, cuStreamQuery, (martlet_cuda_stream stream)) \
   F(StreamWaitEvent, cuStreamWaitEvent, (martlet_cuda_stream stream, martlet_cuda_event event, unsigned flags)) \
   F(StreamBeginCapture, cuStreamBeginCapture_v2, (martlet_cuda_stream stream, int mode)) \
   F(StreamIsCapturing, cuStreamIsCapturing, (martlet_cuda_stream stream, int *status)) \
   F(StreamEndCapture, cuStreamEndCapture, (martlet_cuda_stream stream, martlet_cuda_graph *graph)) \
-  F(LaunchHostFunc, cuLaunchHostFunc, (martlet_cuda_stream stream, void (*function)(void *data), void *data)) \
   F(EventCreate, cuEventCreate, (martlet_cuda_event *event, unsigned flags)) \
   F(EventDestroy, cuEventDestroy_v2, (martlet_cuda_event event)) \
   F(EventRecord, cuEventRecord, (martlet_cuda_event event, martlet_cuda_stream stream)) \
-  F(EventQuery, cuEventQuery, (martlet_cuda_event event)) \
   F(EventSynchronize, cuEventSynchronize, (martlet_cuda_event event)) \
   F(EventElapsedTime, cuEventElapsedTime, \
     (float *milliseconds, martlet_cuda_event begin, martlet_cuda_event end)) \

@@ -74,6 +74,7 @@ public final class CUDAContext: @unchecked Sendable {
       device = CUDADevice(
         capability: try attribute(martlet_cuda_device_major) * 10 + attribute(martlet_cuda_device_minor),
         sharedBytes: try attribute(martlet_cuda_device_shared_bytes),
+        mostSharedBytes: try attribute(martlet_cuda_device_most_shared_bytes),
         multiprocessors: try attribute(martlet_cuda_device_multiprocessors))
       try driver.check(driver.pointee.DevicePrimaryCtxRetain(&context, deviceHandle), "cuDevicePrimaryCtxRetain")
     } catch {
@@ -120,11 +121,5 @@ public final class CUDAContext: @unchecked Sendable {
     var (free, total) = (0, 0)
     try driver.check(driver.pointee.MemGetInfo(&free, &total), "cuMemGetInfo_v2")
     return free
-  }
-
-  /// Waits for all streams.
-  func synchronize() throws(CUDAFailure) {
-    try makeCurrent()
-    try driver.check(driver.pointee.CtxSynchronize(), "cuCtxSynchronize")
   }
 }

@@ -34,15 +34,6 @@ final class CUDAEvent: @unchecked Sendable {
     try driver.check(driver.pointee.EventSynchronize(handle), "cuEventSynchronize")
   }
 
-  /// Whether what the event was recorded behind has been carried out.
-  func isComplete() throws(CUDAFailure) -> Bool {
-    try context.makeCurrent()
-    let code = driver.pointee.EventQuery(handle)
-    if code == Int32(martlet_cuda_not_ready) { return false }
-    try driver.check(code, "cuEventQuery")
-    return true
-  }
-
   /// The time from an earlier event; both with timing, and complete.
   func milliseconds(since begin: CUDAEvent) throws(CUDAFailure) -> Double {
     try context.makeCurrent()

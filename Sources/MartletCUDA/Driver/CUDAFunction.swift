@@ -5,7 +5,7 @@ struct CUDAFunction: @unchecked Sendable {
   let module: CUDAModule
   let handle: martlet_cuda_function
 
-  /// Lets launches have more shared memory than a block has without asking.
+  /// Lets launches have so much shared memory, also where it is more than a block has without asking.
   func allow(sharedBytes: Int) throws(CUDAFailure) {
     try module.context.makeCurrent()
     let driver = module.context.driver

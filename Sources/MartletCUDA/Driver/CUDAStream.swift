@@ -2,7 +2,7 @@ import CMartletRuntime
 
 /// A queue of work for a GPU, carried out in order, and in no order with other streams but that of events.
 ///
-/// All but `synchronize` and `isIdle` only queue work. Host memory of copies must be pinned and stay as it is until the copy
+/// All but `synchronize` only queue work. Host memory of copies must be pinned and stay as it is until the copy
 /// has been carried out.
 final class CUDAStream: @unchecked Sendable {
   let context: CUDAContext
@@ -30,15 +30,6 @@ final class CUDAStream: @unchecked Sendable {
   func synchronize() throws(CUDAFailure) {
     try context.makeCurrent()
     try driver.check(driver.pointee.StreamSynchronize(handle), "cuStreamSynchronize")
-  }
-
-  /// Whether all that was queued has been carried out.
-  func isIdle() throws(CUDAFailure) -> Bool {
-    try context.makeCurrent()
-    let code = driver.pointee.StreamQuery(handle)
-    if code == Int32(martlet_cuda_not_ready) { return false }
-    try driver.check(code, "cuStreamQuery")
-    return true
   }
 
   /// What is queued from now on begins after what the event was last recorded behind.
@@ -109,14 +100,6 @@ final class CUDAStream: @unchecked Sendable {
       driver.pointee.LaunchKernel(
         function.handle, UInt32(blocks), 1, 1, UInt32(threads), 1, 1, UInt32(sharedBytes), handle, arguments, nil),
       "cuLaunchKernel")
-  }
-
-  /// Has a function called, on a thread of the driver's, when all before it has been carried out. It must not use CUDA.
-  func callHost(
-    _ function: @convention(c) (UnsafeMutableRawPointer?) -> Void, _ data: UnsafeMutableRawPointer?
-  ) throws(CUDAFailure) {
-    try context.makeCurrent()
-    try driver.check(driver.pointee.LaunchHostFunc(handle, function, data), "cuLaunchHostFunc")
   }
 
   // MARK: Capture

@@ -17,6 +17,7 @@ public final class CUDABackend: Backend {
   public let workerCount = 1
   let processor: any HostBackend
   let options: CUDAOptions
+  private let allowsUnorderedSums: Bool
   let loader: CUDAKernelLoader
   private let libraries: CUDALibraryExecutions
   private let constants = Mutex<[ObjectIdentifier: WeakConstant]>([:])
@@ -30,7 +31,8 @@ public final class CUDABackend: Backend {
   ///   - ordinal: which of the machine's GPUs.
   ///   - processor: runs what the GPU cannot.
   ///   - exact: whether library calls must compute what the operations would by themselves.
-  ///   - deterministic: whether library calls are chosen without timing them, which may choose another one each time.
+  ///   - deterministic: whether library calls are chosen without timing them, which may choose another one each time; and
+  ///     sums have one order whatever `options` allow.
   /// - Throws: a diagnostic that says what is missing, or what the driver does not do.
   public init(
     ordinal: Int, processor: any HostBackend, options: CUDAOptions = CUDAOptions(), exact: Bool = false,
@@ -39,6 +41,7 @@ public final class CUDABackend: Backend {
     context = try CUDAContext(ordinal: ordinal, libraries: libraries)
     self.processor = processor
     self.options = options
+    allowsUnorderedSums = options.allowsUnorderedSums && !deterministic
     machine = processor.machine
     loader = try CUDAKernelLoader(context, cache: codeCache)
     do throws(CUDAFailure) { transfers = try CUDATransfers(context) } catch { throw error.diagnostic() }
@@ -53,7 +56,7 @@ public final class CUDABackend: Backend {
   public func compiling<Result>(_ body: () throws -> Result) rethrows -> Result { try processor.compiling(body) }
 
   public func code(for program: StageProgram, label: String) -> any KernelCode {
-    CUDACode(CUDAKernel(program, for: context.device))
+    CUDACode(CUDAKernel(program, for: context.device, isDeterministic: !allowsUnorderedSums))
   }
 
   public func code(
@@ -117,11 +120,15 @@ public final class CUDABackend: Backend {
 public struct CUDAOptions: Sendable, Hashable {
   /// Whether products and convolutions of float32 may round their operands to TensorFloat-32, which has 10 bits of mantissa.
   public var allowsTensorFloat32: Bool
+  /// Whether floats that are scattered to computed positions, as in gradients of gathers, may be summed in whatever order threads
+  /// come, so that the last bits differ from run to run. A deterministic session does not.
+  public var allowsUnorderedSums: Bool
   /// Whether segments of plans are recorded once as CUDA graphs.
   public var usesGraphs: Bool
 
-  public init(allowsTensorFloat32: Bool = false, usesGraphs: Bool = true) {
-    (self.allowsTensorFloat32, self.usesGraphs) = (allowsTensorFloat32, usesGraphs)
+  public init(allowsTensorFloat32: Bool = false, allowsUnorderedSums: Bool = false, usesGraphs: Bool = true) {
+    (self.allowsTensorFloat32, self.allowsUnorderedSums) = (allowsTensorFloat32, allowsUnorderedSums)
+    self.usesGraphs = usesGraphs
   }
 }
 

@@ -48,8 +48,10 @@ final class CUDAKernelLoader: Sendable {
           for kernel in missing where keys.contains(kernel.key) {
             found[kernel.key] = LoadedKernel(
               try kernel.launches.map {
-                LoadedKernel.Launch(
-                  function: try module.function($0.entry), blocks: $0.blocks, threads: $0.threads,
+                let function = try module.function($0.entry)
+                if $0.dynamicSharedBytes > 0 { try function.allow(sharedBytes: $0.dynamicSharedBytes) }
+                return LoadedKernel.Launch(
+                  function: function, blocks: $0.blocks, threads: $0.threads,
                   sharedBytes: $0.dynamicSharedBytes)
               })
           }

@@ -11,7 +11,7 @@ struct DriverTests {
     let context = try machine.context(1)
     #expect(context.name == "Stub GPU 1")
     #expect(context.memoryBytes == 1 << 30)
-    #expect(context.device == CUDADevice(capability: 90, sharedBytes: 48 << 10, multiprocessors: 132))
+    #expect(context.device == CUDADevice.h100)
     #expect(context.driverVersion == CUDAVersion(major: 13, minor: 0))
     let memory = try DeviceMemory(context, byteCount: 1000)
     #expect(try context.freeBytes() == 1 << 30 - 1000)
@@ -51,7 +51,6 @@ struct DriverTests {
       #expect(result.floats(100) != values.map { $0 == 99 ? 0 : $0 + 0.5 })
       try stream.synchronize()
       #expect(result.floats(100) == values.map { $0 == 99 ? 0 : $0 + 0.5 })
-      #expect(try stream.isIdle())
     }
     machine.expectClean()
   }
@@ -81,7 +80,7 @@ struct DriverTests {
       }
       try second.synchronize()
       #expect(result.floats(64) == [Float](repeating: 15, count: 64))
-      try context.synchronize()
+      try first.synchronize()
     }
     machine.expectClean()
   }
@@ -144,25 +143,17 @@ struct DriverTests {
     machine.expectClean()
   }
 
-  @Test func functionsOfTheHostAreCalledInOrder() throws {
-    final class Log { var values: [Float] = [] }
+  @Test func eventsTakeTimes() throws {
     let machine = try StubMachine()
     do {
       let context = try machine.context()
       let stream = try CUDAStream(context)
       let memory = try DeviceMemory(context, byteCount: 4)
-      let pinned = try PinnedMemory(context, byteCount: 4)
-      let begin = try CUDAEvent(context, timing: true)
-      let end = try CUDAEvent(context, timing: true)
+      let (begin, end) = (try CUDAEvent(context, timing: true), try CUDAEvent(context, timing: true))
       try begin.record(on: stream)
       try stream.fill(memory.address, byte: 0, byteCount: 4)
-      try stream.copy(toHost: pinned.bytes, from: memory.address, byteCount: 4)
-      pinned.set([7])
-      try stream.callHost({ $0?.storeBytes(of: 5, as: Float.self) }, pinned.bytes)
       try end.record(on: stream)
-      #expect(try !end.isComplete())
       try end.synchronize()
-      #expect(pinned.floats(1) == [5])
       #expect(try end.milliseconds(since: begin) > 0)
     }
     machine.expectClean()
@@ -172,7 +163,7 @@ struct DriverTests {
   @Test(arguments: [
     "cuMemAlloc_v2", "cuMemHostAlloc", "cuStreamCreate", "cuEventCreate", "cuModuleLoadData", "cuModuleGetFunction",
     "cuStreamBeginCapture_v2", "cuStreamEndCapture", "cuGraphInstantiateWithFlags", "cuGraphLaunch", "cuLaunchKernel",
-    "cuMemcpyHtoDAsync_v2", "cuStreamSynchronize", "cuEventRecord", "cuStreamWaitEvent", "cuLaunchHostFunc",
+    "cuMemcpyHtoDAsync_v2", "cuStreamSynchronize", "cuEventRecord", "cuStreamWaitEvent",
   ])
   func failuresNameTheCall(call: String) throws {
     let machine = try StubMachine()
@@ -188,7 +179,6 @@ struct DriverTests {
       try stream.copy(to: memory.address, fromHost: pinned.bytes, byteCount: 256)
       try event.record(on: stream)
       try stream.wait(for: event)
-      try stream.callHost({ _ in }, nil)
       try stream.synchronize()
       try stream.beginCapture()
       let graph: CUDAGraph

@@ -72,7 +72,7 @@ private struct Reversed: Martlet.Operation {
         const int i = blockIdx.x * blockDim.x + threadIdx.x;
         if (i < \(count)) y[i] = x[\(count - 1) - i];
       }
-      """, launches: [.init("reversed", blocks: (count + 31) / 32, threads: 32)])
+      """, launches: [.init("reversed", blocks: (count + 31) / 32, threads: 32, sharedBytes: 100_000)])
     return .host(
       HostFunction(cuda: source) { operands in
         [Tensor(Array(operands[0].scalars(as: Float.self).reversed()), shape: operands[0].shape)]

@@ -111,6 +111,21 @@ import Testing
       variables: [(v, randomTensor([8], seed: 1))], runs: 3)
   }
 
+  /// Floats at scattered positions are summed in one order, unless the session leaves it open and is not deterministic.
+  @Test(arguments: [false, true], [false, true]) func unorderedSums(isAllowed: Bool, isDeterministic: Bool) throws {
+    let graph = Graph()
+    let x = graph.placeholder(.float32, shape: [300, 3], name: "x")
+    let positions = graph.constant(Tensor((0..<300).map { Int32($0 * $0 % 7) }, shape: [300]))
+    let y = unsortedSegmentSum(x, positions, count: graph.constant(Int32(7)))
+    let options = SessionOptions(
+      isDeterministic: isDeterministic, cuda: CUDAOptions(allowsUnorderedSums: isAllowed))
+    let whole = Tensor((0..<900).map { Float($0 % 17) / 4 }, shape: [300, 3])
+    let plan = try StubSession(options: options)(graph).plan(for: [y], feeds: [x: whole.type])
+    #expect("\(plan.kernels.map { $0.code })".contains(": atomics") == (isAllowed && !isDeterministic))
+    // Sums of quarters are exact.
+    try StubSession.check(graph, [y], feeds: [x: whole], options: options, relative: 0, absolute: 0)
+  }
+
   /// What is fed, fetched, constant or a variable without anything being computed.
   @Test func valuesThatPassThrough() throws {
     let graph = Graph()
