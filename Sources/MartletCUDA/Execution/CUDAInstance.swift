@@ -28,6 +28,10 @@ final class CUDAInstance: @unchecked Sendable {
   private var isRunning = false
   /// Whether a segment has left status that nobody has looked at.
   private var hasStatus = false
+  /// Whether parameters are being copied to the device.
+  private var hasPendingParameters = false
+  /// The run's feeds.
+  private var arguments: [Tensor] = []
   private var timer: CUDATimer?
 
   private struct SegmentPlace: Hashable {
@@ -98,6 +102,9 @@ final class CUDAInstance: @unchecked Sendable {
       graphs = [:]
     }
     hasStatus = false
+    hasPendingParameters = false
+    self.arguments = arguments
+    defer { self.arguments = [] }
     context.reset(run: number)
     for (i, argument) in arguments.enumerated() {
       argument.withUnsafeBytes { bytes in
@@ -141,16 +148,20 @@ final class CUDAInstance: @unchecked Sendable {
       case .conditional(let predicate, let then, let otherwise):
         try wait()
         try run(block: hostAddress(predicate).pointee != 0 ? then : otherwise)
-      case .loop(let predicate, let condition, let body):
+      case .loop(let predicate, let condition, let body, let count):
         let parameters = context.state.pointee.parameters
         let around = parameters[1]
-        var iteration: Int64 = 0
-        while true {
+        let known = count?.iterations(arguments)
+        var iteration = 0
+        func goesOn() throws -> Bool {
+          if let known { return iteration < known }
           try run(block: condition)
           try wait()
-          guard hostAddress(predicate).pointee != 0 else { break }
+          return hostAddress(predicate).pointee != 0
+        }
+        while try goesOn() {
           iteration += 1
-          parameters[1] = RunState.number(ofIteration: iteration, around: around)
+          parameters[1] = RunState.number(ofIteration: Int64(iteration), around: around)
           try run(block: body)
         }
         parameters[1] = around
@@ -176,6 +187,7 @@ final class CUDAInstance: @unchecked Sendable {
   /// Waits for the device, and looks for what its kernels have found.
   private func wait() throws {
     try streams[0].synchronize()
+    hasPendingParameters = false
     guard hasStatus else { return }
     hasStatus = false
     let status = (staging.bytes + statusOffset.host).assumingMemoryBound(to: martlet_status.self)
@@ -191,6 +203,9 @@ final class CUDAInstance: @unchecked Sendable {
 
   private func run(_ segment: DeviceSegment, at place: SegmentPlace) throws {
     if segment.needsParameters {
+      // What was there is still to be copied where the host has not waited since.
+      if hasPendingParameters { try wait() }
+      hasPendingParameters = true
       (staging.bytes + parameterOffset.host).copyMemory(
         from: context.state.pointee.parameters, byteCount: Self.parameterBytes)
     }

@@ -23,8 +23,9 @@ extension DevicePlan: CustomStringConvertible {
         case .host(let index): lines.append("  host: instruction \(index)")
         case .conditional(let predicate, let then, let otherwise):
           lines.append("  if \(predicate) block \(then) else block \(otherwise)")
-        case .loop(let predicate, let condition, let body):
-          lines.append("  while block \(condition) leaves \(predicate) do block \(body)")
+        case .loop(let predicate, let condition, let body, let count):
+          let known = count == nil ? "" : ", counted by the host"
+          lines.append("  while block \(condition) leaves \(predicate) do block \(body)\(known)")
         }
       }
     }

@@ -50,8 +50,8 @@ struct DeviceBlock: Sendable {
     case host(Int)
     /// `then` if the Boolean in the host's image is true.
     case conditional(predicate: DeviceRange, then: Int, otherwise: Int)
-    /// `body` while `condition` leaves true in the host's image.
-    case loop(predicate: DeviceRange, condition: Int, body: Int)
+    /// `body` while `condition` leaves true in the host's image; if the host knows how often that is, without `condition`.
+    case loop(predicate: DeviceRange, condition: Int, body: Int, count: LoopCount?)
   }
   var parts: [Part] = []
 }

@@ -51,7 +51,8 @@ struct DevicePlanner {
 
   private mutating func block(_ number: Int, _ role: BlockRole) -> DeviceBlock {
     let isNested = if case .main = role { false } else { true }
-    var builder = DeviceBlockBuilder(plan, device, isNested: isNested, stagingCount: stagingCount, joined: joined)
+    var builder = DeviceBlockBuilder(
+      plan, device, number: number, isNested: isNested, stagingCount: stagingCount, joined: joined)
     for (index, instruction) in plan.blocks[number].instructions.enumerated() {
       if case .kernel(let kernel) = instruction.action, !instruction.isOnHost, plan.kernels[kernel].canFail {
         statusNumbers[.init(block: number, index: index)] = statusNumbers.count + 1
@@ -81,12 +82,14 @@ struct DevicePlanner {
 private struct DeviceBlockBuilder {
   let plan: ExecutionPlan
   private let device: CUDADevice
+  /// The block's, in the plan.
+  private let number: Int
   private let isNested: Bool
   private(set) var block = DeviceBlock()
   private(set) var deviceRanges: [DeviceRange] = []
   private(set) var hostRanges: [DeviceRange] = []
   private var segment = DeviceSegment()
-  /// What the parameters are, a block around does not say.
+  /// Whether the device does not have the present parameters; a block around does not say.
   private var hasNewParameters = true
   private var sides: [DeviceRange.Space: RangeMap<Sides>] = [:]
 
@@ -101,8 +104,8 @@ private struct DeviceBlockBuilder {
   /// The kernels of each launch of several.
   private(set) var joined: [[Int]]
 
-  init(_ plan: ExecutionPlan, _ device: CUDADevice, isNested: Bool, stagingCount: Int, joined: [[Int]]) {
-    (self.plan, self.device, self.isNested) = (plan, device, isNested)
+  init(_ plan: ExecutionPlan, _ device: CUDADevice, number: Int, isNested: Bool, stagingCount: Int, joined: [[Int]]) {
+    (self.plan, self.device, self.number, self.isNested) = (plan, device, number, isNested)
     (self.stagingCount, self.joined) = (stagingCount, joined)
   }
 
@@ -137,7 +140,8 @@ private struct DeviceBlockBuilder {
       endSegment()
       block.parts.append(
         .loop(
-          predicate: DeviceRange(plan.slots[loop.predicate]), condition: loop.condition, body: loop.body))
+          predicate: DeviceRange(plan.slots[loop.predicate]), condition: loop.condition, body: loop.body,
+          count: LoopCountFinder.count(of: loop, at: index, in: number, of: plan)))
       wrote(results + scratch, onHost: false)
       // The run's own numbers hold again.
       hasNewParameters = true
@@ -232,11 +236,16 @@ private struct DeviceBlockBuilder {
   }
 
   private mutating func append(_ step: DeviceStep) {
-    if hasNewParameters {
+    if hasNewParameters, readsParameters(step) {
       segment.needsParameters = true
       hasNewParameters = false
     }
     segment.steps.append(step)
+  }
+
+  private func readsParameters(_ step: DeviceStep) -> Bool {
+    guard case .kernel(let kernel) = step.action else { return false }
+    return plan.kernels[kernel].program?.readsParameters ?? true
   }
 
   // MARK: Sides

@@ -120,4 +120,7 @@ public struct StageProgram: Sendable {
 
   /// Whether an index that it checks may end the run.
   public var canFail: Bool { scalars.rows.contains { $0.operation == .checkIndex } }
+
+  /// Whether results depend on the run's parameters, as random numbers do.
+  public var readsParameters: Bool { scalars.rows.contains { $0.operation == .parameter } }
 }

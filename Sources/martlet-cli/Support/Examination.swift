@@ -198,7 +198,8 @@ struct Examination {
     let calls = ThreadDependentCall.present
     let rest =
       "the same for any number of threads\(calls.isEmpty ? "" : " by all but these; --deterministic avoids them:")"
-    return [rest] + calls.map { "\($0.title), in whose place comes \($0.replacement.title)" }
+    let onDevice = "on a GPU with --unordered-sums: all but sums of floats at scattered positions"
+    return [rest] + calls.map { "\($0.title), in whose place comes \($0.replacement.title)" } + [onDevice]
   }
 
   var text: String {

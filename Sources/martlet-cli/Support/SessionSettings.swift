@@ -11,6 +11,9 @@ struct SessionSettings: ParsableArguments {
   var softPlacement = false
   @Flag(help: "On a GPU: lets products and convolutions round their operands to TensorFloat-32.")
   var tf32 = false
+  @Flag(
+    help: "On a GPU: sums floats at scattered positions in any order, so that last bits differ from run to run.")
+  var unorderedSums = false
   @Option(help: ArgumentHelp("How many threads share the work; all processors by default.", valueName: "N"))
   var threads: Int?
   @Flag(
@@ -31,6 +34,7 @@ struct SessionSettings: ParsableArguments {
     SessionOptions(
       device: device?.device, threads: threads, isExact: exact, isDeterministic: deterministic,
       memoryBudget: memory.budget,
-      isPlacementSoft: softPlacement, cuda: CUDAOptions(allowsTensorFloat32: tf32), disabledRules: Set(rules.disabled))
+      isPlacementSoft: softPlacement, cuda: CUDAOptions(allowsTensorFloat32: tf32, allowsUnorderedSums: unorderedSums),
+      disabledRules: Set(rules.disabled))
   }
 }

@@ -17,7 +17,7 @@ import Testing
     let expected = """
       device memory 768 bytes, host image 768 bytes, 3 streams
       block 0
-        segment with parameters
+        segment
           [0] stream 1: upload argument 0 0..<16
           [1] stream 0 after [0]: kernel 0 of instruction 0
           [2] stream 2 after [1]: download arena 0..<16
@@ -47,7 +47,7 @@ import Testing
     let expected = """
       device memory 66816 bytes, host image 512 bytes, 2 streams
       block 0
-        segment with parameters
+        segment
           [0] stream 1: upload argument 0 0..<96
           [1] stream 1: upload argument 1 0..<120
           [2] stream 0 after [1]: joined kernels 0 of instructions 0, 1
