@@ -13,6 +13,9 @@ public struct ReferenceEvaluator {
   /// Whether every `float32` is computed as `float64`: constants, and the results of every node, are widened. Kernels and
   /// library calls of the fused form, whose types are settled, cannot be run so.
   public var isWidening = false
+  /// How many more nodes are run before an evaluation fails, each iteration of a loop counted: a bound for loops whose
+  /// number of iterations comes from data.
+  public var remainingNodes = Int.max
 
   public init(variables: [String: Tensor] = [:], run: Int64 = 0) { (self.variables, self.run) = (variables, run) }
 
@@ -121,6 +124,8 @@ public struct ReferenceEvaluator {
   private mutating func apply(
     _ node: NodeID, _ storage: GraphStorage, _ library: FunctionLibrary, _ operands: [Value]
   ) throws -> [Value] {
+    guard remainingNodes > 0 else { throw Diagnostic("more nodes would run than are allowed") }
+    remainingNodes -= 1
     let operation = storage.operation(of: node)
     switch storage.stateRole(of: node) {
     case .variable(let name): return [.variable(name)]

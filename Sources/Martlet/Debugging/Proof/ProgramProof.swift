@@ -18,6 +18,8 @@ struct ProgramProof {
   /// Two sets of arrays, and three runs of each in double precision with operands moved.
   private static let sampleCount = 2
   private static let moveCount = 3
+  /// Generated numbers may make a loop turn for very long: so many nodes run beyond those that there are.
+  private static let iteratedNodes = 1_000
   /// Roundings in the middle of a program count for as much as some of its operands'.
   private static let factor = 64.0
 
@@ -35,9 +37,11 @@ struct ProgramProof {
       return nil
     }
     names = signature.resultNames
-    samples = (0..<Self.sampleCount).compactMap { number in
+    samples = []
+    let nodeLimit = program.nodeCount + Self.iteratedNodes
+    for number in 0..<Self.sampleCount {
       let inputs = signature.inputs(number)
-      guard let old = try? ProgramRun(program, inputs).results else { return nil }
+      guard let old = try? ProgramRun(program, inputs, nodeLimit: nodeLimit).results else { break }
       var reference = ProofTolerance.Reference(old: old, truth: [], moved: [], magnitude: 0)
       if let wide = try? ProgramRun(program, inputs.widened, isWidening: true) {
         reference.truth = wide.results
@@ -47,7 +51,7 @@ struct ProgramProof {
           if let moved { reference.moved.append(moved) }
         }
       }
-      return Sample(inputs: inputs, reference: reference)
+      samples.append(Sample(inputs: inputs, reference: reference))
     }
     guard !samples.isEmpty else { return nil }
   }
@@ -100,6 +104,10 @@ extension Program {
         $0.addingSaturated(function.body.work(of: $1))
       }
     }
+  }
+
+  fileprivate var nodeCount: Int {
+    reachableFunctions().reduce(main.body.nodeCount) { $0 + (library[$1]?.body.nodeCount ?? 0) }
   }
 
   /// Whether a sub-graph draws random numbers that inference will fix anew for each place that calls it.

@@ -96,7 +96,11 @@ struct ProgramRun {
   /// The results of the main function's nodes, by name, if they were asked for.
   private(set) var values: [String: [Tensor]] = [:]
 
-  init(_ program: Program, _ inputs: ProgramInputs, isWidening: Bool = false, isTracing: Bool = false) throws {
+  /// - Parameter nodeLimit: how many nodes may run; more, in loops, are an error.
+  init(
+    _ program: Program, _ inputs: ProgramInputs, nodeLimit: Int = .max, isWidening: Bool = false,
+    isTracing: Bool = false
+  ) throws {
     let main = program.main
     let variables = Dictionary(
       program.variables.compactMap { variable in variable.argument.map { ($0, variable.name) } }
@@ -109,6 +113,7 @@ struct ProgramRun {
     }
     var evaluator = ReferenceEvaluator(variables: inputs.variables)
     evaluator.isWidening = isWidening
+    evaluator.remainingNodes = nodeLimit
     var (magnitude, values): (Double, [String: [Tensor]]) = (0, [:])
     let found = try evaluator.evaluate(
       main.body, program.library, bindings: bindings, results: main.results, targets: main.targets
