@@ -4,6 +4,7 @@
 
 #include <pthread.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static martlet_library library;
@@ -59,6 +60,16 @@ static int initialize_target(void) {
   return 1;
 }
 
+// Held while code is generated in the background.
+static pthread_mutex_t background = PTHREAD_MUTEX_INITIALIZER;
+static int is_ending;
+
+static void end_background(void) {
+  pthread_mutex_lock(&background);
+  is_ending = 1;
+  pthread_mutex_unlock(&background);
+}
+
 static void load(void) {
   martlet_library_open(&library, "code generation by LLVM", "MARTLET_LLVM", candidates);
   if (library.handle && find_functions() && initialize_target()) {
@@ -67,9 +78,27 @@ static void load(void) {
     llvm.cpu = llvm.GetHostCPUName();
     llvm.features = llvm.GetHostCPUFeatures();
     llvm.available = 1;
+    atexit(end_background);
   }
   llvm.message = library.message;
   llvm.path = library.path;
+}
+
+int32_t martlet_llvm_background_begin(void) {
+  pthread_mutex_lock(&background);
+  if (!is_ending) return 1;
+  pthread_mutex_unlock(&background);
+  return 0;
+}
+
+void martlet_llvm_background_end(void) {
+  // What LLVM made when it was first used is destroyed before what was there then, so the first time is too early to tell.
+  static int times;
+  if (times < 2) {
+    times++;
+    atexit(end_background);
+  }
+  pthread_mutex_unlock(&background);
 }
 
 const martlet_llvm *martlet_llvm_library(void) {

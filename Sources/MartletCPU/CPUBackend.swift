@@ -138,7 +138,7 @@ public final class CPUBackend: HostBackend {
   // MARK: Kernels
 
   public func bind(
-    _ kernels: [PlanKernel], before contracts: [LibraryContract], report: inout BindingReport
+    _ kernels: [PlanKernel], before contracts: [LibraryContract], isHurried: Bool, report: inout BindingReport
   ) throws -> [BoundCall] {
     var counts = NestCompiler.Statistics()
     let own = kernels.map { kernel in
@@ -146,11 +146,17 @@ public final class CPUBackend: HostBackend {
       return code.nest
     }
     let nests = own + contracts.flatMap { execution(of: $0)?.nests ?? [] }
-    let compiled = try compiler.compile(nests, store: store, counts: &counts)
+    let compiled = try compiler.compile(
+      nests, hurried: own.count, inAnyCase: isHurried, store: store, counts: &counts)
     report.generatedKernels += counts.compiled
     report.cachedKernels += counts.loaded
     report.reusedKernels += counts.reused
-    return zip(own, compiled).map { KernelExecution($0, $1, workers: workerCount).call }
+    report.quickKernels += counts.quick
+    return zip(own, compiled).map { nest, kernel in
+      KernelExecution(
+        nest, kernel, workers: workerCount, refinedAfter: compiler.policy.runs
+      ) { [compiler, store] in compiler.refine(nest, store: store, install: $0) }.call
+    }
   }
 
   public func run(

@@ -1,16 +1,40 @@
 import CMartletRuntime
 import MartletExecution
 import MartletLoopIR
+import Synchronization
 
 /// A compiled kernel and how its iterations are dealt to the team.
+///
+/// Code that was generated with little effort counts its calls, and is replaced in the background when they are many. A call
+/// that is going on then ends with the code that it has begun with, so old code stays as long as this object.
 final class KernelExecution: @unchecked Sendable {
-  /// What a call needs, without references.
-  private struct Launch {
-    var phases: UnsafeMutablePointer<Phase>
-    var phaseCount: Int
+  /// What a call needs, without references that are counted.
+  private struct Launch: ~Copyable {
+    let phases: Atomic<UnsafeMutablePointer<Phase>>
+    let phaseCount: Int
     /// The place of the workers' scratch memory among the slots; none if negative.
-    var scratchSlot: Int
-    var scratchBytes: Int64
+    let scratchSlot: Int
+    let scratchBytes: Int64
+    /// The calls until better code is asked for.
+    let remaining: Atomic<Int>
+    let execution: Unmanaged<KernelExecution>
+
+    func run(_ state: UnsafeMutablePointer<RunState>, _ slots: UnsafePointer<UnsafeMutablePointer<UInt8>?>) {
+      let scratch = scratchSlot < 0 ? nil : slots[scratchSlot]
+      let phases = phases.load(ordering: .acquiring)
+      for number in 0..<phaseCount {
+        let phase = phases + number
+        martlet_team_kernel(
+          phase.pointee.function, state.pointee.parameters, slots, state.pointee.status, scratch, scratchBytes,
+          phase.pointee.extent, phase.pointee.grain)
+      }
+    }
+
+    func count() {
+      if remaining.load(ordering: .relaxed) > 0, remaining.subtract(1, ordering: .relaxed).newValue == 0 {
+        execution._withUnsafeGuaranteedRef { $0.refine() }
+      }
+    }
   }
   private struct Phase {
     var function: martlet_kernel
@@ -18,45 +42,80 @@ final class KernelExecution: @unchecked Sendable {
     var grain: Int64
   }
 
-  /// Keeps the code loaded.
-  private let kernel: CompiledKernel
-  private let launch: UnsafeMutablePointer<Launch>
+  /// Has better code made, which it hands to its argument.
+  typealias Refine = @Sendable (_ install: @escaping @Sendable (CompiledKernel) -> Void) -> Void
 
-  /// - Parameter workers: how many workers have scratch memory; no more take part, whatever the team's size.
-  init(_ nest: Nest, _ kernel: CompiledKernel, workers: Int) {
-    self.kernel = kernel
+  private struct Code: @unchecked Sendable {
+    /// Keeps the code loaded.
+    var kernel: CompiledKernel
+    var phases: UnsafeMutablePointer<Phase>
+  }
+
+  private let launch: UnsafeMutablePointer<Launch>
+  /// Oldest first.
+  private let code: Mutex<[Code]>
+  private let workers: Int
+  private let isQuick: Bool
+  private let better: Refine
+
+  /// - Parameters:
+  ///   - workers: how many workers have scratch memory; no more take part, whatever the team's size.
+  ///   - calls: after how many calls better code is asked for, if the kernel's was generated with little effort.
+  init(
+    _ nest: Nest, _ kernel: CompiledKernel, workers: Int, refinedAfter calls: Int, by better: @escaping Refine
+  ) {
+    self.workers = workers
+    self.better = better
+    isQuick = kernel.isQuick
+    let phases = Self.phases(of: kernel, workers)
+    code = Mutex([Code(kernel: kernel, phases: phases)])
+    launch = .allocate(capacity: 1)
+    launch.initialize(
+      to: Launch(
+        phases: Atomic(phases), phaseCount: kernel.phases.count,
+        scratchSlot: nest.scratchBytes > 0 ? nest.argumentCount + nest.temporaries.count : -1,
+        scratchBytes: Int64(nest.scratchBytes), remaining: Atomic(max(calls, 1)),
+        execution: Unmanaged.passUnretained(self)))
+  }
+
+  deinit {
+    code.withLock { for code in $0 { code.phases.deallocate() } }
+    launch.deinitialize(count: 1)
+    launch.deallocate()
+  }
+
+  private static func phases(of kernel: CompiledKernel, _ workers: Int) -> UnsafeMutablePointer<Phase> {
     let phases = UnsafeMutablePointer<Phase>.allocate(capacity: max(kernel.phases.count, 1))
     for (i, phase) in kernel.phases.enumerated() {
       let share = (phase.extent + workers - 1) / workers
       (phases + i).initialize(
         to: Phase(function: phase.function, extent: Int64(phase.extent), grain: Int64(max(phase.grain, share, 1))))
     }
-    launch = .allocate(capacity: 1)
-    launch.initialize(
-      to: Launch(
-        phases: phases, phaseCount: kernel.phases.count,
-        scratchSlot: nest.scratchBytes > 0 ? nest.argumentCount + nest.temporaries.count : -1,
-        scratchBytes: Int64(nest.scratchBytes)))
+    return phases
   }
 
-  deinit {
-    launch.pointee.phases.deallocate()
-    launch.deallocate()
+  /// Asks for better code; a plan that nobody has any more does without.
+  private func refine() {
+    better { [weak self] kernel in
+      guard let self else { return }
+      let phases = Self.phases(of: kernel, workers)
+      code.withLock { $0.append(Code(kernel: kernel, phases: phases)) }
+      launch.pointee.phases.store(phases, ordering: .releasing)
+    }
   }
 
   var call: BoundCall {
-    BoundCall(
-      { state, slots, data in
-        guard let launch = data?.assumingMemoryBound(to: Launch.self) else { return 1 }
-        let state = RunState.at(state)
-        let scratch = launch.pointee.scratchSlot < 0 ? nil : slots[launch.pointee.scratchSlot]
-        for number in 0..<launch.pointee.phaseCount {
-          let phase = launch.pointee.phases + number
-          martlet_team_kernel(
-            phase.pointee.function, state.pointee.parameters, slots, state.pointee.status, scratch,
-            launch.pointee.scratchBytes, phase.pointee.extent, phase.pointee.grain)
-        }
-        return 0
-      }, data: launch, owner: self)
+    let counting: CallFunction = { state, slots, data in
+      guard let launch = data?.assumingMemoryBound(to: Launch.self) else { return 1 }
+      launch.pointee.count()
+      launch.pointee.run(RunState.at(state), slots)
+      return 0
+    }
+    let plain: CallFunction = { state, slots, data in
+      guard let launch = data?.assumingMemoryBound(to: Launch.self) else { return 1 }
+      launch.pointee.run(RunState.at(state), slots)
+      return 0
+    }
+    return BoundCall(isQuick ? counting : plain, data: launch, owner: self)
   }
 }

@@ -44,9 +44,10 @@ public protocol HostBackend: Backend {
   ///
   /// - Parameters:
   ///   - contracts: what will be bound next, for which code may have to be generated, too.
+  ///   - isHurried: whether little time to compile counts for more than little time to run.
   ///   - report: is told where the code came from.
   func bind(
-    _ kernels: [PlanKernel], before contracts: [LibraryContract], report: inout BindingReport
+    _ kernels: [PlanKernel], before contracts: [LibraryContract], isHurried: Bool, report: inout BindingReport
   ) throws -> [BoundCall]
   /// A library's primitive for a contract that this back end claims.
   ///

@@ -6,6 +6,9 @@ public struct BindingReport: Sendable, Hashable {
   public var librarySeconds = 0.0
   /// Kernels for which code was generated.
   public var generatedKernels = 0
+  /// Kernels, generated or left on disk, whose code takes longer to run than it need: there was so much to compile that little
+  /// effort went into those with little work. If they run often, they are compiled again in the background.
+  public var quickKernels = 0
   /// Kernels whose code an earlier process had left on disk.
   public var cachedKernels = 0
   /// Kernels whose code this process had already.

@@ -41,7 +41,8 @@ public final class BoundPlan: RunnablePlan, @unchecked Sendable {
     constants = plan.constants.map(\.tensor.aligned)
     var report = BindingReport()
     var start = ContinuousClock.now
-    let kernels = try backend.bind(plan.kernels, before: plan.contracts, report: &report)
+    let kernels = try backend.bind(
+      plan.kernels, before: plan.contracts, isHurried: plan.expectsFewRuns, report: &report)
     report.codeSeconds = ContinuousClock.seconds(since: start)
     start = ContinuousClock.now
     let hosts = try plan.hostCalls.map { call throws(Diagnostic) in try HostExecution(call).call }

@@ -19,7 +19,9 @@ package final class HostInstructions: Sendable {
     let wanted = contractNumbers.map { plan.contracts[$0] }
     let bound =
       kernelNumbers.isEmpty && wanted.isEmpty
-      ? [] : try backend.bind(kernelNumbers.map { plan.kernels[$0] }, before: wanted, report: &report)
+      ? []
+      : try backend.bind(
+        kernelNumbers.map { plan.kernels[$0] }, before: wanted, isHurried: plan.expectsFewRuns, report: &report)
     kernels = Dictionary(uniqueKeysWithValues: zip(kernelNumbers, bound))
     contracts = Dictionary(
       uniqueKeysWithValues: zip(contractNumbers, try wanted.map { try backend.bind($0, constants: [:]) }))

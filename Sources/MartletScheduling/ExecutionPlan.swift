@@ -28,6 +28,8 @@ public struct ExecutionPlan: Sendable {
   public var variables: [VariableBinding] = []
   /// Bytes of the memory that holds all intermediate values, scratch memory included.
   public var arenaBytes = 0
+  /// Whether it will run a few times only, as far as can be told, so that binding it should not take long.
+  public var expectsFewRuns = false
 
   public init() {}
 

@@ -88,6 +88,7 @@ import Testing
       #expect(
         Set(compile.keys) == [
           "extraction_s", "passes", "planning_s", "codegen_s", "libraries_s", "kernels", "kernels_from_cache",
+          "kernels_hurried",
         ])
       #expect(compile["kernels"] as? Int == 1)
       #expect(compile["kernels_from_cache"] as? Int == process)

@@ -148,4 +148,9 @@ typedef struct {
 /// A context and what belongs to it may be used by one thread at a time.
 const martlet_llvm *martlet_llvm_library(void);
 
+/// Begins to generate code on a thread that the process does not wait for, one thread at a time; 0 if the process is ending,
+/// and nothing has begun. The end of the process waits for `martlet_llvm_background_end`: it destroys LLVM's data.
+int32_t martlet_llvm_background_begin(void);
+void martlet_llvm_background_end(void);
+
 #endif

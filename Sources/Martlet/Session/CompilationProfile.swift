@@ -50,7 +50,8 @@ extension CompilationProfile: CustomStringConvertible {
     add("planning", planningSeconds)
     add(
       "code of \(binding.generatedKernels) kernels generated, \(binding.cachedKernels) loaded, "
-        + "\(binding.reusedKernels) at hand", binding.codeSeconds)
+        + "\(binding.reusedKernels) at hand"
+        + (binding.quickKernels > 0 ? "; \(binding.quickKernels) with little effort" : ""), binding.codeSeconds)
     add("libraries", binding.librarySeconds)
     return lines.joined(separator: "\n")
   }

@@ -199,7 +199,9 @@ public final class Session: Sendable {
     let nodeCount = graph.nodeCount
     var profile = CompilationProfile()
     let bound = try compiler.backend.compiling {
-      let plan = try compiler.plan(try program(key, feedTypes: types, profile: &profile), profile: &profile)
+      var plan = try compiler.plan(try program(key, feedTypes: types, profile: &profile), profile: &profile)
+      // Other shapes than the first ones are those of a last batch, say; what runs often all the same is compiled again.
+      plan.expectsFewRuns = reason == .shapes
       if case .cuda = device {} else { try checkMemory(plan) }
       return try compiler.backend.bind(plan)
     }

@@ -17,7 +17,7 @@ extension JSONValue {
       "planning_s": .number(profile.planningSeconds), "codegen_s": .number(binding.codeSeconds),
       "libraries_s": .number(binding.librarySeconds),
       "kernels": .int(binding.generatedKernels + binding.cachedKernels + binding.reusedKernels),
-      "kernels_from_cache": .int(binding.cachedKernels),
+      "kernels_from_cache": .int(binding.cachedKernels), "kernels_hurried": .int(binding.quickKernels),
     ])
   }
 }

@@ -1,16 +1,20 @@
-import MartletCPU
 import MartletLoopIR
 import MartletTensors
 import MartletTestSupport
 import Testing
 
+@testable import MartletCPU
+
 /// Programs that are lowered and compiled, against the interpreter of their stages.
 struct CompiledProgramTests {
   /// The outputs of a program's nest, each between pages that must not be touched.
   static func run(
-    _ nest: Nest, _ inputs: [Tensor], outputs: [BufferType], pieces: Int = 1, compiler: NestCompiler? = nil
+    _ nest: Nest, _ inputs: [Tensor], outputs: [BufferType], pieces: Int = 1, hurried: Bool = false,
+    compiler: NestCompiler? = nil
   ) throws -> [[Double]] {
-    let kernel = try (compiler ?? KernelHarness.compiler).compile([nest])[0]
+    var counts = NestCompiler.Statistics()
+    let kernel = try (compiler ?? KernelHarness.compiler).compile(
+      [nest], hurried: hurried ? 1 : 0, store: nil, counts: &counts)[0]
     var slots = inputs.map { tensor in
       GuardedMemory(tensor.withUnsafeBytes { Array($0) }, at: .end)
     }

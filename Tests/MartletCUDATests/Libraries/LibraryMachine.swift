@@ -53,8 +53,8 @@ final class LibraryMachine: HostBackend {
   func isWide(_ contract: LibraryContract) -> Bool { false }
 
   func bind(
-    _ kernels: [PlanKernel], before contracts: [LibraryContract], report: inout BindingReport
-  ) throws -> [BoundCall] { try interpreter.bind(kernels, before: contracts, report: &report) }
+    _ kernels: [PlanKernel], before contracts: [LibraryContract], isHurried: Bool, report: inout BindingReport
+  ) throws -> [BoundCall] { try interpreter.bind(kernels, before: contracts, isHurried: isHurried, report: &report) }
 
   func bind(_ contract: LibraryContract, constants: [Int: Tensor]) throws -> BoundCall {
     let execution = try #require(executions.execution(of: contract))

@@ -7,6 +7,8 @@ struct CodeContext: Hashable, Sendable {
   /// One fact a line; the first is the file that LLVM was loaded from, with its size and its time.
   let text: String
 
+  private init(text: String) { self.text = text }
+
   /// The context of code that `target` generates; nil where LLVM's file cannot be told from another.
   init?(_ target: CodeTarget) {
     let llvm = target.llvm.pointee
@@ -18,6 +20,9 @@ struct CodeContext: Hashable, Sendable {
       \(String(cString: llvm.features))
       """
   }
+
+  /// The context of code that is generated with little effort.
+  var quick: CodeContext { CodeContext(text: text + "\nquick") }
 
   /// A hash for the names of files.
   var digest: String { CodeStore.digest(text) }

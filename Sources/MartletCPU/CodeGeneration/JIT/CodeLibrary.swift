@@ -7,6 +7,9 @@ struct CodeLibrary: Sendable {
   let store: CodeStore
   let context: CodeContext
 
+  /// The same for code that is generated with little effort.
+  var quick: CodeLibrary { CodeLibrary(store: store, context: context.quick) }
+
   /// Where to keep code that `target` generates, and leaves a record of it for processes to come: the one that is there may
   /// be of another LLVM than the one that was loaded. nil if the code must not be kept.
   func recorded(for target: CodeTarget) -> CodeLibrary? {

@@ -46,13 +46,18 @@ struct CodeTarget: @unchecked Sendable {
   }
 
   /// Runs `body` with a machine of its own, which one thread may use.
-  func withMachine<Result>(_ body: (OpaquePointer) throws(Diagnostic) -> Result) throws(Diagnostic) -> Result {
+  ///
+  /// - Parameter effort: what its code generator takes pains over. Results have the same bits in any case.
+  func withMachine<Result>(
+    _ effort: CompilationEffort = .full, _ body: (OpaquePointer) throws(Diagnostic) -> Result
+  ) throws(Diagnostic) -> Result {
     let functions = llvm.pointee
     guard
       let machine = functions.CreateTargetMachine(
         target, functions.triple, processor ?? String(cString: functions.cpu),
-        processor == nil ? String(cString: functions.features) : "", martlet_llvm_level_default,
-        martlet_llvm_relocation_pic, martlet_llvm_code_model_small)
+        processor == nil ? String(cString: functions.features) : "",
+        effort == .quick ? martlet_llvm_level_none : martlet_llvm_level_default, martlet_llvm_relocation_pic,
+        martlet_llvm_code_model_small)
     else { throw Diagnostic("LLVM has no code generator for this processor") }
     defer { functions.DisposeTargetMachine(machine) }
     return try body(machine)

@@ -21,6 +21,8 @@ public struct CompiledKernel: Sendable {
   public var scratchBytes: Int
   /// Bytes of the object file that holds the code, shared with the kernels that were compiled in one batch.
   public var codeBytes: Int
+  /// Whether the code was generated with little effort, so that it pays to do it again if the kernel runs often.
+  public var isQuick: Bool
   let image: CodeImage
 }
 

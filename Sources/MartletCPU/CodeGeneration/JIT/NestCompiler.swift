@@ -8,7 +8,8 @@ import Synchronization
 /// Compiles nests to machine code of this processor, and keeps the code of nests that it has seen.
 ///
 /// Any number of threads may use a compiler at once. Code is found again by a nest's structure: names do not matter. LLVM
-/// is loaded when the first code must be generated.
+/// is loaded when the first code must be generated. Where there is very much to compile, nests with little work are compiled
+/// with little effort, and again in the background if they turn out to run often; see ``CompilationEffort``.
 ///
 /// ```swift
 /// let compiler = NestCompiler()
@@ -21,6 +22,10 @@ public final class NestCompiler: Sendable {
     public var compiled = 0
     public var loaded = 0
     public var reused = 0
+    /// Nests among the compiled and loaded whose code was generated with little effort, and those of which it was generated
+    /// again.
+    public var quick = 0
+    public var refined = 0
     /// Bytes of the object files.
     public var codeBytes = 0
   }
@@ -35,6 +40,8 @@ public final class NestCompiler: Sendable {
   private let target: LazyTarget
   private let capacity: Int
   private let threads: Int
+  let policy: CompilationEffort.Policy
+  private let refinement = CodeRefinement()
   private let state = Mutex(State())
   /// Compiles the innermost parts of matrix products.
   let tiles: TileCompiler
@@ -47,8 +54,13 @@ public final class NestCompiler: Sendable {
   }
 
   /// A compiler for a processor that has less than this machine's, such as `x86-64-v2`.
-  package init(capacity: Int = 4096, threads: Int = 2, processor: String?) {
+  package convenience init(capacity: Int = 4096, threads: Int = 2, processor: String?) {
+    self.init(capacity: capacity, threads: threads, processor: processor, policy: CompilationEffort.Policy())
+  }
+
+  init(capacity: Int = 4096, threads: Int = 2, processor: String? = nil, policy: CompilationEffort.Policy) {
     target = LazyTarget(processor)
+    self.policy = policy
     tiles = TileCompiler(target)
     self.capacity = capacity
     self.threads = max(1, min(threads, Int(martlet_machine_facts().pointee.processors)))
@@ -64,31 +76,40 @@ public final class NestCompiler: Sendable {
   /// - Throws: A diagnostic where LLVM is missing.
   public func compile(_ nests: [Nest]) throws(Diagnostic) -> [CompiledKernel] {
     var counts = Statistics()
-    return try compile(nests, store: nil, counts: &counts)
+    return try compile(nests, hurried: 0, store: nil, counts: &counts)
   }
 
   /// - Parameters:
+  ///   - hurried: How many nests, from the first on, may be compiled with little effort. The caller has them refined.
+  ///   - inAnyCase: Whether that is wanted even if there is not much to compile.
   ///   - store: Where code is looked for that is not known yet, and where it is kept.
   ///   - counts: Is added what these nests took.
   func compile(
-    _ nests: [Nest], store: CodeStore?, counts: inout Statistics
+    _ nests: [Nest], hurried: Int = 0, inAnyCase: Bool = false, store: CodeStore?, counts: inout Statistics
   ) throws(Diagnostic) -> [CompiledKernel] {
     let keys = nests.map { $0.structuralKey }
     var found = state.withLock { state in keys.map { state.kernels[$0] } }
     var numbers: [StructuralKey: Int] = [:]
-    var missing: [(key: StructuralKey, nest: Nest)] = []
-    for (i, key) in keys.enumerated() where found[i] == nil && numbers[key] == nil {
+    var missing: [KeyedNest] = []
+    for (i, key) in keys.enumerated() where (found[i] == nil || found[i]!.isQuick && i >= hurried) {
+      found[i] = nil
+      if let known = numbers[key] {
+        // What is wanted with full effort once is compiled so for all.
+        if i >= hurried { missing[known].mayBeQuick = false }
+        continue
+      }
       numbers[key] = missing.count
-      missing.append((key, nests[i]))
+      missing.append(KeyedNest(key: key, nest: nests[i], mayBeQuick: i < hurried))
     }
     var added = Statistics()
     added.reused = nests.count - missing.count
-    let compiled = missing.isEmpty ? [] : try make(missing, store, &added)
+    let compiled = missing.isEmpty ? [] : try make(missing, isHurried: inAnyCase, store, &added)
     state.withLock { state in
       state.statistics.add(added)
-      for ((key, _), kernel) in zip(missing, compiled) where state.kernels[key] == nil {
-        state.kernels[key] = kernel
-        state.order.append(key)
+      for (nest, kernel) in zip(missing, compiled) {
+        let known = state.kernels[nest.key]
+        if known == nil { state.order.append(nest.key) }
+        if known?.isQuick ?? true { state.kernels[nest.key] = kernel }
       }
       if state.order.count > capacity {
         for key in state.order.prefix(state.order.count - capacity) { state.kernels[key] = nil }
@@ -103,68 +124,108 @@ public final class NestCompiler: Sendable {
     return found.map { $0! }
   }
 
+  // MARK: Refining code
+
+  /// Compiles a nest again in the background, with full effort.
+  ///
+  /// - Parameter install: Is given the code. It is not called if the process ends before or LLVM fails.
+  func refine(_ nest: Nest, store: CodeStore?, install: @escaping @Sendable (CompiledKernel) -> Void) {
+    refinement.add(CodeRefinement.Request(nest: nest, install: install)) { [self] requests in
+      var counts = Statistics()
+      // Nests of which none may be hurried; what another request had refined is found.
+      guard let kernels = try? compile(requests.map(\.nest), store: store, counts: &counts) else { return }
+      state.withLock { $0.statistics.refined += counts.compiled + counts.loaded }
+      for (request, kernel) in zip(requests, kernels) { request.install(kernel) }
+    }
+  }
+
+  /// Waits until everything is refined that was asked for.
+  func finishRefining() { refinement.finish() }
+
   // MARK: Loading and generating code
 
+  private struct KeyedNest: Sendable {
+    var key: StructuralKey
+    var nest: Nest
+    /// Whether it may be compiled with little effort.
+    var mayBeQuick: Bool
+  }
+
   private func make(
-    _ nests: [(key: StructuralKey, nest: Nest)], _ store: CodeStore?, _ counts: inout Statistics
+    _ nests: [KeyedNest], isHurried: Bool, _ store: CodeStore?, _ counts: inout Statistics
   ) throws(Diagnostic) -> [CompiledKernel] {
     var kernels = [CompiledKernel?](repeating: nil, count: nests.count)
     var context: CodeContext?
     if let store { context = try target.context(store) }
     let library = store.flatMap { store in context.map { CodeLibrary(store: store, context: $0) } }
-    if let library {
-      for (i, found) in library.load(nests.map(\.key)).enumerated() {
+    func load(_ numbers: [Int], _ effort: CompilationEffort) {
+      guard let library = effort == .quick ? library?.quick : library else { return }
+      for (i, found) in zip(numbers, library.load(numbers.map { nests[$0].key })) {
         guard let found else { continue }
-        kernels[i] = try? Self.kernel(nests[i].nest, in: found.image, number: found.number)
-        if kernels[i] == nil { library.remove(nests[i].key) }
+        kernels[i] = try? Self.kernel(nests[i].nest, in: found.image, number: found.number, effort)
+        if kernels[i] == nil { library.remove(nests[i].key) } else { counts.loaded += 1 }
       }
-      counts.loaded += kernels.count { $0 != nil }
     }
-    let rest = kernels.indices.filter { kernels[$0] == nil }
-    guard !rest.isEmpty else { return kernels.map { $0! } }
-    let codeTarget = try target.value()
-    let destination = library?.recorded(for: codeTarget)
-    let sizes = rest.map { nests[$0].nest.scalars.count + 20 * nests[$0].nest.phases.count }
-    let batches = CompilationBatches.deal(sizes, among: threads)
-    let results = Mutex<[Result<[CompiledKernel], Diagnostic>?]>(Array(repeating: nil, count: batches.count))
-    DispatchQueue.concurrentPerform(iterations: batches.count) { batch in
-      let result = Result { () throws(Diagnostic) in
-        try Self.generate(batches[batch].map { nests[rest[$0]] }, codeTarget, destination)
+    load(Array(nests.indices), .full)
+    let missing = kernels.indices.filter { kernels[$0] == nil }
+    let hurried = missing.filter { nests[$0].mayBeQuick }
+    let chosen = policy.efforts(hurried.map { nests[$0].nest }, isHurried: isHurried)
+    let efforts = Dictionary(uniqueKeysWithValues: zip(hurried, chosen))
+    load(missing.filter { efforts[$0] == .quick }, .quick)
+    let rest = missing.filter { kernels[$0] == nil }
+    if !rest.isEmpty {
+      let codeTarget = try target.value()
+      let destination = library?.recorded(for: codeTarget)
+      let batches = [CompilationEffort.full, .quick].flatMap { effort in
+        let numbers = rest.filter { (efforts[$0] ?? .full) == effort }
+        return CompilationBatches.deal(numbers.map { CompilationEffort.size(of: nests[$0].nest) }, among: threads)
+          .map { (effort: effort, numbers: $0.map { numbers[$0] }) }
       }
-      results.withLock { $0[batch] = result }
+      let results = Mutex<[Result<[CompiledKernel], Diagnostic>?]>(Array(repeating: nil, count: batches.count))
+      DispatchQueue.concurrentPerform(iterations: batches.count) { number in
+        let batch = batches[number]
+        let result = Result { () throws(Diagnostic) in
+          try Self.generate(batch.numbers.map { nests[$0] }, batch.effort, codeTarget, destination)
+        }
+        results.withLock { $0[number] = result }
+      }
+      for (batch, result) in zip(batches, results.withLock { $0 }) {
+        let generated = try result!.get()
+        for (number, kernel) in zip(batch.numbers, generated) { kernels[number] = kernel }
+        counts.codeBytes += generated.first?.codeBytes ?? 0
+      }
+      counts.compiled += rest.count
     }
-    for (batch, result) in zip(batches, results.withLock { $0 }) {
-      let generated = try result!.get()
-      for (number, kernel) in zip(batch, generated) { kernels[rest[number]] = kernel }
-      counts.codeBytes += generated.first?.codeBytes ?? 0
-    }
-    counts.compiled += rest.count
+    counts.quick += kernels.count { $0!.isQuick }
     return kernels.map { $0! }
   }
 
   private static func generate(
-    _ nests: [(key: StructuralKey, nest: Nest)], _ target: CodeTarget, _ library: CodeLibrary?
+    _ nests: [KeyedNest], _ effort: CompilationEffort, _ target: CodeTarget, _ library: CodeLibrary?
   ) throws(Diagnostic) -> [CompiledKernel] {
-    let object = try target.withMachine { (machine) throws(Diagnostic) in
+    let object = try target.withMachine(effort) { (machine) throws(Diagnostic) in
       let module = emit(nests.map(\.nest), target, machine)
       try target.optimize(module.ir, machine)
       return try target.code(module.ir.module, machine)
     }
     let image = try CodeImage(try ObjectFile(object))
-    library?.save(object, nests.map(\.key))
+    (effort == .quick ? library?.quick : library)?.save(object, nests.map(\.key))
     return try nests.enumerated().map { (number, item) throws(Diagnostic) in
-      try kernel(item.nest, in: image, number: number)
+      try kernel(item.nest, in: image, number: number, effort)
     }
   }
 
   /// The kernel of a nest whose functions are those of a number in an image.
-  private static func kernel(_ nest: Nest, in image: CodeImage, number: Int) throws(Diagnostic) -> CompiledKernel {
+  private static func kernel(
+    _ nest: Nest, in image: CodeImage, number: Int, _ effort: CompilationEffort
+  ) throws(Diagnostic) -> CompiledKernel {
     let phases = try nest.phases.enumerated().map { (phaseNumber, phase) throws(Diagnostic) in
       CompiledKernel.Phase(
         address: try image.address(of: symbol(number, phaseNumber)), extent: phase.extent, grain: phase.grain)
     }
     return CompiledKernel(
-      name: nest.name, phases: phases, scratchBytes: nest.scratchBytes, codeBytes: image.byteCount, image: image)
+      name: nest.name, phases: phases, scratchBytes: nest.scratchBytes, codeBytes: image.byteCount,
+      isQuick: effort == .quick, image: image)
   }
 
   private static func symbol(_ nest: Int, _ phase: Int) -> String { "kernel\(nest)_\(phase)" }
@@ -201,6 +262,8 @@ extension NestCompiler.Statistics {
     compiled += other.compiled
     loaded += other.loaded
     reused += other.reused
+    quick += other.quick
+    refined += other.refined
     codeBytes += other.codeBytes
   }
 }

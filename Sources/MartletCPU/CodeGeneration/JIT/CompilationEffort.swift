@@ -1,0 +1,30 @@
+import MartletLoopIR
+
+/// What the code generator takes pains over: instruction selection and register allocation of a nest take five times as
+/// long as the rest of its compilation, and as what the quick way does instead.
+enum CompilationEffort: Hashable, Sendable {
+  case quick, full
+
+  /// When nests are compiled the quick way.
+  struct Policy: Sendable {
+    /// The size of a compilation, in rows, from which on it is worth hurrying: a core takes about 50 µs for a row.
+    var leastSize = 40_000
+    /// The most operations that a nest may take in a run to be compiled the quick way: about 0.1 ms of a core.
+    var mostOperations = 1 << 22
+    /// How often a nest runs before it is compiled again.
+    var runs = 512
+
+    /// The effort for each of the nests that are to be compiled at one time.
+    ///
+    /// - Parameter isHurried: Whether to hurry even if it is not much.
+    func efforts(_ nests: [Nest], isHurried: Bool = false) -> [CompilationEffort] {
+      guard isHurried || nests.reduce(0, { $0 + CompilationEffort.size(of: $1) }) >= leastSize else {
+        return Array(repeating: .full, count: nests.count)
+      }
+      return nests.map { $0.greatestOperationCount <= mostOperations ? .quick : .full }
+    }
+  }
+
+  /// An estimate of the work of compiling a nest.
+  static func size(of nest: Nest) -> Int { nest.scalars.count + 20 * nest.phases.count }
+}

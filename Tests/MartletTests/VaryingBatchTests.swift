@@ -1,0 +1,75 @@
+import Martlet
+import Testing
+
+/// What it takes to run with another batch than before, such as the last one of an epoch.
+struct VaryingBatchTests {
+  private static let (inputs, classes) = (29, 7)
+
+  private static func batch(_ count: Int) -> (examples: Tensor, labels: Tensor) {
+    let examples = (0..<count * inputs).map { Float(($0 * 37) % 101) / 101 - 0.5 }
+    return (
+      Tensor(examples, shape: [count, inputs]), Tensor((0..<count).map { Int32(($0 * 5) % classes) }, shape: [count])
+    )
+  }
+
+  /// A session that trains, and its step.
+  private static func training() throws -> (session: Session, step: Callable) {
+    let graph = Graph()
+    let examples = graph.placeholder(.float32, shape: [nil, inputs], name: "examples")
+    let labels = graph.placeholder(.int32, shape: [nil], name: "labels")
+    func variable(_ name: String, _ shape: [Int]) -> Output {
+      let count = shape.reduce(1, *)
+      let values = (0..<count).map { Float(($0 * 53) % 97) / 97 - 0.5 }
+      return graph.variable(name, shape, .tensor(Tensor(values, shape: shape)))
+    }
+    let hidden = tanh(biasAdd(matMul(examples, variable("w1", [inputs, 31])), variable("b1", [31])))
+    let logits = biasAdd(matMul(hidden, variable("w2", [31, classes])), variable("b2", [classes]))
+    let loss = mean(sparseSoftmaxCrossEntropy(logits: logits, labels: labels))
+    let step = Adam(learningRate: 0.01).minimize(loss)
+    let session = try Session(graph, options: SessionOptions(device: .cpu, codeCache: .off))
+    try session.run(graph.initializer)
+    return (session, try session.makeCallable(fetches: [loss], targets: [step], feeds: [examples, labels]))
+  }
+
+  private static func run(_ step: Callable, _ batches: [Int]) throws -> [UInt32] {
+    try batches.map { count in
+      let (examples, labels) = batch(count)
+      return try step(examples, labels)[0].item(as: Float.self).bitPattern
+    }
+  }
+
+  @Test func aPlanIsMadeOnceForEachBatch() throws {
+    let (session, step) = try Self.training()
+    let losses = try Self.run(step, [32, 32, 19, 32, 32, 19, 19, 32])
+    let compilations = session.statistics.compilations.dropFirst()
+    #expect(compilations.map(\.reason).dropFirst() == [.shapes])
+    let (first, second) = (compilations[1].profile.binding, compilations[2].profile.binding)
+    #expect(first.quickKernels == 0)
+    // The optimizer's code does not depend on the batch; what does is compiled with little effort.
+    #expect(second.reusedKernels > 0)
+    #expect(second.generatedKernels < compilations[1].kernelCount)
+    #expect(second.quickKernels == second.generatedKernels)
+    #expect(losses.allSatisfy { Float(bitPattern: $0).isFinite })
+  }
+
+  /// The same steps in sessions for which the order of the batches makes other plans the hurried ones.
+  @Test func hurriedCodeComputesTheSameBits() throws {
+    let (_, step) = try Self.training()
+    let losses = try Self.run(step, [23, 17, 23, 17])
+    let (session, other) = try Self.training()
+    // The other batch first, without effect on what follows.
+    _ = try Self.run(other, [17])
+    try session.run(session.graph.initializer)
+    #expect(try Self.run(other, [23, 17, 23, 17]) == losses)
+  }
+
+  @Test func codeThatRunsOftenChangesWithoutNotice() throws {
+    let (session, step) = try Self.training()
+    _ = try Self.run(step, [32])
+    try session.run(session.graph.initializer)
+    let first = try Self.run(step, Array(repeating: 13, count: 3))
+    _ = try Self.run(step, Array(repeating: 13, count: 600))
+    try session.run(session.graph.initializer)
+    #expect(try Self.run(step, Array(repeating: 13, count: 3)) == first)
+  }
+}
