@@ -23,6 +23,8 @@ public final class CUDABackend: Backend {
   private let constants = Mutex<[ObjectIdentifier: WeakConstant]>([:])
   private let plans = Mutex<[WeakPlan]>([])
   let transfers: CUDATransfers
+  /// For fetches.
+  let pinned: PinnedPool
 
   private struct WeakPlan { weak var plan: CUDAPlan? }
   private struct WeakConstant { weak var memory: CUDAConstant? }
@@ -44,6 +46,7 @@ public final class CUDABackend: Backend {
     allowsUnorderedSums = options.allowsUnorderedSums && !deterministic
     machine = processor.machine
     loader = try CUDAKernelLoader(context, cache: codeCache)
+    pinned = PinnedPool(context)
     do throws(CUDAFailure) { transfers = try CUDATransfers(context) } catch { throw error.diagnostic() }
     self.libraries = CUDALibraryExecutions(
       context,
@@ -100,6 +103,7 @@ public final class CUDABackend: Backend {
 
   /// Gives back the memory of all plans that nobody uses just now.
   func trim() {
+    pinned.trim()
     for plan in plans.withLock({ $0.compactMap(\.plan) }) { plan.dropIdleInstances() }
   }
 

@@ -32,6 +32,8 @@ final class CUDAInstance: @unchecked Sendable {
   private var hasPendingParameters = false
   /// The run's feeds.
   private var arguments: [Tensor] = []
+  /// What fetches are being copied to.
+  private var fetched: [Int: PinnedMemory] = [:]
   private var timer: CUDATimer?
 
   private struct SegmentPlace: Hashable {
@@ -120,19 +122,29 @@ final class CUDAInstance: @unchecked Sendable {
     defer { timer = nil }
     isRunning = true
     try run(block: 0)
+    for number in work.directFetches {
+      let range = DeviceRange(plan.slots[plan.results[number].slot])
+      let block = try bound.backend.pinned.block(range.bytes.count)
+      fetched[number] = block
+      try streams[0].copy(toHost: block.bytes, from: address(range), byteCount: range.bytes.count)
+    }
     try wait()
     isRunning = false
     if let trace, let timer { trace.add(try timer.events(of: plan)) }
-    return plan.results.enumerated().map { number, port in
-      var tensor = Tensor(uninitialized: port.type.elementType, shape: port.type.shape.known ?? [])
-      let range = DeviceRange(plan.slots[port.slot])
-      tensor.withUnsafeMutableBytes { bytes in
-        if let base = bytes.baseAddress, !bytes.isEmpty {
-          base.copyMemory(from: hostAddress(range), byteCount: bytes.count)
-        }
-      }
-      return tensor
+    return plan.results.indices.map { result($0) }
+  }
+
+  /// A fetch, as it is handed out.
+  private func result(_ number: Int) -> Tensor {
+    let port = plan.results[number]
+    let (type, shape) = (port.type.elementType, port.type.shape.known ?? [])
+    if let block = fetched.removeValue(forKey: number) { return bound.backend.pinned.tensor(block, type, shape) }
+    var tensor = Tensor(uninitialized: type, shape: shape)
+    tensor.withUnsafeMutableBytes { bytes in
+      guard let base = bytes.baseAddress, !bytes.isEmpty else { return }
+      base.copyMemory(from: hostAddress(DeviceRange(plan.slots[port.slot])), byteCount: bytes.count)
     }
+    return tensor
   }
 
   private func run(block number: Int) throws {
@@ -242,12 +254,15 @@ final class CUDAInstance: @unchecked Sendable {
   func drain() -> Bool {
     guard isRunning else { return true }
     isRunning = false
-    return streams.reduce(true) { isSound, stream in
+    let isSound = streams.reduce(true) { isSound, stream in
       do throws(CUDAFailure) {
         try stream.synchronize()
         return isSound
       } catch { return false }
     }
+    for block in fetched.values { bound.backend.pinned.giveBack(block) }
+    fetched = [:]
+    return isSound
   }
 
   /// Gives a segment's steps to the streams. The first stream begins before and ends behind all others.

@@ -19,6 +19,12 @@ struct DevicePlan: Sendable {
   var constants: [Int]
   /// For each launch of several kernels their numbers in the plan.
   var joined: [[Int]]
+  /// The fetches, by number, that are copied from the device to where they are handed out, behind all else.
+  var directFetches: [Int]
+
+  /// Bytes below which a fetch is copied with the segment that computes it, and once more by the host: that takes less than a
+  /// call of the driver.
+  static let leastDirectFetch = 64 << 10
 
   /// The kernels that are launched by themselves.
   var singleKernels: Set<Int> {

@@ -12,6 +12,7 @@ struct DevicePlanner {
   private var hostRanges: [DeviceRange] = []
   private var stagingCount = 0
   private var joined: [[Int]] = []
+  private var directFetches: [Int] = []
 
   static func plan(_ plan: ExecutionPlan, for device: CUDADevice) -> DevicePlan {
     var planner = DevicePlanner(plan, device)
@@ -35,7 +36,8 @@ struct DevicePlanner {
     return DevicePlan(
       blocks: blocks, deviceMemory: RangeLayout(planner.deviceRanges.filter { !$0.isConstant && !$0.isVariable }),
       hostMemory: RangeLayout(planner.hostRanges.filter { !$0.isConstant }), statusNumbers: planner.statusNumbers,
-      constants: constants.sorted(), joined: planner.joined)
+      constants: constants.sorted(), joined: planner.joined,
+      directFetches: planner.directFetches)
   }
 
   private init(_ plan: ExecutionPlan, _ device: CUDADevice) { (self.plan, self.device) = (plan, device) }
@@ -61,7 +63,14 @@ struct DevicePlanner {
     }
     switch role {
     case .main:
-      for port in plan.results { builder.bring(DeviceRange(plan.slots[port.slot]), toHost: true) }
+      for (number, port) in plan.results.enumerated() {
+        let range = DeviceRange(plan.slots[port.slot])
+        if range.bytes.count >= DevicePlan.leastDirectFetch, builder.isOnlyOnDevice(range) {
+          directFetches.append(number)
+        } else {
+          builder.bring(range, toHost: true)
+        }
+      }
       for variable in plan.variables {
         if let slot = variable.result { builder.bring(DeviceRange(plan.slots[slot]), toHost: false) }
       }
@@ -254,6 +263,16 @@ private struct DeviceBlockBuilder {
     for range in ranges {
       sides[range.space, default: RangeMap()].set(range.bytes, to: Sides(host: onHost, device: !onHost))
     }
+  }
+
+  /// Whether all of a range is up to date on the device, and nothing of it on the host.
+  mutating func isOnlyOnDevice(_ range: DeviceRange) -> Bool {
+    var isOnDevice = true
+    sides[range.space, default: RangeMap()].update(range.bytes, initial: initialSides(range.space)) { _, sides in
+      isOnDevice = isOnDevice && sides.device && !sides.host
+    }
+    if isOnDevice { deviceRanges.append(range) }
+    return isOnDevice
   }
 
   /// Copies what of a range is up to date only on the other side.

@@ -139,6 +139,36 @@ import Testing
       variables: [(v, Tensor([7, 8, 9] as [Float]))])
   }
 
+  /// Large fetches are in the pinned memory that the device has copied to, and stay as they are while somebody holds them.
+  @Test func largeFetches() throws {
+    let graph = Graph()
+    let x = graph.placeholder(.float32, shape: [40_000], name: "x")
+    let y = exp(x)
+    let stub = try StubSession(seed: 1)
+    func feed(_ seed: UInt64) -> Tensor { randomTensor([40_000], seed: seed) }
+    let expected = try (0..<3).map { seed in
+      try Session(graph, options: SessionOptions(device: .interpreter)).run([y, sum(y)], feeds: [x: feed(seed)])
+    }
+    try { () throws in
+      let session = try stub(graph)
+      let both = [y, sum(y)]
+      let first = try session.run(both, feeds: [x: feed(0)])
+      #expect(first[0].storage.isAdopted && !first[1].storage.isAdopted)
+      let second = try session.run(both, feeds: [x: feed(1)])
+      let blocks = stub.machine.stub.count("cuMemHostAlloc")
+      for _ in 0..<3 { expectClose(try session.run(both, feeds: [x: feed(2)])[0], expected[2][0]) }
+      // One more block than are held, for all other runs.
+      #expect(stub.machine.stub.count("cuMemHostAlloc") == blocks + 1)
+      for (found, expected) in zip([first, second], expected) { expectClose(found[0], expected[0]) }
+      stub.machine.stub.fail("cuMemcpyDtoHAsync_v2", nth: 2, code: 2)
+      #expect(throws: (any Error).self) {
+        for _ in 0..<2 { _ = try session.run(both, feeds: [x: feed(2)]) }
+      }
+      expectClose(try session.run(both, feeds: [x: feed(2)])[0], expected[2][0])
+    }()
+    stub.machine.expectClean()
+  }
+
   @Test func severalThreads() async throws {
     let graph = Graph()
     let x = graph.placeholder(.float32, shape: [50], name: "x")
