@@ -17,10 +17,12 @@ public struct PlaceOnDevices: Pass {
       let body = function.body
       for node in body.nodes {
         let scope = body.scope(of: node)
-        guard !kinds.contains(scope.deviceKind) else { continue }
+        if kinds.contains(scope.deviceKind), !isOther(scope, than: target) { continue }
+        let known = target.deviceKinds.map { name in target.deviceNumber.map { "\(name):\($0)" } ?? name }
         let mistake = Diagnostic(
           "no such device here", operation: "\(body.schema(of: node).name) '\(body.name(of: node))'",
-          required: kinds.dropFirst().joined(separator: " or "), found: scope.device, site: body.site(of: node),
+          required: (known + (target.host?.deviceKinds ?? [])).joined(separator: " or "), found: scope.device,
+          site: body.site(of: node),
           hint: "take it out of withDevice(\"\(scope.device)\"), or allow soft placement")
         guard isSoft else { throw mistake }
         var warning = mistake
@@ -30,5 +32,11 @@ public struct PlaceOnDevices: Pass {
       }
     }
     return program
+  }
+
+  /// Whether a scope names another device of the target's kind: a program runs on one of them.
+  private func isOther(_ scope: NodeScope, than target: any Target) -> Bool {
+    guard let wanted = scope.deviceNumber, let number = target.deviceNumber else { return false }
+    return target.deviceKinds.contains(scope.deviceKind) && wanted != number
   }
 }

@@ -55,6 +55,7 @@ public final class CUDABackend: Backend {
   }
 
   public var host: (any Target)? { processor }
+  public var deviceNumber: Int? { context.ordinal }
 
   public func compiling<Result>(_ body: () throws -> Result) rethrows -> Result { try processor.compiling(body) }
 

@@ -10,6 +10,8 @@ public protocol Target: Sendable {
   var machine: TargetMachine { get }
   /// The kinds of devices, as `withDevice` names them, that it is.
   var deviceKinds: [String] { get }
+  /// Which of the machine's devices of its kind it is; nil if there is one, or it does not matter.
+  var deviceNumber: Int? { get }
   /// The processor beside the device, which runs what is placed on it; nil if the device is the processor.
   var host: (any Target)? { get }
   /// How wide the panels should be in which b is laid out for a product, where that pays if several products share b;
@@ -19,6 +21,7 @@ public protocol Target: Sendable {
 
 extension Target {
   public var deviceKinds: [String] { [name] }
+  public var deviceNumber: Int? { nil }
   public var host: (any Target)? { nil }
   public func panelWidth(for product: MatrixProduct) -> Int? { nil }
 }

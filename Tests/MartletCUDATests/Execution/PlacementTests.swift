@@ -41,6 +41,22 @@ import Testing
     #expect(lines.withLock { $0 }.contains { $0.contains("/tpu:0") })
   }
 
+  /// A session has one GPU: what wants another is told so, with its line, and not moved in silence.
+  @Test func anotherGPU() throws {
+    let graph = Graph()
+    let x = graph.placeholder(.float32, shape: [4], name: "x")
+    let (y, line) = (graph.withDevice("/device:GPU:1") { exp(x, name: "far") }, #line)
+    let z = graph.withDevice("cuda:0") { exp(x) }
+    let feeds = [x: Tensor([0, 1, 2, 3] as [Float])]
+    let stub = try StubSession()
+    let error = #expect(throws: Diagnostic.self) { try stub(graph).run([y], feeds: feeds) }
+    #expect(error?.operation == "Exp 'far'" && error?.found == "/device:GPU:1" && error?.required == "cuda:0 or cpu")
+    #expect(error?.site.resolved?.line == line)
+    #expect(try stub(graph).run([z], feeds: feeds)[0].doubles()[0] == 1)
+    let soft = try StubSession(options: SessionOptions(isPlacementSoft: true))
+    #expect(try soft(graph).run([y], feeds: feeds)[0].doubles()[0] == 1)
+  }
+
   @Test func hostCodeBetweenKernels() throws {
     let graph = Graph()
     let x = graph.placeholder(.float32, shape: [4], name: "x")
