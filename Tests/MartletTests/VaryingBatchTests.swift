@@ -52,6 +52,22 @@ struct VaryingBatchTests {
     #expect(losses.allSatisfy { Float(bitPattern: $0).isFinite })
   }
 
+  /// A kernel whose iterations are rows has one code for any number of them.
+  @Test func rowsNeedNoSecondCompilation() throws {
+    let graph = Graph()
+    let x = graph.placeholder(.float32, shape: [nil, 1111], name: "x")
+    let y = softmax(x * 0.25)
+    let session = try Session(graph, options: SessionOptions(device: .cpu, codeCache: .off))
+    for (i, count) in [320, 200, 256].enumerated() {
+      let values = (0..<count * 1111).map { Float($0 % 89) * 0.1 }
+      let result = try session.run(y, feeds: [x: Tensor(values, shape: [count, 1111])])
+      let binding = session.statistics.compilations[i].profile.binding
+      #expect((binding.generatedKernels, binding.reusedKernels) == (i == 0 ? (1, 0) : (0, 1)))
+      let last = result.scalars(as: Float.self).suffix(1111)
+      #expect(abs(last.reduce(0, +) - 1) < 1e-4)
+    }
+  }
+
   /// The same steps in sessions for which the order of the batches makes other plans the hurried ones.
   @Test func hurriedCodeComputesTheSameBits() throws {
     let (_, step) = try Self.training()

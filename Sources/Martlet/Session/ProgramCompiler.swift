@@ -71,7 +71,9 @@ struct ProgramCompiler: Sendable {
   private static func evaluate(_ program: Program, on backend: any HostBackend) throws -> [Tensor] {
     var context = PassContext(target: backend)
     let fused = try FormKernels().run(program, &context)
-    return try BoundPlan(try Planner.plan(fused, for: backend), backend: backend).run([], variables: [], number: 0)
+    var plan = try Planner.plan(fused, for: backend)
+    plan.expectsFewRuns = true
+    return try BoundPlan(plan, backend: backend).run([], variables: [], number: 0)
   }
 
   /// The plan of a program; debug builds check its use of memory where that takes little time.

@@ -131,9 +131,15 @@ extension StageProgram {
 
 extension Nest {
   /// The structure of this nest without its name.
-  public var structuralKey: StructuralKey {
+  public var structuralKey: StructuralKey { key(forCode: false) }
+
+  /// What the machine code of this nest depends on: its structure, but neither its name nor the sizes of arrays, nor how many
+  /// iterations a phase has, as far as ``codeExtents`` leaves that open. Code is told where to begin and where to end.
+  public var codeKey: StructuralKey { key(forCode: true) }
+
+  private func key(forCode isForCode: Bool) -> StructuralKey {
     var writer = ScalarKeyWriter(scalars)
-    writer.key.append(byte: 4)  // The format's version.
+    writer.key.append(byte: isForCode ? 5 : 4)  // The format's version.
     writer.key.append(argumentCount)
     writer.key.append(scratchBytes)
     writer.key.append(buffers.count)
@@ -147,14 +153,14 @@ extension Nest {
         writer.key.append(offset)
       }
       writer.key.append(byte: buffer.elementType.rawValue)
-      writer.key.append(buffer.elementCount)
+      if !isForCode { writer.key.append(buffer.elementCount) }
       writer.key.append(buffer.isWritten)
       writer.key.append(buffer.isStreamed)
     }
     writer.key.append(registers.map { Int($0.rawValue) })
     writer.key.append(phases.count)
-    for phase in phases {
-      writer.key.append([phase.axis, phase.extent, phase.grain])
+    for (phase, extent) in zip(phases, codeExtents) {
+      writer.key.append(isForCode ? [phase.axis, extent] : [phase.axis, phase.extent, phase.grain])
       Self.append(phase.body, to: &writer)
     }
     return writer.key

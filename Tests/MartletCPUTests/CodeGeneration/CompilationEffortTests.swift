@@ -56,7 +56,7 @@ struct CompilationEffortTests {
 
   @Test func onlyLargeCompilationsAreHurried() {
     let small = NestCompilerTests.scaled(by: 2, name: "small")
-    let large = KernelHarness.elementwise([.float32], .float32, counts: [1 << 24], lanes: [16]) { b, x in x[0] }
+    let large = KernelHarness.elementwise([.float32], .float32, counts: [1 << 26], lanes: [16]) { b, x in x[0] }
     let all = [small, large, small].map { CompilationEffort.size(of: $0) }.reduce(0, +)
     let policy = CompilationEffort.Policy(leastSize: all)
     #expect(policy.efforts([small, small]) == [.full, .full])

@@ -63,8 +63,8 @@ struct NestFacts {
         }
       }
     }
-    for phase in nest.phases {
-      note(phase.axis, phase.extent)
+    for (phase, extent) in zip(nest.phases, nest.codeExtents) {
+      note(phase.axis, extent)
       visit(phase.body)
     }
     return extents

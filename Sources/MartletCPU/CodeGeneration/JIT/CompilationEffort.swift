@@ -11,6 +11,8 @@ enum CompilationEffort: Hashable, Sendable {
     var leastSize = 40_000
     /// The most operations that a nest may take in a run to be compiled the quick way: about 0.1 ms of a core.
     var mostOperations = 1 << 22
+    /// The same where few runs are expected: about 1 ms, against 2 ms for better code.
+    var mostOperationsOfFewRuns = 1 << 25
     /// How often a nest runs before it is compiled again.
     var runs = 512
 
@@ -21,7 +23,8 @@ enum CompilationEffort: Hashable, Sendable {
       guard isHurried || nests.reduce(0, { $0 + CompilationEffort.size(of: $1) }) >= leastSize else {
         return Array(repeating: .full, count: nests.count)
       }
-      return nests.map { $0.greatestOperationCount <= mostOperations ? .quick : .full }
+      let most = isHurried ? mostOperationsOfFewRuns : mostOperations
+      return nests.map { $0.greatestOperationCount <= most ? .quick : .full }
     }
   }
 

@@ -1,4 +1,5 @@
 import CMartletRuntime
+import MartletLoopIR
 
 /// Machine code of a nest, ready to run; the code stays loaded as long as this value or a copy of it exists.
 public struct CompiledKernel: Sendable {
@@ -24,6 +25,12 @@ public struct CompiledKernel: Sendable {
   /// Whether the code was generated with little effort, so that it pays to do it again if the kernel runs often.
   public var isQuick: Bool
   let image: CodeImage
+
+  /// Takes on what a nest has beside its code.
+  mutating func adopt(_ nest: Nest) {
+    name = nest.name
+    for (i, phase) in nest.phases.enumerated() { (phases[i].extent, phases[i].grain) = (phase.extent, phase.grain) }
+  }
 }
 
 /// What generated code records in `martlet_status` when it meets a fault; `site` is then the payload of the check.

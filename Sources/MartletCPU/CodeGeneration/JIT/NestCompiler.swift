@@ -7,7 +7,8 @@ import Synchronization
 
 /// Compiles nests to machine code of this processor, and keeps the code of nests that it has seen.
 ///
-/// Any number of threads may use a compiler at once. Code is found again by a nest's structure: names do not matter. LLVM
+/// Any number of threads may use a compiler at once. Code is found again by a nest's structure: names do not matter,
+/// nor how many iterations a phase has. LLVM
 /// is loaded when the first code must be generated. Where there is very much to compile, nests with little work are compiled
 /// with little effort, and again in the background if they turn out to run often; see ``CompilationEffort``.
 ///
@@ -87,7 +88,7 @@ public final class NestCompiler: Sendable {
   func compile(
     _ nests: [Nest], hurried: Int = 0, inAnyCase: Bool = false, store: CodeStore?, counts: inout Statistics
   ) throws(Diagnostic) -> [CompiledKernel] {
-    let keys = nests.map { $0.structuralKey }
+    let keys = nests.map { $0.codeKey }
     var found = state.withLock { state in keys.map { state.kernels[$0] } }
     var numbers: [StructuralKey: Int] = [:]
     var missing: [KeyedNest] = []
@@ -119,7 +120,7 @@ public final class NestCompiler: Sendable {
     counts.add(added)
     for i in found.indices {
       if found[i] == nil, let number = numbers[keys[i]] { found[i] = compiled[number] }
-      found[i]!.name = nests[i].name
+      found[i]!.adopt(nests[i])
     }
     return found.map { $0! }
   }
