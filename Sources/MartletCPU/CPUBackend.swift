@@ -122,6 +122,8 @@ public final class CPUBackend: HostBackend {
     case .pooling(let pooling): PoolingExecution(pooling, isOnOneThread: replacement == .oneThread)
     case .attention(let attention):
       AttentionExecution(attention, compiler.tiles, machine, workers: workerCount)
+    case .attentionGradient(let gradient):
+      AttentionGradientExecution(gradient, compiler.tiles, machine, workers: workerCount)
     }
   }
 

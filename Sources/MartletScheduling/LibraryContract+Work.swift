@@ -11,6 +11,10 @@ extension LibraryContract {
     case .attention(let attention):
       attention.batch * attention.heads * attention.queries * attention.keys
         * (attention.width + attention.valueWidth)
+    case .attentionGradient(let gradient):
+      // The scores again, the gradients of the weights, and those of q, k and v.
+      gradient.attention.batch * gradient.attention.heads * gradient.attention.queries * gradient.attention.keys
+        * (3 * gradient.attention.width + 2 * gradient.attention.valueWidth)
     case .pooling: 0
     }
   }

@@ -16,6 +16,12 @@ typedef struct {
   /// What is added to the scores, as the code was generated: nothing, one element for each, or one for each row.
   const float *mask;
   int64_t mask_stride;
+  /// Which scores count, as the code was generated: all, those with a condition, or of row i the columns up to limit + i.
+  const uint8_t *condition;
+  int64_t condition_stride;
+  int64_t limit;
+  /// What becomes of the others.
+  float excluded;
   float scale;
   /// 1 for the first block of keys, before which nothing is kept.
   int32_t is_first;
@@ -24,6 +30,13 @@ typedef struct {
   float *results;
   int64_t result_stride;
   int64_t result_columns;
+  /// Only for gradients: those of the weights, in rows as far apart as the scores', what they are multiplied with at the
+  /// end, those of the results, and the sums of their products with the results.
+  float *weight_gradients;
+  float factor;
+  const float *gradients;
+  int64_t gradient_stride;
+  float *products;
 } martlet_scores;
 
 #endif

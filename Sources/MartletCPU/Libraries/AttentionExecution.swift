@@ -11,12 +11,11 @@ final class AttentionExecution: LibraryExecution {
   let isWide = true
   let scratchBytes: Int
   private let attention: Attention
+  private let masking: AttentionMasking
   private let workers: Int
   /// q · kᵀ, in which k's rows are columns, and weights · v.
-  private let scores: ProductBlocking
-  private let values: ProductBlocking
-  private let scoreTiles: TileSet
-  private let valueTiles: TileSet
+  private let scores: PanelProduct
+  private let values: PanelProduct
   private let weights: TileCode
   private let quotients: TileCode
   private let queryBlock: Int
@@ -44,7 +43,7 @@ final class AttentionExecution: LibraryExecution {
     let work = Double(a.batch * a.heads) * Double(a.queries) * Double(a.keys) * Double(a.width + a.valueWidth)
     guard a.elementType == .float32, compiler.lanes == 16, work >= Double(Self.narrowLimit), a.queries > 0,
       a.valueWidth > 0, (1...1024).contains(a.width), a.q.column == 1 || a.width == 1,
-      a.result.column == 1 || a.valueWidth == 1, a.mask.map({ $0.column == 0 || $0.column == 1 }) ?? true
+      a.result.column == 1 || a.valueWidth == 1, let mask = ScoresMask(a)
     else { return nil }
     let lanes = compiler.lanes
     let scores = ProductBlocking(m: a.queries, n: a.keys, k: a.width, lanes: lanes, machine, depth: a.width)
@@ -52,13 +51,13 @@ final class AttentionExecution: LibraryExecution {
     queryBlock = ProductBlocking.evenly(a.queries, atMost: max(Self.scoreLimit / keyBlock, 48), multipleOf: scores.rows)
     let values = ProductBlocking(m: queryBlock, n: a.valueWidth, k: a.keys, lanes: lanes, machine, depth: keyBlock)
     let heights = [min(queryBlock, a.queries), a.queries % queryBlock]
-    guard let scoreTiles = TileSet(scores, heights: heights, compiler),
-      let valueTiles = TileSet(values, heights: heights, compiler),
-      let weights = try? compiler.code(of: .weights(a.mask.map { $0.column == 1 ? .elements : .rows } ?? .none)),
-      let quotients = try? compiler.code(of: .quotients)
+    guard let scoreProduct = PanelProduct(scores, heights: heights, compiler),
+      let valueProduct = PanelProduct(values, heights: heights, compiler),
+      let weights = try? compiler.code(of: .weights(mask)), let quotients = try? compiler.code(of: .quotients)
     else { return nil }
-    (self.scores, self.values, self.scoreTiles, self.valueTiles) = (scores, values, scoreTiles, valueTiles)
+    (self.scores, self.values) = (scoreProduct, valueProduct)
     (self.attention, self.workers, self.weights, self.quotients) = (attention, workers, weights, quotients)
+    masking = AttentionMasking(attention: attention)
     var scratch = ScratchLayout()
     var layout = Layout()
     layout.keys = scratch.add(scores.packedBytes)
@@ -80,18 +79,18 @@ final class AttentionExecution: LibraryExecution {
     BoundCall(
       { _, slots, data in
         let execution = BoundCall.object(AttentionExecution.self, at: data)
-        let hasMask = execution.attention.mask != nil
-        let result = hasMask ? 4 : 3
-        guard let q = slots[0], let k = slots[1], let v = slots[2], let target = slots[result],
-          let scratch = slots[result + 1]
-        else { return 1 }
-        func floats(_ bytes: UnsafeMutablePointer<UInt8>) -> UnsafeMutablePointer<Float> {
-          UnsafeMutableRawPointer(bytes).assumingMemoryBound(to: Float.self)
+        let attention = execution.attention
+        let result = attention.operandCount
+        let all = 0..<result + (attention.keepsStatistics ? 4 : 2)
+        guard all.allSatisfy({ slots[$0] != nil }) else { return 1 }
+        func floats(_ slot: Int) -> UnsafeMutablePointer<Float> {
+          UnsafeMutableRawPointer(slots[slot]!).assumingMemoryBound(to: Float.self)
         }
         var operands = Operands(
-          execution: .passUnretained(execution), q: floats(q), k: floats(k), v: floats(v),
-          mask: hasMask ? slots[3].map { UnsafePointer(floats($0)) } : nil, result: floats(target),
-          scratch: UnsafeMutableRawPointer(scratch))
+          execution: .passUnretained(execution), slots: slots, q: floats(0), k: floats(1), v: floats(2),
+          result: floats(result), maxima: attention.keepsStatistics ? floats(result + 1) : nil,
+          sums: attention.keepsStatistics ? floats(result + 2) : nil,
+          scratch: UnsafeMutableRawPointer(floats(all.upperBound - 1)))
         martlet_team_parallel(
           { context, worker, workers in
             guard let operands = context?.assumingMemoryBound(to: Operands.self).pointee else { return }
@@ -104,11 +103,13 @@ final class AttentionExecution: LibraryExecution {
   /// What the workers are told.
   private struct Operands {
     var execution: Unmanaged<AttentionExecution>
+    var slots: UnsafePointer<UnsafeMutablePointer<UInt8>?>
     var q: UnsafePointer<Float>
     var k: UnsafePointer<Float>
     var v: UnsafePointer<Float>
-    var mask: UnsafePointer<Float>?
     var result: UnsafeMutablePointer<Float>
+    var maxima: UnsafeMutablePointer<Float>?
+    var sums: UnsafeMutablePointer<Float>?
     var scratch: UnsafeMutableRawPointer
   }
 
@@ -120,20 +121,20 @@ final class AttentionExecution: LibraryExecution {
     let blocks = (attention.queries + queryBlock - 1) / queryBlock
     let pieces = heads % workers == 0 || heads >= 8 * workers ? 1 : min(workers, blocks)
     let scratch = operands.scratch + worker * layout.byteCount
-    var packed = -1
+    var (packed, isSkipping) = (-1, false)
     for part in heads * pieces * worker / workers..<heads * pieces * (worker + 1) / workers {
       let (head, piece) = (part / pieces, part % pieces)
-      if head != packed { pack(operands, head, scratch) }
+      if head != packed {
+        pack(operands, head, scratch)
+        isSkipping = masking.isSkipping(
+          operands.q + masking.offset(attention.q, head), operands.k + masking.offset(attention.k, head))
+      }
       packed = head
-      for block in blocks * piece / pieces..<blocks * (piece + 1) / pieces {
-        run(operands, head, first: block * queryBlock, scratch)
+      // In turns: behind a causal selection the last ones have most to do.
+      for block in Swift.stride(from: piece, to: blocks, by: pieces) {
+        run(operands, head, first: block * queryBlock, isSkipping, scratch)
       }
     }
-  }
-
-  /// Where a head's elements begin.
-  private func offset(_ strides: Attention.Strides, _ head: Int) -> Int {
-    head / attention.heads * strides.batch + head % attention.heads * strides.head
   }
 
   private func floats(_ scratch: UnsafeMutableRawPointer, _ offset: Int) -> UnsafeMutablePointer<Float> {
@@ -144,69 +145,44 @@ final class AttentionExecution: LibraryExecution {
   private func pack(_ operands: Operands, _ head: Int, _ scratch: UnsafeMutableRawPointer) {
     let (k, v) = (attention.k, attention.v)
     scores.pack(
-      operands.k + offset(k, head), steps: k.column, columns: k.row, 0..<scores.panels,
-      to: floats(scratch, layout.keys))
+      operands.k + masking.offset(k, head), steps: k.column, columns: k.row, to: floats(scratch, layout.keys))
     values.pack(
-      operands.v + offset(v, head), steps: v.row, columns: v.column, 0..<values.panels,
-      to: floats(scratch, layout.values))
+      operands.v + masking.offset(v, head), steps: v.row, columns: v.column, to: floats(scratch, layout.values))
   }
 
   /// One block of queries.
-  private func run(_ operands: Operands, _ head: Int, first: Int, _ scratch: UnsafeMutableRawPointer) {
+  private func run(
+    _ operands: Operands, _ head: Int, first: Int, _ isSkipping: Bool, _ scratch: UnsafeMutableRawPointer
+  ) {
     let a = attention
     let rows = min(queryBlock, a.queries - first)
-    let q = operands.q + offset(a.q, head) + first * a.q.row
-    let result = operands.result + offset(a.result, head) + first * a.result.row
+    let q = operands.q + masking.offset(a.q, head) + first * a.q.row
+    let result = operands.result + masking.offset(a.result, head) + first * a.result.row
     let stride = Self.stride(keyBlock)
     var block = martlet_scores()
     block.scores = floats(scratch, layout.scores)
     block.stride = Int64(stride)
     block.rows = Int64(rows)
     block.scale = a.scale
-    block.maxima = floats(scratch, layout.maxima)
-    block.sums = floats(scratch, layout.sums)
+    block.maxima = operands.maxima.map { $0 + head * a.queries + first } ?? floats(scratch, layout.maxima)
+    block.sums = operands.sums.map { $0 + head * a.queries + first } ?? floats(scratch, layout.sums)
     block.results = result
     block.result_stride = Int64(a.result.row)
     block.result_columns = Int64(a.valueWidth)
-    for key in Swift.stride(from: 0, to: a.keys, by: keyBlock) {
-      let columns = min(keyBlock, a.keys - key)
-      multiply(
-        q, stride: a.q.row, rows, scores, scoreTiles, floats(scratch, layout.keys), from: 0, depth: a.width,
+    let keys = masking.keyCount(query: first, rows: rows, isSkipping: isSkipping)
+    for key in Swift.stride(from: 0, to: keys, by: keyBlock) {
+      let columns = min(keyBlock, keys - key)
+      scores.multiply(
+        q, stride: a.q.row, rows: rows, floats(scratch, layout.keys), from: 0, depth: a.width,
         columns: key..<key + columns, to: block.scores, stride: stride, adding: false)
-      if let mask = a.mask, let address = operands.mask {
-        block.mask = address + offset(mask, head) + first * mask.row + key * mask.column
-        block.mask_stride = Int64(mask.row)
-      }
+      masking.mask(&block, operands.slots, head: head, query: first, key: key)
       block.columns = Int64(columns)
       block.is_first = key == 0 ? 1 : 0
       weights.scores(&block)
-      multiply(
-        block.scores, stride: stride, rows, values, valueTiles, floats(scratch, layout.values), from: key,
-        depth: columns, columns: 0..<a.valueWidth, to: result, stride: a.result.row, adding: key > 0)
+      values.multiply(
+        block.scores, stride: stride, rows: rows, floats(scratch, layout.values), from: key, depth: columns,
+        columns: 0..<a.valueWidth, to: result, stride: a.result.row, adding: key > 0)
     }
     quotients.scores(&block)
-  }
-
-  /// c = a · b or c + a · b for some rows of a and columns of b, of which the first begins a panel.
-  private func multiply(
-    _ a: UnsafePointer<Float>, stride: Int, _ rows: Int, _ blocking: ProductBlocking, _ tiles: TileSet,
-    _ panels: UnsafePointer<Float>, from start: Int, depth: Int, columns: Range<Int>,
-    to c: UnsafeMutablePointer<Float>, stride cStride: Int, adding: Bool
-  ) {
-    var tile = martlet_tile()
-    tile.a_stride = Int64(stride)
-    tile.c_stride = Int64(cStride)
-    tile.addend_stride = Int64(cStride)
-    tile.depth = Int64(depth)
-    for column in Swift.stride(from: columns.lowerBound, to: columns.upperBound, by: blocking.width) {
-      tile.b = panels + blocking.offset(ofPanel: column / blocking.width, from: start)
-      tile.columns = Int64(min(blocking.width, columns.upperBound - column))
-      for row in Swift.stride(from: 0, to: rows, by: blocking.rows) {
-        tile.a = a + row * stride
-        tile.c = c + row * cStride + (column - columns.lowerBound)
-        tile.addend = adding ? UnsafePointer(tile.c) : nil
-        tiles.run(&tile, rows: min(blocking.rows, rows - row))
-      }
-    }
   }
 }

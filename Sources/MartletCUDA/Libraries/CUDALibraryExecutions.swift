@@ -49,7 +49,7 @@ final class CUDALibraryExecutions: Sendable {
       return CUDAConvolutionExecution(convolution, cudnn, cublasLt, options)
     case .pooling(let pooling):
       return handles.cudnn.flatMap { CUDAPoolingExecution(pooling, $0) }
-    case .attention: return nil
+    case .attention, .attentionGradient: return nil
     }
   }
 }

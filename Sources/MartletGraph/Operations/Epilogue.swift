@@ -38,7 +38,7 @@ extension LibraryContract {
     switch self {
     case .matrixProduct(let product): product.epilogue
     case .convolution(let convolution): convolution.role == .forward ? convolution.epilogue : nil
-    case .pooling, .attention: nil
+    case .pooling, .attention, .attentionGradient: nil
     }
   }
 
@@ -51,7 +51,7 @@ extension LibraryContract {
     case .convolution(var convolution):
       convolution.epilogue = epilogue
       return .convolution(convolution)
-    case .pooling, .attention: return self
+    case .pooling, .attention, .attentionGradient: return self
     }
   }
 
@@ -64,7 +64,7 @@ extension LibraryContract {
     case .convolution(var convolution):
       convolution.isFilterConstant = true
       return .convolution(convolution)
-    case .pooling, .attention: return self
+    case .pooling, .attention, .attentionGradient: return self
     }
   }
 

@@ -9,8 +9,10 @@ public enum LibraryContract: Hashable, Sendable {
   case convolution(Convolution)
   /// Operands and result by role; see `Pooling.Role`.
   case pooling(Pooling)
-  /// Operands q, k, v and the mask; see `Attention`.
+  /// Operands q, k, v and what masks; see `Attention`.
   case attention(Attention)
+  /// See `AttentionGradient`.
+  case attentionGradient(AttentionGradient)
 }
 
 /// c = op(a) · op(b), for each of `batch` pairs of matrices.

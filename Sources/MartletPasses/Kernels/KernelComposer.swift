@@ -24,8 +24,12 @@ struct KernelComposer {
 
   /// Adds a node with its program: for `program(outputs:repeating:_:)` the lowering of that number in the function's
   /// `LoweringTable`.
-  mutating func add(_ node: NodeID, _ program: StageProgram, lowering number: Int = -1) {
-    let wires = zip(body.operands(of: node), program.inputs).map { operand, type in wire(operand, type) }
+  ///
+  /// - Parameter operands: what the program reads; the node's operands by default.
+  mutating func add(
+    _ node: NodeID, operands: [ValueID]? = nil, _ program: StageProgram, lowering number: Int = -1
+  ) {
+    let wires = zip(operands ?? body.operands(of: node), program.inputs).map { operand, type in wire(operand, type) }
     key.append(Int32(number))
     for wire in wires { append(wire, to: &key) }
     for (i, result) in body.results(of: node).enumerated() {

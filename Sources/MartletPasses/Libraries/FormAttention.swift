@@ -5,7 +5,8 @@ import MartletOperations
 import MartletRewriting
 import MartletTensors
 
-/// Puts attention, which a graph has as products and a softmax, into one call each: its scores are never stored.
+/// Puts attention, which a graph has as products and a softmax, into one call each, and its gradient into another: the
+/// scores are never stored.
 ///
 /// What comes out: `LibraryCall` nodes, for those that the target claims. The division by a row's sum comes behind the
 /// second product, so a result may differ by rounding from that of the graph as written.
@@ -16,76 +17,142 @@ public struct FormAttention: Pass {
 
   public init(forming: Bool = true) { isForming = forming }
 
+  /// Masks of more elements are not looked into.
+  private static let maximumMaskCount = 1 << 25
+
   public func run(_ program: Program, _ context: inout PassContext) throws -> Program {
     guard isForming else { return program }
-    let target = context.target
+    let (target, evaluate) = (context.target, context.evaluate)
     var number = 0
-    let result = try program.mapFunctions { function, library throws(Diagnostic) in
-      let found = AttentionFinder(function).calls().filter { target.claims(.attention($0.contract)) }
+    let result = try program.mapFunctions { function, library in
+      let found = try Self.calls(function, library, target, evaluate)
       guard !found.isEmpty else { return function }
-      let calls = Dictionary(uniqueKeysWithValues: found.map { ($0.root, $0) })
+      var former = Former(found, target: target, number: number)
       var rebuilder = GraphRebuilder(function, library: library)
-      return try rebuilder.run { rebuilder, node, _ throws(Diagnostic) in
-        guard let call = calls[node] else { return nil }
-        number += 1
-        let body = rebuilder.source.body
-        let operation = LibraryCall(
-          // Apart from the numbers that `AttachEpilogues` and `PackSharedMatrices` give.
-          number: -2 * number, label: call.members.map { body.schema(of: $0).name }.joined(separator: "+"),
-          contract: .attention(call.contract), reference: try Self.reference(call, body, target))
-        return rebuilder.graph.insert(
-          operation, call.operands.map { rebuilder.map($0) }, name: body.name(of: node), controls: [],
-          site: body.site(of: node), scope: body.scope(of: node)
-        ).outputs
+      let formed = try rebuilder.run { rebuilder, node, _ throws(Diagnostic) in
+        try former.replace(node, &rebuilder)
       }
+      number = former.number
+      return formed
     }
     for _ in 0..<number { context.count("form-attention") }
     return result
   }
 
-  /// What the call computes, as stages over its operands.
-  private static func reference(
-    _ call: AttentionFinder.Call, _ body: GraphStorage, _ target: any Target
-  ) throws(Diagnostic) -> StageProgram {
-    var composer = KernelComposer(body: body)
-    for member in call.members {
-      for operand in body.operands(of: member) where !call.operands.contains(operand) {
-        // A factor.
-        let producer = body.producer(of: operand)
-        guard body.traits(of: producer).contains(.constant),
-          case .repeated(let program) = try KernelRoles.role(of: producer, body, target)
-        else { continue }
-        composer.add(producer, program)
-      }
-      switch try body.lowering(of: member) {
-      case .compute(var program), .view(var program), .library(_, reference: var program):
-        // Behind what is read stand permutations.
-        program.inputs.removeLast(program.inputs.count - program.readInputCount)
-        composer.add(member, program)
-      default: preconditionFailure("\(body.name(of: member)) is no part of attention")
+  /// The calls that the target claims, causal masks among what they say.
+  private static func calls(
+    _ function: GraphFunction, _ library: FunctionLibrary, _ target: any Target,
+    _ evaluate: (@Sendable (Program) throws -> [Tensor])?
+  ) throws -> [AttentionFinder.Call] {
+    func claimed(_ finder: AttentionFinder?) -> [AttentionFinder.Call] {
+      finder?.calls().filter { call in
+        target.claims(.attention(call.contract))
+          && call.gradient.map { target.claims(.attentionGradient($0.contract)) } ?? true
+      } ?? []
+    }
+    let found = claimed(AttentionFinder(function))
+    let bands = try bands(Set(found.flatMap(\.masks)).sorted(), function, library, evaluate)
+    return bands.isEmpty ? found : claimed(AttentionFinder(function, bands: bands))
+  }
+
+  /// Those of some masks that are causal.
+  private static func bands(
+    _ masks: [ValueID], _ function: GraphFunction, _ library: FunctionLibrary,
+    _ evaluate: (@Sendable (Program) throws -> [Tensor])?
+  ) throws -> [ValueID: CausalBand] {
+    let body = function.body
+    var bands: [ValueID: CausalBand] = [:]
+    var computed: [ValueID] = []
+    var known: [NodeID: Bool] = [:]
+    for mask in masks {
+      guard let extents = body.type(of: mask).shape.known, extents.reduce(1, *) <= maximumMaskCount,
+        extents.dropLast(2).allSatisfy({ $0 == 1 })
+      else { continue }
+      if let constant = body.constant(mask) {
+        bands[mask] = CausalBand(constant.tensor)
+      } else if isConstant(body.producer(of: mask), body, &known) {
+        computed.append(mask)
       }
     }
-    let program = composer.program(outputs: [body.results(of: call.root)[0]])
-    let wires = composer.inputs.map { input -> StageProgram.Wire in
-      guard let place = call.operands.firstIndex(of: input) else {
-        preconditionFailure("\(body.name(of: input)) is no operand of attention")
-      }
-      return .input(place)
+    guard let evaluate, !computed.isEmpty else { return bands }
+    let masks = GraphFunction(name: "masks", body: body, arguments: [], results: computed)
+    for (mask, tensor) in zip(computed, try evaluate(Program(main: masks, library: library))) {
+      bands[mask] = CausalBand(tensor)
     }
-    let types = call.operands.map { operand in
-      BufferType(body.type(of: operand).elementType ?? .float32, body.type(of: operand).shape.known ?? [])
+    return bands
+  }
+
+  /// Whether a node depends on constants alone.
+  private static func isConstant(_ node: NodeID, _ body: GraphStorage, _ known: inout [NodeID: Bool]) -> Bool {
+    if let answer = known[node] { return answer }
+    let traits = body.traits(of: node)
+    var answer = traits.contains(.constant)
+    if !answer, traits.contains(.pure), !traits.contains(.argument), !traits.contains(.placeholder),
+      body.controls(of: node).isEmpty, body.operandCount(of: node) > 0
+    {
+      answer = body.operands(of: node).allSatisfy { isConstant(body.producer(of: $0), body, &known) }
     }
-    return StageProgram.composed(
-      [StageProgram.Part(program: program, inputs: wires)], inputs: types, outputs: [.part(0, output: 0)])
+    known[node] = answer
+    return answer
   }
 }
 
-extension StageProgram {
-  /// One more than the number of the last input that is loaded.
-  fileprivate var readInputCount: Int {
-    scalars.rows.reduce(0) { count, row in
-      guard row.operation == .load, case .input(let input) = Source(payload: row.payload) else { return count }
-      return max(count, input + 1)
+/// Writes the calls of one function.
+private struct Former {
+  private let target: any Target
+  /// How many calls there are.
+  private(set) var number: Int
+  private var calls: [NodeID: AttentionFinder.Call] = [:]
+  /// For each of a gradient's nodes the attention's node.
+  private var gradients: [NodeID: NodeID] = [:]
+  /// By attention: its statistics, and the results of its gradient.
+  private var statistics: [NodeID: [Output]] = [:]
+  private var gradientResults: [NodeID: [Output]] = [:]
+
+  init(_ calls: [AttentionFinder.Call], target: any Target, number: Int) {
+    (self.target, self.number) = (target, number)
+    for call in calls {
+      self.calls[call.root] = call
+      for root in call.gradient?.roots ?? [] { gradients[root] = call.root }
     }
+  }
+
+  mutating func replace(_ node: NodeID, _ rebuilder: inout GraphRebuilder) throws(Diagnostic) -> [Output]? {
+    let body = rebuilder.source.body
+    if let call = calls[node] {
+      let reference = try AttentionReference(call, body, target).forward()
+      let outputs = insert(
+        .attention(call.contract), reference, call.members, call.operands.map { rebuilder.map($0) }, at: node,
+        &rebuilder)
+      statistics[node] = Array(outputs.dropFirst())
+      return [outputs[0]]
+    }
+    guard let attention = gradients[node], let call = calls[attention], let gradient = call.gradient,
+      let place = gradient.roots.firstIndex(of: node)
+    else { return nil }
+    if let results = gradientResults[attention] { return [results[place]] }
+    let operands = call.operands + [gradient.resultGradient, body.results(of: call.root)[0]]
+    let reference = try AttentionReference(call, body, target).gradient(gradient)
+    let results = insert(
+      .attentionGradient(gradient.contract), reference, gradient.members,
+      operands.map { rebuilder.map($0) } + (statistics[attention] ?? []), at: node, &rebuilder)
+    gradientResults[attention] = results
+    return [results[place]]
+  }
+
+  private mutating func insert(
+    _ contract: LibraryContract, _ reference: StageProgram, _ members: [NodeID], _ operands: [Output],
+    at node: NodeID, _ rebuilder: inout GraphRebuilder
+  ) -> [Output] {
+    let body = rebuilder.source.body
+    number += 1
+    let operation = LibraryCall(
+      // Apart from the numbers that `AttachEpilogues` and `PackSharedMatrices` give.
+      number: -2 * number, label: members.map { body.schema(of: $0).name }.joined(separator: "+"),
+      contract: contract, reference: reference)
+    return rebuilder.graph.insert(
+      operation, operands, name: body.name(of: node), controls: [], site: body.site(of: node),
+      scope: body.scope(of: node)
+    ).outputs
   }
 }

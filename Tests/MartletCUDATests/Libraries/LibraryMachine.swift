@@ -157,7 +157,7 @@ extension LibraryContract {
       case (.backward, .maximum): [image, result, result, image]
       case (.backward, .average): [extents, result, image]
       }
-    case .attention: return []
+    case .attention, .attentionGradient: return []
     }
   }
 }

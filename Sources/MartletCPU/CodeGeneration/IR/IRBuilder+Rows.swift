@@ -31,6 +31,12 @@ extension IRBuilder {
     intrinsic("llvm.masked.load", [type, pointer], [address, constant(4, int32), mask, zero(type)])
   }
 
+  /// Loads those bytes for which the mask is set; the others are 0.
+  func maskedBytes(_ address: IRValue, _ mask: IRValue, lanes: Int) -> IRValue {
+    let type = self.lanes(int8, lanes)
+    return intrinsic("llvm.masked.load", [type, pointer], [address, constant(1, int32), mask, zero(type)])
+  }
+
   /// Stores those floats of a vector for which the mask is set.
   func maskedStore(_ value: IRValue, _ address: IRValue, _ mask: IRValue) {
     _ = intrinsic(

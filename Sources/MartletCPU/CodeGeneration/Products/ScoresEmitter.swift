@@ -1,15 +1,51 @@
 import CMartletRuntime
+import MartletGraph
 
-/// The code between the two products of attention, for a block of scores.
+/// The code between the products of attention and of its gradient, for a block of scores.
 enum ScoresCode: Hashable, Sendable {
   /// Turns scores into the exponentials of their distances from the greatest so far, and brings what is kept up to it.
   case weights(ScoresMask)
   /// Divides the rows of the results by their sums.
   case quotients
+  /// Turns scores into weights, by what is kept of their rows, and the gradients of the weights into those of the
+  /// scores.
+  case gradients(ScoresMask)
+  /// Sums the products of results and their gradients along each row.
+  case products
 }
 
-/// What is added to scores.
-enum ScoresMask: Hashable, Sendable { case none, elements, rows }
+/// What is done to scaled scores.
+struct ScoresMask: Hashable, Sendable {
+  enum Addend: Hashable, Sendable { case none, elements, rows }
+  enum Selection: Hashable, Sendable {
+    case none
+    /// Those count whose condition is `keeps`.
+    case elements(keeps: Bool)
+    case causal
+  }
+  var addend = Addend.none
+  var selection = Selection.none
+  /// Whether what does not count has something added to it.
+  var isAdded = false
+  /// Whether the selection comes before the addend.
+  var isSelectionFirst = false
+
+  /// Nil where elements lie apart.
+  init?(_ attention: Attention) {
+    if let mask = attention.mask {
+      guard (0...1).contains(mask.column) else { return nil }
+      addend = mask.column == 1 ? .elements : .rows
+    }
+    guard let selection = attention.selection else { return }
+    (isAdded, isSelectionFirst) = (selection.isAdded, selection.isBeforeMask)
+    switch selection.condition {
+    case .causal: self.selection = .causal
+    case .elements(let strides, let keeps):
+      guard strides.column == 1 else { return nil }
+      self.selection = .elements(keeps: keeps)
+    }
+  }
+}
 
 /// Emits the code of a block of scores as a function that takes the address of a `martlet_scores`.
 ///
@@ -39,30 +75,105 @@ struct ScoresEmitter {
     switch code {
     case .weights(let mask): emitWeights(rows, mask, maximum: first, sum: second)
     case .quotients: emitQuotients(rows)
+    case .gradients(let mask): emitGradients(rows, mask)
+    case .products: emitProducts(rows, sum: first)
     }
     ir.returnVoid()
+  }
+
+  // MARK: Masks
+
+  /// What masks the rows of a block.
+  private struct Masking {
+    var mask: ScoresMask
+    var scale: IRValue
+    var excluded: IRValue
+    var addends: IRValue
+    var addendStride: IRValue
+    var conditions: IRValue
+    var conditionStride: IRValue
+    var limit: IRValue
+  }
+
+  /// What masks one row.
+  private struct RowMasking {
+    var block: Masking
+    var addends: IRValue
+    /// The addend of the whole row.
+    var addend: IRValue?
+    var conditions: IRValue
+    var limit: IRValue
+  }
+
+  private func masking(_ mask: ScoresMask) -> Masking {
+    Masking(
+      mask: mask, scale: ir.splat(field(\.scale, ir.float), lanes),
+      excluded: ir.splat(field(\.excluded, ir.float), lanes), addends: field(\.mask, ir.pointer),
+      addendStride: field(\.mask_stride, ir.int64), conditions: field(\.condition, ir.pointer),
+      conditionStride: field(\.condition_stride, ir.int64), limit: field(\.limit, ir.int64))
+  }
+
+  private func masking(_ block: Masking, _ row: IRValue) -> RowMasking {
+    let addends = ir.element(ir.float, block.addends, ir.mul(block.addendStride, row))
+    let addend =
+      block.mask.addend == .rows ? ir.splat(ir.load(ir.float, addends, alignment: 4), lanes) : nil
+    let conditions = ir.element(ir.int8, block.conditions, ir.mul(block.conditionStride, row))
+    return RowMasking(
+      block: block, addends: addends, addend: addend, conditions: conditions, limit: ir.add(block.limit, row))
+  }
+
+  /// Which scores count; nil for all.
+  private func selected(_ masking: RowMasking, _ column: IRValue, _ isThere: IRValue) -> IRValue? {
+    switch masking.block.mask.selection {
+    case .none: return nil
+    case .elements(let keeps):
+      let bytes = ir.maskedBytes(ir.element(ir.int8, masking.conditions, column), isThere, lanes: lanes)
+      let zero = ir.zero(ir.lanes(ir.int8, lanes))
+      return ir.compare(keeps ? martlet_llvm_int_ne : martlet_llvm_int_eq, bytes, zero)
+    case .causal:
+      let columns = ir.add(ir.steps(ir.int64, lanes), ir.splat(column, lanes))
+      return ir.compare(martlet_llvm_int_sle, columns, ir.splat(masking.limit, lanes))
+    }
+  }
+
+  /// A scaled score, masked.
+  private func masked(
+    _ score: IRValue, _ masking: RowMasking, _ column: IRValue, _ isThere: IRValue, _ isSelected: IRValue?
+  ) -> IRValue {
+    let mask = masking.block.mask
+    func select(_ score: IRValue) -> IRValue {
+      guard let isSelected else { return score }
+      let excluded = masking.block.excluded
+      return ir.select(isSelected, score, mask.isAdded ? ir.fadd(score, excluded) : excluded)
+    }
+    var score = score
+    if mask.isSelectionFirst { score = select(score) }
+    switch mask.addend {
+    case .none: break
+    case .rows: score = ir.fadd(score, masking.addend ?? ir.zero(vector))
+    case .elements: score = ir.fadd(score, load(masking.addends, column, isThere))
+    }
+    return mask.isSelectionFirst ? score : select(score)
   }
 
   // MARK: Rows
 
   private func emitWeights(_ rows: IRValue, _ mask: ScoresMask, maximum: IRValue, sum: IRValue) {
-    let (columns, scale) = (field(\.columns, ir.int64), ir.splat(field(\.scale, ir.float), lanes))
+    let columns = field(\.columns, ir.int64)
+    let masking = masking(mask)
     let isFirst = ir.compare(martlet_llvm_int_ne, field(\.is_first, ir.int32), ir.constant(0, ir.int32))
     let (scores, stride) = (field(\.scores, ir.pointer), field(\.stride, ir.int64))
     let (maxima, sums) = (field(\.maxima, ir.pointer), field(\.sums, ir.pointer))
-    let (masks, maskStride) = (field(\.mask, ir.pointer), field(\.mask_stride, ir.int64))
     let (results, resultStride) = (field(\.results, ir.pointer), field(\.result_stride, ir.int64))
     let resultColumns = field(\.result_columns, ir.int64)
     let lowest = single.constant(-Double.infinity)
     ir.loop(rows) { row in
       let address = ir.element(ir.float, scores, ir.mul(stride, row))
-      let maskAddress = ir.element(ir.float, masks, ir.mul(maskStride, row))
-      let rowMask = mask == .rows ? ir.splat(ir.load(ir.float, maskAddress, alignment: 4), lanes) : nil
+      let rowMasking = self.masking(masking, row)
       ir.store(ir.splat(lowest, lanes), maximum, alignment: 64)
       vectors(columns) { column, isThere in
-        var score = ir.fmul(load(address, column, isThere), scale)
-        if let rowMask { score = ir.fadd(score, rowMask) }
-        if mask == .elements { score = ir.fadd(score, load(maskAddress, column, isThere)) }
+        let scaled = ir.fmul(load(address, column, isThere), masking.scale)
+        let score = masked(scaled, rowMasking, column, isThere, selected(rowMasking, column, isThere))
         store(score, address, column, isThere)
         let known = ir.load(vector, maximum, alignment: 64)
         let isGreater = ir.and(isThere, math.less(known, score))
@@ -103,6 +214,56 @@ struct ScoresEmitter {
       let sum = ir.load(ir.float, ir.element(ir.float, sums, row), alignment: 4)
       multiply(
         ir.element(ir.float, results, ir.mul(stride, row)), columns, by: ir.fdiv(single.constant(1), sum))
+    }
+  }
+
+  private func emitGradients(_ rows: IRValue, _ mask: ScoresMask) {
+    let columns = field(\.columns, ir.int64)
+    let masking = masking(mask)
+    let (scores, stride) = (field(\.scores, ir.pointer), field(\.stride, ir.int64))
+    let (maxima, sums) = (field(\.maxima, ir.pointer), field(\.sums, ir.pointer))
+    let (gradients, products) = (field(\.weight_gradients, ir.pointer), field(\.products, ir.pointer))
+    let factor = ir.splat(field(\.factor, ir.float), lanes)
+    ir.loop(rows) { row in
+      func number(_ array: IRValue) -> IRValue {
+        ir.load(ir.float, ir.element(ir.float, array, row), alignment: 4)
+      }
+      let address = ir.element(ir.float, scores, ir.mul(stride, row))
+      let gradientAddress = ir.element(ir.float, gradients, ir.mul(stride, row))
+      let rowMasking = self.masking(masking, row)
+      let greatest = ir.splat(number(maxima), lanes)
+      let inverse = ir.splat(ir.fdiv(single.constant(1), number(sums)), lanes)
+      let product = ir.splat(number(products), lanes)
+      vectors(columns) { column, isThere in
+        let scaled = ir.fmul(load(address, column, isThere), masking.scale)
+        let isSelected = selected(rowMasking, column, isThere)
+        let score = masked(scaled, rowMasking, column, isThere, isSelected)
+        let weight = ir.fmul(math.exp(ir.fsub(score, greatest)), inverse)
+        store(weight, address, column, isThere)
+        let distance = ir.fmul(ir.fsub(load(gradientAddress, column, isThere), product), factor)
+        var gradient = ir.fmul(weight, distance)
+        // What takes the place of a score hands no gradient on.
+        if let isSelected, !mask.isAdded { gradient = ir.select(isSelected, gradient, ir.zero(vector)) }
+        store(gradient, gradientAddress, column, isThere)
+      }
+    }
+  }
+
+  private func emitProducts(_ rows: IRValue, sum: IRValue) {
+    let products = field(\.products, ir.pointer)
+    let (results, stride) = (field(\.results, ir.pointer), field(\.result_stride, ir.int64))
+    let (gradients, gradientStride) = (field(\.gradients, ir.pointer), field(\.gradient_stride, ir.int64))
+    let columns = field(\.result_columns, ir.int64)
+    ir.loop(rows) { row in
+      let address = ir.element(ir.float, results, ir.mul(stride, row))
+      let gradientAddress = ir.element(ir.float, gradients, ir.mul(gradientStride, row))
+      ir.store(ir.zero(vector), sum, alignment: 64)
+      vectors(columns) { column, isThere in
+        let product = ir.fmul(load(address, column, isThere), load(gradientAddress, column, isThere))
+        ir.store(ir.fadd(ir.load(vector, sum, alignment: 64), product), sum, alignment: 64)
+      }
+      let total = reduced(ir.load(vector, sum, alignment: 64)) { ir.fadd($0, $1) }
+      ir.store(total, ir.element(ir.float, products, row), alignment: 4)
     }
   }
 
