@@ -5,6 +5,8 @@ import MartletGraph
 /// unrolled loop most do.
 struct LoweringTable {
   private let body: GraphStorage
+  /// Whether each operation rounds its results to 16 bits, whatever it becomes part of.
+  private let isExact: Bool
   /// For each node the number of its lowering, if it was asked for.
   private var numbers: [Int32]
   private var known: [[Int32]: Int32] = [:]
@@ -13,8 +15,9 @@ struct LoweringTable {
   private var roles: [KernelGrouping.Role?] = []
   private var rolesOnHost: [Int: KernelGrouping.Role] = [:]
 
-  init(_ body: GraphStorage) {
+  init(_ body: GraphStorage, exact: Bool = false) {
     self.body = body
+    isExact = exact
     numbers = Array(repeating: -1, count: body.nodeCount)
   }
 
@@ -27,7 +30,8 @@ struct LoweringTable {
       numbers[i] = number
       return Int(number)
     }
-    let lowering = try body.lowering(of: node)
+    var lowering = try body.lowering(of: node)
+    if isExact, case .compute(let program) = lowering { lowering = .compute(program.rounding()) }
     numbers[i] = Int32(lowerings.count)
     if let key { known[key] = numbers[i] }
     lowerings.append(lowering)

@@ -38,11 +38,12 @@ extension Pipeline {
       Phase(.fused) {
         MergeProducts()
         EvaluateConstants()
+        WidenLibraryCalls()
         FormAttention(forming: fusing && !exact)
         PackSharedMatrices(packing: fusing)
         AttachEpilogues(fusing: fusing, foldingScales: !exact)
         EvaluateConstants()
-        FormKernels(fusing: fusing)
+        FormKernels(fusing: fusing, exact: exact)
       }
     }
   }

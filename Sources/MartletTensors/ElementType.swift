@@ -30,8 +30,8 @@ public enum ElementType: UInt8, Sendable, Hashable, CaseIterable, Codable {
     case .uint16: Traits(name: "uint16", byteWidth: 2, tensorFlowCode: 17, kind: .unsignedInteger)
     case .uint32: Traits(name: "uint32", byteWidth: 4, tensorFlowCode: 22, kind: .unsignedInteger)
     case .uint64: Traits(name: "uint64", byteWidth: 8, tensorFlowCode: 23, kind: .unsignedInteger)
-    case .float16: Traits(name: "float16", byteWidth: 2, tensorFlowCode: 19, kind: .floatingPoint)
-    case .bfloat16: Traits(name: "bfloat16", byteWidth: 2, tensorFlowCode: 14, kind: .floatingPoint)
+    case .float16: Traits(name: "float16", byteWidth: 2, tensorFlowCode: 19, kind: .floatingPoint, isComputable: true)
+    case .bfloat16: Traits(name: "bfloat16", byteWidth: 2, tensorFlowCode: 14, kind: .floatingPoint, isComputable: true)
     case .complex64: Traits(name: "complex64", byteWidth: 8, tensorFlowCode: 8, kind: .complex)
     case .complex128: Traits(name: "complex128", byteWidth: 16, tensorFlowCode: 18, kind: .complex)
     case .string: Traits(name: "string", byteWidth: 0, tensorFlowCode: 7, kind: .string)
@@ -46,6 +46,45 @@ public enum ElementType: UInt8, Sendable, Hashable, CaseIterable, Codable {
 
   /// Whether this is a real floating-point type.
   public var isFloatingPoint: Bool { traits.kind == .floatingPoint }
+
+  /// Whether this is a floating-point type of 16 bits. Its elements are kept in 16 bits and computed with in ``float32``.
+  public var isHalf: Bool { isFloatingPoint && byteWidth == 2 }
+
+  /// The type in which operations compute with elements of this type.
+  public var arithmeticType: ElementType { isHalf ? .float32 : self }
+
+  /// The binary digits of a floating-point type's significand, the leading one included; 0 for other types.
+  public var significandWidth: Int {
+    switch self {
+    case .float16: Float16.significandBitCount + 1
+    case .bfloat16: BFloat16.significandBitCount + 1
+    case .float32: Float.significandBitCount + 1
+    case .float64: Double.significandBitCount + 1
+    default: 0
+    }
+  }
+
+  /// The greatest finite number of a floating-point type; 0 for other types.
+  public var greatestFiniteMagnitude: Double {
+    switch self {
+    case .float16: Double(Float16.greatestFiniteMagnitude)
+    case .bfloat16: Double(BFloat16.greatestFiniteMagnitude.float)
+    case .float32: Double(Float.greatestFiniteMagnitude)
+    case .float64: .greatestFiniteMagnitude
+    default: 0
+    }
+  }
+
+  /// The least positive number of a floating-point type, which is subnormal; 0 for other types.
+  public var leastNonzeroMagnitude: Double {
+    switch self {
+    case .float16: Double(Float16.leastNonzeroMagnitude)
+    case .bfloat16: Double(BFloat16.leastNonzeroMagnitude.float)
+    case .float32: Double(Float.leastNonzeroMagnitude)
+    case .float64: .leastNonzeroMagnitude
+    default: 0
+    }
+  }
 
   /// Whether this is an integer type; ``bool`` is not.
   public var isInteger: Bool { traits.kind == .signedInteger || traits.kind == .unsignedInteger }

@@ -45,6 +45,8 @@ extension Tensor: CustomStringConvertible {
       return switch elementType {
       case .float32: "\(load(Float.self))"
       case .float64: "\(load(Double.self))"
+      case .float16: "\(load(Float16.self))"
+      case .bfloat16: "\(load(BFloat16.self))"
       case .int32: "\(load(Int32.self))"
       case .int64: "\(load(Int64.self))"
       case .uint8: "\(load(UInt8.self))"

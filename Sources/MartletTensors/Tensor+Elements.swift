@@ -23,11 +23,26 @@ extension Tensor {
     switch elementType {
     case .float32: scalars(as: Float.self).map(Double.init)
     case .float64: scalars(as: Double.self)
+    case .float16: scalars(as: Float16.self).map(Double.init)
+    case .bfloat16: scalars(as: BFloat16.self).map { Double($0.float) }
     case .int32: scalars(as: Int32.self).map(Double.init)
     case .int64: scalars(as: Int64.self).map(Double.init)
     case .uint8: scalars(as: UInt8.self).map(Double.init)
     case .bool: scalars(as: Bool.self).map { $0 ? 1 : 0 }
     default: preconditionFailure("\(elementType) is not a type that can be computed with.")
+    }
+  }
+
+  /// A tensor of a floating-point type, each number rounded once to the nearest.
+  ///
+  /// - Precondition: The type is a floating-point type, and there are as many numbers as the shape has elements.
+  public init(rounding numbers: [Double], shape: [Int], as type: ElementType) {
+    switch type {
+    case .float16: self.init(numbers.map { Float16($0) }, shape: shape)
+    case .bfloat16: self.init(numbers.map { BFloat16($0) }, shape: shape)
+    case .float32: self.init(numbers.map { Float($0) }, shape: shape)
+    case .float64: self.init(numbers, shape: shape)
+    default: preconditionFailure("\(type) is not a floating-point type.")
     }
   }
 

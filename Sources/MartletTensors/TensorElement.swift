@@ -12,6 +12,14 @@ extension Double: TensorElement {
   public static var elementType: ElementType { .float64 }
 }
 
+extension Float16: TensorElement {
+  public static var elementType: ElementType { .float16 }
+}
+
+extension BFloat16: TensorElement {
+  public static var elementType: ElementType { .bfloat16 }
+}
+
 extension Int32: TensorElement {
   public static var elementType: ElementType { .int32 }
 }

@@ -6,6 +6,8 @@ import Testing
 /// Every scalar operation on every type, for special numbers and all pairs of them, against the evaluator.
 struct ScalarOperationTests {
   static let types: [ElementType] = [.float32, .float64, .int32, .int64, .uint8, .bool]
+  /// Those that there are only conversions of, besides.
+  static let converted = types + [.float16, .bfloat16]
 
   /// How many units in the last place results may be off. The device's functions have errors of their own; see
   /// Docs/Decisions/CUDACodeGeneration.md.
@@ -31,6 +33,12 @@ struct ScalarOperationTests {
           -.infinity, .nan, .leastNonzeroMagnitude, -.leastNormalMagnitude / 2, 0x1p53 + 2, 0x1p31, -0x1p63, 0x1p63,
           2_147_483_647.5, -2_147_483_648.5,
         ] as [Double])
+    case .float16, .bfloat16:
+      return Tensor(
+        rounding: [
+          0, -0.0, 1, -1, 0.5, 1.0078125, 3.140625, 100, -7.25, .infinity, -.infinity, .nan, type.leastNonzeroMagnitude,
+          -type.greatestFiniteMagnitude, 0x1p-15, 0x1.8p-14,
+        ], shape: [16], as: type)
     case .int32:
       return Tensor([0, 1, -1, 2, -2, 3, 7, -7, 10, 31, 32, 33, 255, -256, 65_537, .max, .min] as [Int32])
     case .int64:
@@ -69,10 +77,10 @@ struct ScalarOperationTests {
   @Test func operations() throws {
     var cases: [ScalarOperation: [SimulatedKernels.Case]] = [:]
     for operation in ScalarOperation.allCases where [1, 2].contains(operation.arity) && operation != .checkIndex {
-      for type in Self.types {
+      for type in Self.converted {
         // Of a conversion all results, of others the one that there is.
         let isConversion = operation == .cast || operation == .bitcast
-        for result in isConversion ? Self.types : type == .bool ? [type] : [type, .bool] {
+        for result in isConversion ? Self.converted : type == .bool ? [type] : [type, .bool] {
           guard let program = program(operation, type, to: result),
             isConversion || type == .bool || isResult(result, operation)
           else { continue }
@@ -88,6 +96,28 @@ struct ScalarOperationTests {
       let all = ScalarOperation.allCases.filter { Self.tolerance[$0] ?? 0 == tolerance }.flatMap { cases[$0] ?? [] }
       try SimulatedKernels.check(all) { isClose($0, $1, tolerance) }
     }
+  }
+
+  /// Every number of 16 bits as a float, and floats around every 13th, back.
+  @Test(arguments: [ElementType.float16, .bfloat16]) func halves(_ type: ElementType) throws {
+    func convert(_ input: Tensor, to result: ElementType) -> SimulatedKernels.Case {
+      var b = StageBuilder(inputs: [BufferType(input.elementType, input.shape)])
+      let stage = b.map("Cast", result, input.shape) { b, axes in
+        b.cast(b.load(.input(0), input.elementType, at: axes), to: result)
+      }
+      return SimulatedKernels.Case(
+        program: b.finish([stage]), inputs: [input], label: "\(input.elementType) to \(result)")
+    }
+    let patterns = Array(UInt16.min...UInt16.max)
+    let all =
+      type == .float16
+      ? Tensor(patterns.map { Float16(bitPattern: $0) }) : Tensor(patterns.map { BFloat16(bitPattern: $0) })
+    let values = all.doubles()
+    let floats = stride(from: 0, to: patterns.count, by: 13).flatMap { i -> [Float] in
+      let (x, step) = (Float(values[i]).bitPattern, UInt32(type == .float16 ? 1 << 13 : 1 << 16))
+      return [x &+ step / 2 &- 1, x &+ step / 2, x &+ step / 2 &+ 1, x &+ 1].map { Float(bitPattern: $0) }
+    }
+    try SimulatedKernels.check([convert(all, to: .float32), convert(Tensor(floats), to: type)]) { isClose($0, $1, 0) }
   }
 
   private func isResult(_ result: ElementType, _ operation: ScalarOperation) -> Bool {

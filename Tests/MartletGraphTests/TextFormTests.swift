@@ -30,6 +30,8 @@ import Testing
   @Test(arguments: [
     // Bits of floats survive: NaN with its payload, −0, infinities, the smallest denormal.
     "%c = Const() {value: float32[5] <float(0x7fc00001), -0.0, inf, -inf, 1e-45>} : float32[5]",
+    "%c = Const() {value: float16[5] <float(0x7e01), -0.0, inf, 0.1, 6e-08>} : float16[5]",
+    "%c = Const() {value: bfloat16[4] <float(0x7fc1), -inf, 0.100097656, 9.1835e-41>} : bfloat16[4]",
     "%c = Const() {value: bool[2] <true, false>} : bool[2]",
     "%c = Const() {value: int64[0] <>} : int64[0]",
     // A name that is not made of plain characters is quoted.

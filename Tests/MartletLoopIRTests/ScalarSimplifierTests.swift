@@ -31,6 +31,31 @@ import Testing
     check({ _, i, _ in i }) { b, i, _ in b.negate(b.negate(i)) }
   }
 
+  /// Arithmetic in 16 bits is arithmetic on `float32`; of several operations in a row, the last alone rounds.
+  @Test(arguments: [ElementType.float16, .bfloat16]) func halves(_ type: ElementType) {
+    func narrow(_ b: inout ScalarBuilder, _ x: Scalar) -> Scalar { b.narrow(x, to: type) }
+    func load(_ b: inout ScalarBuilder, _ i: Scalar) -> Scalar { b.load(.input(0), type, at: [i]) }
+    func wide(_ b: inout ScalarBuilder, _ i: Scalar) -> Scalar { b.cast(load(&b, i), to: .float32) }
+    check({ b, i, _ in narrow(&b, b.tanh(b.add(wide(&b, i), b.constant(2, .float32)))) }) { b, i, _ in
+      b.tanh(b.add(load(&b, i), b.constant(2, type)))
+    }
+    check({ b, i, j in b.less(wide(&b, i), wide(&b, j)) }) { b, i, j in b.less(load(&b, i), load(&b, j)) }
+    // What is only moved stays as it is.
+    check({ b, i, j in b.select(b.less(i, j), load(&b, i), load(&b, j)) }) { b, i, j in
+      b.select(b.less(i, j), b.cast(wide(&b, i), to: type), load(&b, j))
+    }
+    check({ b, i, j in narrow(&b, b.select(b.less(i, j), b.exp(wide(&b, i)), wide(&b, j))) }) { b, i, j in
+      b.select(b.less(i, j), b.exp(load(&b, i)), load(&b, j))
+    }
+    // A cast that was asked for rounds, and goes by way of float32.
+    check({ b, i, _ in b.row(.cast, .float32, b.row(.cast, type, b.exp(wide(&b, i)))) }) { b, i, _ in
+      b.cast(b.cast(b.exp(wide(&b, i)), to: type), to: .float32)
+    }
+    check({ b, i, _ in b.cast(b.cast(i, to: .float32), to: type) }) { b, i, _ in b.cast(i, to: type) }
+    check({ b, i, _ in b.cast(wide(&b, i), to: .int32) }) { b, i, _ in b.cast(load(&b, i), to: .int32) }
+    check({ b, _, _ in b.constant(0.33, type) }) { b, _, _ in b.multiply(b.constant(0.33, type), b.constant(1, type)) }
+  }
+
   @Test func divisionsWithinRanges() {
     // The flat index of [6, 10] taken apart again, as two reshapes in a row do.
     func flat(_ b: inout ScalarBuilder, _ i: Scalar, _ j: Scalar) -> Scalar { b.add(b.multiply(i, b.integer(10)), j) }

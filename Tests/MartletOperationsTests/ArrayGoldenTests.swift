@@ -16,6 +16,12 @@ import Testing
     for (found, expected) in zip(found, golden.results) { expectClose(found, try expected.tensor()) }
   }
 
+  @Test(arguments: GoldenCase.narrowed(cases)) func resultsInHalves(_ golden: GoldenCase) throws {
+    let operation = try Catalog.standard.operation(named: golden.operation, attributes: golden.attributeList())
+    let found = try evaluate(operation, golden.operands.map { try $0.tensor() })
+    for (found, expected) in zip(found, golden.results) { expectOneUnit(found, try expected.tensor()) }
+  }
+
   /// The rule is asked for all floating-point operands at once; with their extents known while the graph is built, and
   /// without.
   @Test(arguments: cases.filter { $0.gradients != nil }, [true, false])

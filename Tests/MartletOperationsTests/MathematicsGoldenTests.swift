@@ -25,6 +25,18 @@ import Testing
     }
   }
 
+  static let halves = GoldenCase.narrowed(cases)
+
+  /// In 16 bits: what TensorFlow computes in 64 bits from the same numbers, rounded once, or next to it.
+  @Test(arguments: halves) func resultsInHalves(_ golden: GoldenCase) throws {
+    let graph = Graph()
+    let outputs = graph.add(try operation(golden), try golden.operands.map { graph.constant(try $0.tensor()) })
+    var evaluator = ReferenceEvaluator()
+    for (found, expected) in zip(try evaluator.evaluate(outputs), golden.results) {
+      expectOneUnit(found, try expected.tensor())
+    }
+  }
+
   @Test(arguments: cases.filter { $0.gradients != nil }) func gradients(_ golden: GoldenCase) throws {
     let operation = try operation(golden)
     if case .none = operation.differentiation { return }

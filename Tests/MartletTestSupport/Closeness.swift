@@ -18,3 +18,13 @@ public func expectClose(
     }
   }
 }
+
+/// Expects that two arrays have one type and shape, and floats that are equal or neighbours.
+public func expectOneUnit(
+  _ found: Tensor, _ expected: Tensor, _ comment: String = "", sourceLocation: SourceLocation = #_sourceLocation
+) {
+  let type = expected.elementType
+  expectClose(
+    found, expected, relative: type.isFloatingPoint ? 2 / Double(1 << type.significandWidth) : 0,
+    absolute: type.leastNonzeroMagnitude, comment, sourceLocation: sourceLocation)
+}

@@ -232,7 +232,8 @@ public enum Sample {
       let seed = seed &+ UInt64(number)
       return switch type.elementType {
       case .int64: indices(type.extents, in: 0..<indexLimit, seed: seed)
-      case .float64: Tensor(floats(type.extents, seed: seed).doubles(), shape: type.extents)
+      case .float64, .float16, .bfloat16:
+        Tensor(rounding: floats(type.extents, seed: seed).doubles(), shape: type.extents, as: type.elementType)
       default: floats(type.extents, seed: seed)
       }
     }

@@ -116,9 +116,10 @@ public final class NumericComparison: @unchecked Sendable {
       return Double(block.0) / 4_294_967_296
     }
     func number(_ i: Int) -> Double { isVariable ? 0.1 + 0.8 * unit(i) : 2 * unit(i) - 1 }
+    if type.elementType.isFloatingPoint {
+      return Tensor(rounding: (0..<count).map { number($0) }, shape: shape, as: type.elementType)
+    }
     return switch type.elementType {
-    case .float32: Tensor((0..<count).map { Float(number($0)) }, shape: shape)
-    case .float64: Tensor((0..<count).map { number($0) }, shape: shape)
     case .int32: Tensor((0..<count).map { Int32(unit($0) < 0.5 ? 0 : 1) }, shape: shape)
     case .int64: Tensor((0..<count).map { Int64(unit($0) < 0.5 ? 0 : 1) }, shape: shape)
     case .uint8: Tensor((0..<count).map { UInt8(unit($0) < 0.5 ? 0 : 1) }, shape: shape)

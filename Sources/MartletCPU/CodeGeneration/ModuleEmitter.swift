@@ -8,9 +8,10 @@ struct ModuleEmitter {
   private let signature: IRType
   private let vectorBits: Int
 
-  /// - Parameter vectorBits: The width of vector registers to use.
-  init(_ llvm: UnsafePointer<martlet_llvm>, name: String, vectorBits: Int) {
-    let ir = IRBuilder(llvm, moduleName: name)
+  /// A module for a processor, with vector registers of its width.
+  init(_ target: CodeTarget, name: String) {
+    let llvm = target.llvm
+    let ir = IRBuilder(llvm, moduleName: name, hasHalfConversions: target.hasHalfConversions)
     self.ir = ir
     let zeroType: IRType = llvm.pointee.ArrayType(ir.int8, UInt32(Self.zeroBytes))!
     zeros = llvm.pointee.AddGlobal(ir.module, zeroType, "zeros")!
@@ -19,7 +20,7 @@ struct ModuleEmitter {
     llvm.pointee.SetLinkage(zeros, martlet_llvm_private_linkage)
     llvm.pointee.SetAlignment(zeros, 64)
     signature = ir.functionType(ir.void, [ir.pointer, ir.pointer, ir.pointer, ir.pointer, ir.int64, ir.int64])
-    self.vectorBits = vectorBits
+    vectorBits = target.vectorBits
   }
 
   /// The bytes of zeros for loads that are guarded: as many as all lanes of a loop can need.

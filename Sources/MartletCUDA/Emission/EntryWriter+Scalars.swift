@@ -35,7 +35,7 @@ extension EntryWriter {
       let condition = row.condition == .none ? nil : known(row.condition)!
       let count = (operands + [condition].compactMap { $0 }).map(\.texts.count).max() ?? 1
       let isNarrow = row.operation != .parameter && isNarrow(id)
-      let type = isNarrow ? "int" : row.type.cudaType
+      let type = isNarrow ? "int" : row.type.kernelType
       let variable = name("v")
       let texts = (0..<count).map { lane in
         let expression = expression(row, operands, condition, lane, isNarrow: isNarrow)
@@ -66,10 +66,10 @@ extension EntryWriter {
       return "\(condition.text(lane)) ? \(element) : \(row.type.cudaLiteral(0))"
     case .checkIndex:
       return "\(narrowing)m_checkIndex(\(wide(0)), \(wide(1)), \(row.payload), status)"
-    case .cast: return "\(narrowing)m_cast<\(row.type.cudaType)>(\(wide(0)))"
-    case .bitcast: return "\(narrowing)m_bitcast<\(row.type.cudaType)>(\(wide(0)))"
+    case .cast: return "\(narrowing)m_cast<\(row.type.kernelType)>(\(wide(0)))"
+    case .bitcast: return "\(narrowing)m_bitcast<\(row.type.kernelType)>(\(wide(0)))"
     case .select:
-      let chosen = isNarrow ? "int" : row.type.cudaType
+      let chosen = isNarrow ? "int" : row.type.kernelType
       return "m_select<\(chosen)>(\(plain[0]), \(plain[1]), \(plain[2]))"
     default: break
     }
@@ -116,7 +116,7 @@ extension EntryWriter {
       return nil
     }
     let variable = name("v")
-    let type = "m_vector<\(lanes), \(row.type.cudaType)>"
+    let type = "m_vector<\(lanes), \(row.type.kernelType)>"
     let flag = alignment(Int(row.payload), lanes: lanes)
     let load = "m_load<\(lanes)>(\(buffer.name) + \(offsets.texts[0]), \(flag))"
     if let condition {

@@ -77,7 +77,7 @@ final class EntryWriter {
 
   func shared(_ type: ElementType, _ count: Int) -> Int {
     let name = name("s")
-    prologue.append("  __shared__ \(type.cudaType) \(name)[\(count)];")
+    prologue.append("  __shared__ \(type.kernelType) \(name)[\(count)];")
     buffers.append(Buffer(name: name, elementType: type, elementCount: count, isGlobal: false))
     return buffers.count - 1
   }

@@ -19,7 +19,7 @@ extension GroupEmitter {
         let type = stage(number).result.elementType
         let state = writer.name("t")
         let start = kernel.translate([scan.initial], into: writer, axes: [])[0]
-        writer.line("\(type.cudaType) \(state) = \(writer.text(start));")
+        writer.line("\(type.kernelType) \(state) = \(writer.text(start));")
         let step = writer.name("k")
         let stepType = EntryWriter.indexType(length)
         let axis = writer.axis(length, step)

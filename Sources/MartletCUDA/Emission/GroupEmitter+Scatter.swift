@@ -132,7 +132,7 @@ extension GroupEmitter {
         let place = writer.scalars.sum([(writer.axis(rows, "at"), width), (writer.axis(width, "x"), 1)])
         let offset = writer.text(place)
         let buffers = kernel.memory[number].map { writer.buffers[$0].name }
-        writer.line("const \(stage.result.elementType.cudaType) old = \(buffers[0])[\(offset)];")
+        writer.line("const \(stage.result.elementType.kernelType) old = \(buffers[0])[\(offset)];")
         let old = writer.register(stage.result.elementType, "old")
         let value = writer.text(kernel.translate([scatter.combine], into: writer, axes: axes, states: [old])[0])
         for buffer in buffers { writer.line("\(buffer)[\(offset)] = \(value);") }

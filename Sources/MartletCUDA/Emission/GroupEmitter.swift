@@ -157,7 +157,7 @@ final class GroupEmitter {
       return
     }
     if target.isGlobal, writer.isContiguous(offset.id, lanes) {
-      let vector = "m_vector<\(lanes), \(target.elementType.cudaType)>"
+      let vector = "m_vector<\(lanes), \(target.elementType.kernelType)>"
       let elements = (0..<lanes).map { value.text($0) }.joined(separator: ", ")
       let flag = writer.alignment(buffer, lanes: lanes)
       let variable = writer.name("v")

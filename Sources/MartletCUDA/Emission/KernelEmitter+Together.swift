@@ -29,7 +29,7 @@ extension KernelEmitter {
       group.elements(writer, block: "block", of: "blocks", length: "n")
       let (code, arrays) = CodeTemplate.make(writer.body) { number in
         let isConstant = number < program.inputs.count
-        return "\(isConstant ? "const " : "")\(self.arguments[number].elementType.cudaType)*"
+        return "\(isConstant ? "const " : "")\(self.arguments[number].elementType.kernelType)*"
       }
       if let number = known[code] {
         sections[number].groups.append(group)

@@ -101,7 +101,7 @@ final class KernelEmitter {
     body(writer)
     let parameters = arguments.indices.map { i in
       let isConstant = i < program.inputs.count
-      return "\(isConstant ? "const " : "")\(arguments[i].elementType.cudaType)* \(arguments[i].name)"
+      return "\(isConstant ? "const " : "")\(arguments[i].elementType.kernelType)* \(arguments[i].name)"
     }
     let signature = (parameters + ["const m_long* params", "m_status* status"]).joined(separator: ", ")
     entries.append(

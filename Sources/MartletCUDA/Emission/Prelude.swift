@@ -6,7 +6,7 @@ import MartletExecution
 /// The functions' names are those of `ScalarOperation`, so that the emitter needs no list of operations. Nothing in it needs
 /// a header, and everything in it is also C++ for the host, given what CUDA builds in.
 enum Prelude {
-  static let text = types + floats + integers + booleans + conversions + threads
+  static let text = types + floats + integers + booleans + halves + conversions + threads
 
   /// Part of every kernel's key.
   static let digest = CodeStore.digest(text)
@@ -17,6 +17,8 @@ enum Prelude {
     typedef unsigned char m_byte;
     typedef long long m_long;
     typedef unsigned long long m_word;
+    struct m_float16 { unsigned short pattern; };
+    struct m_bfloat16 { unsigned short pattern; };
     struct m_status { m_long site, index; int code, reserved; };
 
     /* The index clamped to 0 ..< extent; the first one that had to be is recorded. */
@@ -181,6 +183,43 @@ enum Prelude {
 
     """
 
+  /// Floats of 16 bits are converted, never computed with: to the nearest, ties to even; NaN stays NaN.
+  private static let halves = """
+    m_device float m_widen(m_bfloat16 x) { return __int_as_float((int)((unsigned)x.pattern << 16)); }
+    m_device m_bfloat16 m_narrow(m_bfloat16, float x) {
+      const unsigned bits = (unsigned)__float_as_int(x);
+      const m_bfloat16 nan = {(unsigned short)(bits >> 16 | 0x40)};
+      const m_bfloat16 rounded = {(unsigned short)((bits + 0x7fff + (bits >> 16 & 1)) >> 16)};
+      return x != x ? nan : rounded;
+    }
+    #ifdef __CUDA_ARCH__
+    m_device float m_widen(m_float16 x) {
+      float y;
+      asm("cvt.f32.f16 %0, %1;" : "=f"(y) : "h"(x.pattern));
+      return y;
+    }
+    m_device m_float16 m_narrow(m_float16 y, float x) {
+      asm("cvt.rn.f16.f32 %0, %1;" : "=h"(y.pattern) : "f"(x));
+      return y;
+    }
+    #else
+    m_device float m_widen(m_float16 x) {
+      const unsigned magnitude = (x.pattern & 0x7fffu) << 13, sign = (x.pattern & 0x8000u) << 16;
+      const unsigned number = (unsigned)__float_as_int(__int_as_float((int)magnitude) * 5.192296858534828e33f);
+      return __int_as_float((int)(sign | number | (magnitude < 0x0f800000 ? 0 : 0x7f800000)));
+    }
+    m_device m_float16 m_narrow(m_float16, float x) {
+      const unsigned bits = (unsigned)__float_as_int(x), magnitude = bits & 0x7fffffff;
+      unsigned number = (magnitude + 0xc8000fff + (magnitude >> 13 & 1)) >> 13;
+      if (magnitude < 0x38800000) number = (unsigned)__float_as_int(__int_as_float((int)magnitude) + 0.5f) - 0x3f000000;
+      if (magnitude >= 0x47800000) number = x != x ? 0x7e00 : 0x7c00;
+      const m_float16 y = {(unsigned short)(number | bits >> 16 & 0x8000)};
+      return y;
+    }
+    #endif
+
+    """
+
   /// `m_cast<T>(x)` and `m_bitcast<T>(x)`. Floats become integers saturated and truncated towards zero, and 0 for NaN.
   private static let conversions = """
     template <class T> struct m_to {
@@ -223,6 +262,8 @@ enum Prelude {
     };
     template <> struct m_to<float> {
       template <class S> m_device float cast(S x) { return (float)x; }
+      m_device float cast(m_float16 x) { return m_widen(x); }
+      m_device float cast(m_bfloat16 x) { return m_widen(x); }
       m_device float bits(int x) { return __int_as_float(x); }
       m_device float bits(float x) { return x; }
     };
@@ -231,6 +272,15 @@ enum Prelude {
       m_device double bits(m_long x) { return __longlong_as_double(x); }
       m_device double bits(double x) { return x; }
     };
+    #define M_HALF(T, S) \
+      template <> struct m_to<T> { \
+        m_device T cast(T x) { return x; } \
+        m_device T cast(float x) { return m_narrow(T(), x); } \
+        m_device T bits(T x) { return x; } \
+        m_device T bits(S x) { return T{x.pattern}; } \
+      };
+    M_HALF(m_float16, m_bfloat16)
+    M_HALF(m_bfloat16, m_float16)
     template <class T, class S> m_device T m_cast(S x) { return m_to<T>::cast(x); }
     template <class T, class S> m_device T m_bitcast(S x) { return m_to<T>::bits(x); }
 
@@ -247,6 +297,15 @@ enum Prelude {
     m_device m_byte m_exchange(m_byte x, int distance, unsigned mask) {
       return (m_byte)__shfl_xor_sync(mask, (int)x, distance);
     }
+    #define M_EXCHANGE(T) \
+      m_device T m_exchange(T x, int distance, unsigned mask) { \
+        return T{(unsigned short)__shfl_xor_sync(mask, (int)x.pattern, distance)}; \
+      } \
+      m_device T m_first(T x, unsigned mask) { \
+        return T{(unsigned short)__shfl_sync(mask, (int)x.pattern, __ffs(mask) - 1)}; \
+      }
+    M_EXCHANGE(m_float16)
+    M_EXCHANGE(m_bfloat16)
     /* The value of the first thread in the mask. */
     template <class T> m_device T m_first(T x, unsigned mask) { return __shfl_sync(mask, x, __ffs(mask) - 1); }
     m_device bool m_first(bool x, unsigned mask) { return __shfl_sync(mask, (int)x, __ffs(mask) - 1) != 0; }

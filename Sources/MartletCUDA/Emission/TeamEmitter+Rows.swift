@@ -52,7 +52,7 @@ extension TeamEmitter {
     eachVector(writer, layout) {
       for load in loads where !(isHeld && load.isOfRow) {
         let variable = writer.name("c")
-        writer.line("m_vector<\(layout.lanes), \(load.type.cudaType)> \(variable);")
+        writer.line("m_vector<\(layout.lanes), \(load.type.kernelType)> \(variable);")
         fetch(writer, layout, load, axis, into: variable)
         writer.remember(load.id, EntryWriter.Value(texts: ["\(variable).at[l]"], isNarrow: false))
       }
@@ -125,7 +125,7 @@ extension TeamEmitter {
   /// Reads all of a thread's elements of a row into registers, where the loops that follow find them.
   private func hold(_ writer: EntryWriter, _ layout: RowLayout, _ load: VectorLoad, _ axis: Scalar) {
     let variable = writer.name("c")
-    writer.line("m_vector<\(layout.lanes), \(load.type.cudaType)> \(variable)[\(layout.steps)];")
+    writer.line("m_vector<\(layout.lanes), \(load.type.kernelType)> \(variable)[\(layout.steps)];")
     eachVector(writer, layout) { fetch(writer, layout, load, axis, into: "\(variable)[k]") }
     writer.remember(load.id, EntryWriter.Value(texts: ["\(variable)[k].at[l]"], isNarrow: false))
   }
@@ -157,7 +157,8 @@ extension TeamEmitter {
     for number in stages where isHeld(number) {
       let variable = writer.name("h")
       writer.line(
-        "m_vector<\(layout.lanes), \(emitter.stage(number).result.elementType.cudaType)> \(variable)[\(layout.steps)];")
+        "m_vector<\(layout.lanes), \(emitter.stage(number).result.elementType.kernelType)> \(variable)[\(layout.steps)];"
+      )
       registers[number] = variable
     }
     let stored = stages.filter { !kernel.memory[$0].isEmpty }
@@ -172,7 +173,7 @@ extension TeamEmitter {
       writer, layout, roots: { axis in values(axis).map(\.value) },
       before: {
         for (number, result) in zip(stored, results) {
-          writer.line("m_vector<\(layout.lanes), \(emitter.stage(number).result.elementType.cudaType)> \(result);")
+          writer.line("m_vector<\(layout.lanes), \(emitter.stage(number).result.elementType.kernelType)> \(result);")
         }
       },
       body: { axis in

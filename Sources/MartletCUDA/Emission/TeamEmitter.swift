@@ -156,7 +156,7 @@ final class TeamEmitter {
     let texts = writer.texts(values.map(\.value.id))
     for ((number, value), text) in zip(values, texts) where ownCount(number) == 1 && isSingle {
       let variable = writer.name("r")
-      let type = value.type == .int64 ? "m_long" : value.type.cudaType
+      let type = value.type == .int64 ? "m_long" : value.type.kernelType
       writer.line("const \(type) \(variable) = \(text.texts[0]);")
       kept[number] = writer.register(value.type, variable)
     }
@@ -272,7 +272,7 @@ final class TeamEmitter {
 
   /// An array for the states of a component of all threads or warps of the block.
   func exchange(_ writer: EntryWriter, _ type: ElementType, component: Int) -> String {
-    let key = "\(type.cudaType) \(component)"
+    let key = "\(type.kernelType) \(component)"
     let buffer =
       exchanges[key] ?? writer.shared(type, width > 1 ? threads : max(1, threads / CUDADevice.warp))
     exchanges[key] = buffer

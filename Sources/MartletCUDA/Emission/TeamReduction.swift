@@ -56,7 +56,7 @@ struct TeamReduction {
       let initial = translate(reduction.initial, axes: axes, states: [])
       for (id, start) in zip(reduction.initial, initial) {
         let component = Component(name: writer.name("t"), type: arena.type(of: id))
-        writer.line("\(component.type.cudaType) \(component.name) = \(writer.text(start));")
+        writer.line("\(component.type.kernelType) \(component.name) = \(writer.text(start));")
         components.append(component)
       }
     }
@@ -126,7 +126,7 @@ struct TeamReduction {
   private func merge(_ places: [(stage: Int, first: Int, isNew: Bool)], with other: (Component, Int) -> String) {
     let others = components.enumerated().map { number, component in
       let variable = writer.name("o")
-      writer.line("const \(component.type.cudaType) \(variable) = \(other(component, number));")
+      writer.line("const \(component.type.kernelType) \(variable) = \(other(component, number));")
       return writer.register(component.type, variable)
     }
     assign(places) { reduction, states, first in

@@ -8,12 +8,16 @@ import MartletTensors
 ///
 /// Versions 1.0 to 3.0 of the format are read, in either byte order and either order of the indices; the types are those that
 /// Martlet computes with.
+///
+/// NumPy itself has no bfloat16. An array of it is written, and read, as the package ml_dtypes does it: as `'<V2'`, elements
+/// of two bytes without a meaning. In Python, `np.load(path).view(ml_dtypes.bfloat16)` gives them theirs.
 public enum NPY {
   private static let magic: [UInt8] = [0x93] + Array("NUMPY".utf8)
 
   /// The types by NumPy's letters and sizes.
   private static let types: [(code: String, type: ElementType)] = [
-    ("f4", .float32), ("f8", .float64), ("i4", .int32), ("i8", .int64), ("u1", .uint8), ("b1", .bool),
+    ("f4", .float32), ("f8", .float64), ("f2", .float16), ("V2", .bfloat16), ("i4", .int32), ("i8", .int64),
+    ("u1", .uint8), ("b1", .bool),
   ]
 
   /// Reads a file.

@@ -147,6 +147,7 @@ extension TensorRecord {
     case .floats(let values): values.count
     case .doubles(let values): values.count
     case .ints(let values): values.count
+    case .halves(let values): values.count
     case .int64s(let values): values.count
     case .bools(let values): values.count
     }

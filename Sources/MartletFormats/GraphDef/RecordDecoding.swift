@@ -41,6 +41,10 @@ extension TensorRecord {
         guard rest.n_int_val > 0 else { break }
         values = .ints(array(rest.int_val, rest.n_int_val))
         rest.n_int_val = 0
+      case .float16, .bfloat16:
+        guard rest.n_half_val > 0 else { break }
+        values = .halves(array(rest.half_val, rest.n_half_val))
+        rest.n_half_val = 0
       case .int64 where rest.n_int64_val > 0:
         values = .int64s(array(rest.int64_val, rest.n_int64_val))
         rest.n_int64_val = 0

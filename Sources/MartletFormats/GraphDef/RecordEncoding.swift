@@ -90,6 +90,9 @@ struct RecordEncoder {
     case .ints(let values):
       message.pointee.n_int_val = values.count
       message.pointee.int_val = array(values) { $0 }
+    case .halves(let values):
+      message.pointee.n_half_val = values.count
+      message.pointee.half_val = array(values) { $0 }
     case .int64s(let values):
       message.pointee.n_int64_val = values.count
       message.pointee.int64_val = array(values) { $0 }

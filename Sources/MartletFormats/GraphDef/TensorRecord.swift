@@ -20,6 +20,8 @@ public struct TensorRecord: Sendable {
     case doubles([Double])
     /// Elements of types int32, int16, uint16, int8 and uint8.
     case ints([Int32])
+    /// The bit patterns of elements of types float16 and bfloat16, each in its lower half.
+    case halves([Int32])
     case int64s([Int64])
     case bools([Bool])
   }
@@ -53,6 +55,8 @@ public struct TensorRecord: Sendable {
         case .float32: .floats(tensor.scalars())
         case .float64: .doubles(tensor.scalars())
         case .int32: .ints(tensor.scalars())
+        case .float16: .halves([Int32(tensor.item(as: Float16.self).bitPattern)])
+        case .bfloat16: .halves([Int32(tensor.item(as: BFloat16.self).bitPattern)])
         case .int64: .int64s(tensor.scalars())
         case .uint8: .ints([Int32(tensor.item(as: UInt8.self))])
         case .bool: .bools(tensor.scalars())
@@ -82,6 +86,10 @@ public struct TensorRecord: Sendable {
     case (.doubles(let values), .float64): return try filled(extents, values, zero: 0)
     case (.ints(let values), .int32): return try filled(extents, values, zero: 0)
     case (.ints(let values), .uint8): return try filled(extents, values.map { UInt8(truncatingIfNeeded: $0) }, zero: 0)
+    case (.halves(let values), .float16):
+      return try filled(extents, values.map { Float16(bitPattern: UInt16(truncatingIfNeeded: $0)) }, zero: 0)
+    case (.halves(let values), .bfloat16):
+      return try filled(extents, values.map { BFloat16(bitPattern: UInt16(truncatingIfNeeded: $0)) }, zero: 0)
     case (.int64s(let values), .int64): return try filled(extents, values, zero: 0)
     case (.bools(let values), .bool): return try filled(extents, values, zero: false)
     case (.content(let bytes), _):
@@ -122,6 +130,7 @@ extension TensorRecord.Values: Equatable {
     case (.floats(let a), .floats(let b)): a.elementsEqual(b) { $0.bitPattern == $1.bitPattern }
     case (.doubles(let a), .doubles(let b)): a.elementsEqual(b) { $0.bitPattern == $1.bitPattern }
     case (.ints(let a), .ints(let b)): a == b
+    case (.halves(let a), .halves(let b)): a == b
     case (.int64s(let a), .int64s(let b)): a == b
     case (.bools(let a), .bools(let b)): a == b
     default: false

@@ -32,14 +32,17 @@ public struct Adam: Optimizer {
 
   public func update(_ variable: Variable, gradient g: Output, _ step: Step) -> [GraphNode] {
     guard var rate = step.scalars["rate"] else { preconditionFailure("prepare(_:) computes the rate") }
-    if rate.elementType != g.elementType { rate = cast(rate, to: g.elementType) }
+    // Of 16 bits, neither ε nor 1 − β₂ would be left.
+    let (type, wide) = (g.elementType, g.elementType.arithmeticType)
+    let g = cast(g, to: wide)
+    if rate.elementType != wide { rate = cast(rate, to: wide) }
     let first = slot("m", of: variable)
     let second = slot("v", of: variable)
-    let m = first.value * beta1 + g * (1 - beta1)
-    let s = second.value * beta2 + square(g) * (1 - beta2)
+    let m = cast(first.value, to: wide) * beta1 + g * (1 - beta1)
+    let s = cast(second.value, to: wide) * beta2 + square(g) * (1 - beta2)
+    let value = cast(variable.value, to: wide) - m * rate / (sqrt(s) + epsilon)
     return [
-      first.assign(m), second.assign(s),
-      variable.assign(variable.value - m * rate / (sqrt(s) + epsilon)),
+      first.assign(cast(m, to: type)), second.assign(cast(s, to: type)), variable.assign(cast(value, to: type)),
     ]
   }
 }

@@ -15,10 +15,7 @@ enum OrthogonalMatrix {
         elements[row * columns + column] = gain * (isWide ? vectors[row][column] : vectors[column][row])
       }
     }
-    switch type {
-    case .float64: return Tensor(elements, shape: shape)
-    default: return Tensor(elements.map { Float($0) }, shape: shape)
-    }
+    return Tensor(rounding: elements, shape: shape, as: type)
   }
 
   private static func orthonormalVectors(count: Int, length: Int, seed: Int) -> [[Double]] {

@@ -64,11 +64,12 @@ public struct CUDASource: Hashable, Sendable {
 }
 
 extension ElementType {
-  /// The type of an element in CUDA C, such as `float` or `long long`.
+  /// The type of an element in CUDA C, such as `float` or `long long`; of floats of 16 bits, that of their bits.
   public var cudaType: String {
     switch self {
     case .float32: "float"
     case .float64: "double"
+    case .float16, .bfloat16: "unsigned short"
     case .int32: "int"
     case .uint8: "unsigned char"
     case .bool: "bool"

@@ -15,6 +15,36 @@ public enum LibraryContract: Hashable, Sendable {
   case attentionGradient(AttentionGradient)
 }
 
+extension LibraryContract {
+  /// The type of the arrays that are computed with.
+  public var elementType: ElementType {
+    switch self {
+    case .matrixProduct(let product): product.elementType
+    case .convolution(let convolution): convolution.elementType
+    case .pooling(let pooling): pooling.elementType
+    case .attention(let attention): attention.elementType
+    }
+  }
+
+  /// The same for arrays of another type.
+  public func with(_ elementType: ElementType) -> LibraryContract {
+    switch self {
+    case .matrixProduct(var product):
+      product.elementType = elementType
+      return .matrixProduct(product)
+    case .convolution(var convolution):
+      convolution.elementType = elementType
+      return .convolution(convolution)
+    case .pooling(var pooling):
+      pooling.elementType = elementType
+      return .pooling(pooling)
+    case .attention(var attention):
+      attention.elementType = elementType
+      return .attention(attention)
+    }
+  }
+}
+
 /// c = op(a) · op(b), for each of `batch` pairs of matrices.
 public struct MatrixProduct: Hashable, Sendable {
   public var elementType: ElementType

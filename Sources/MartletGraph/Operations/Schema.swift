@@ -29,11 +29,11 @@ public struct Schema: Sendable {
   public struct TypeSet: Sendable, Hashable {
     public var types: [ElementType]
     public init(_ types: [ElementType]) { self.types = types }
-    public static let any = TypeSet([.float32, .float64, .int32, .int64, .uint8, .bool])
-    public static let numeric = TypeSet([.float32, .float64, .int32, .int64, .uint8])
-    public static let signed = TypeSet([.float32, .float64, .int32, .int64])
-    public static let floating = TypeSet([.float32, .float64])
-    public static let integer = TypeSet([.int32, .int64, .uint8])
+    public static let any = TypeSet(ElementType.allCases.filter(\.isComputable))
+    public static let numeric = TypeSet(any.types.filter { $0 != .bool })
+    public static let signed = TypeSet(numeric.types.filter(\.isSigned))
+    public static let floating = TypeSet(numeric.types.filter(\.isFloatingPoint))
+    public static let integer = TypeSet(numeric.types.filter(\.isInteger))
     public static let index = TypeSet([.int32, .int64])
   }
 

@@ -144,6 +144,15 @@ extension TextLexer {
         shape: extents)
     case .float64:
       return Tensor(numbers.map { $0.bits.map { Double(bitPattern: $0) } ?? Double($0.text) ?? 0 }, shape: extents)
+    case .float16:
+      return Tensor(
+        numbers.map { $0.bits.map { Float16(bitPattern: UInt16(truncatingIfNeeded: $0)) } ?? Float16($0.text) ?? 0 },
+        shape: extents)
+    case .bfloat16:
+      return Tensor(
+        numbers.map {
+          $0.bits.map { BFloat16(bitPattern: UInt16(truncatingIfNeeded: $0)) } ?? BFloat16(Double($0.text) ?? 0)
+        }, shape: extents)
     case .int32: return Tensor(numbers.map { Int32($0.text) ?? 0 }, shape: extents)
     case .int64: return Tensor(numbers.map { Int64($0.text) ?? 0 }, shape: extents)
     case .uint8: return Tensor(numbers.map { UInt8($0.text) ?? 0 }, shape: extents)

@@ -81,6 +81,12 @@ struct AttributePrinter {
     case .float32: tensor.scalars(as: Float.self).map { Self.print($0) }
     case .float64:
       tensor.scalars(as: Double.self).map { $0.isNaN ? "float(0x\(String($0.bitPattern, radix: 16)))" : "\($0)" }
+    case .float16:
+      tensor.scalars(as: Float16.self).map { $0.isNaN ? "float(0x\(String($0.bitPattern, radix: 16)))" : "\($0)" }
+    case .bfloat16:
+      tensor.scalars(as: BFloat16.self).map {
+        $0.float.isNaN ? "float(0x\(String($0.bitPattern, radix: 16)))" : "\($0)"
+      }
     case .int32: tensor.scalars(as: Int32.self).map(String.init)
     case .int64: tensor.scalars(as: Int64.self).map(String.init)
     case .uint8: tensor.scalars(as: UInt8.self).map(String.init)

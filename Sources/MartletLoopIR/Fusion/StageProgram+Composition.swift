@@ -16,7 +16,8 @@ extension StageProgram {
     public init(program: StageProgram, inputs: [Wire]) { (self.program, self.inputs) = (program, inputs) }
   }
 
-  /// One program that does what the parts do, one after the other. Nothing is fused yet: see `fused()`.
+  /// One program that does what the parts do, one after the other. Nothing is fused yet: see `fused()`. What one part
+  /// computes for another in 16-bit floats stays in `float32`; a part's `rounding()` is rounded.
   ///
   /// - Complexity: linear in the rows of all parts.
   public static func composed(_ parts: [Part], inputs: [BufferType], outputs: [Wire]) -> StageProgram {
@@ -47,7 +48,7 @@ extension StageProgram {
       }
       sources.append(part.program.outputs.map(moved))
     }
-    return StageProgram(scalars: builder.arena, inputs: inputs, stages: stages, outputs: outputs.map(source))
+    return StageProgram(scalars: builder.arena, inputs: inputs, stages: stages, outputs: outputs.map(source)).widened()
   }
 }
 

@@ -22,6 +22,8 @@ struct ElementBuffer {
   func read(_ index: Int) -> UInt64 {
     switch elementType {
     case .float32: Double(bytes.load(fromByteOffset: index * 4, as: Float.self)).bitPattern
+    case .float16, .bfloat16:
+      ScalarEvaluator.lane(bits: Int64(bytes.load(fromByteOffset: index * 2, as: UInt16.self)), elementType)
     case .float64, .int64: bytes.load(fromByteOffset: index * 8, as: UInt64.self)
     case .int32: UInt64(bitPattern: Int64(bytes.load(fromByteOffset: index * 4, as: Int32.self)))
     default: UInt64(bytes.load(fromByteOffset: index, as: UInt8.self))
@@ -32,6 +34,10 @@ struct ElementBuffer {
     switch elementType {
     case .float32:
       bytes.storeBytes(of: Float(Double(bitPattern: lane)), toByteOffset: index * 4, as: Float.self)
+    case .float16, .bfloat16:
+      bytes.storeBytes(
+        of: UInt16(truncatingIfNeeded: ScalarEvaluator.bits(lane: lane, elementType)), toByteOffset: index * 2,
+        as: UInt16.self)
     case .float64, .int64: bytes.storeBytes(of: lane, toByteOffset: index * 8, as: UInt64.self)
     case .int32: bytes.storeBytes(of: Int32(truncatingIfNeeded: lane), toByteOffset: index * 4, as: Int32.self)
     default: bytes.storeBytes(of: UInt8(truncatingIfNeeded: lane), toByteOffset: index, as: UInt8.self)

@@ -56,6 +56,13 @@ public struct ScalarRow: Hashable, Sendable {
     for (i, operand) in operands.enumerated() { lanes[i] = operand.index }
   }
 
+  /// The payload of a `cast` to a type of 16 bits that is not meant as a rounding: it only follows from where its operand was
+  /// computed for elements of that type. A `cast` back to `float32` may give the operand itself.
+  public static let relaxed: Int64 = 1
+
+  /// Whether the row is a cast that is not meant as a rounding.
+  var isRelaxedCast: Bool { operation == .cast && payload == Self.relaxed }
+
   public var operands: [ScalarID] { (0..<Int(operandCount)).map { ScalarID(Int(lanes[$0])) } }
   public func operand(_ i: Int) -> ScalarID { ScalarID(Int(lanes[i])) }
 }

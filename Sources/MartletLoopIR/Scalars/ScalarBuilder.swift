@@ -10,7 +10,9 @@ import MartletTensors
 /// let y = b.add(b.maximum(x, zero), b.log1p(b.exp(b.negate(b.absolute(x)))))
 /// ```
 ///
-/// Rows are simplified as they are added; see `ScalarSimplifier`.
+/// Rows are simplified as they are added; see `ScalarSimplifier`. Arithmetic on a type of 16 bits becomes arithmetic on
+/// `float32` and a rounding of its result, which is left out again where the next operation would undo it: what is built in
+/// one piece is rounded once, where it is stored. A `cast` always rounds.
 public struct ScalarBuilder: Sendable {
   /// The rows so far. Rows that are interned here directly stay as they are.
   public var arena: ScalarArena
@@ -27,14 +29,12 @@ public struct ScalarBuilder: Sendable {
 
   // MARK: Leaves
 
-  /// The number `value` as an element of `type`, converted as `cast` does.
+  /// The number `value` as an element of `type`, converted as `cast` does. Arithmetic in a type of 16 bits uses the number in
+  /// `float32`.
   public mutating func constant(_ value: Double, _ type: ElementType) -> Scalar {
-    switch type {
-    case .float32: constant(bits: Int64(Float(value).bitPattern), type)
-    case .float64: constant(bits: Int64(bitPattern: value.bitPattern), type)
-    case .bool: constant(bits: value != 0 ? 1 : 0, type)
-    default: constant(bits: ScalarEvaluator.saturated(value, type), type)
-    }
+    if type.isHalf { return narrow(constant(value, .float32), to: type) }
+    if type.isFloatingPoint { return constant(bits: ScalarEvaluator.bits(lane: value.bitPattern, type), type) }
+    return constant(bits: type == .bool ? (value != 0 ? 1 : 0) : ScalarEvaluator.saturated(value, type), type)
   }
 
   /// A constant by its bits, as `ScalarOperation.constant` lays them out; integers wrap to the width.
@@ -49,8 +49,8 @@ public struct ScalarBuilder: Sendable {
   public mutating func boolean(_ value: Bool) -> Scalar { constant(bits: value ? 1 : 0, .bool) }
   /// The lowest value of a type: −∞ for floats.
   public mutating func lowest(_ type: ElementType) -> Scalar {
-    switch type {
-    case .float32, .float64: constant(-.infinity, type)
+    if type.isFloatingPoint { return constant(-.infinity, type) }
+    return switch type {
     case .int32: integer(Int(Int32.min), type)
     case .int64: integer(Int.min, type)
     default: integer(0, type)
@@ -58,8 +58,8 @@ public struct ScalarBuilder: Sendable {
   }
   /// The highest value of a type: +∞ for floats.
   public mutating func highest(_ type: ElementType) -> Scalar {
-    switch type {
-    case .float32, .float64: constant(.infinity, type)
+    if type.isFloatingPoint { return constant(.infinity, type) }
+    return switch type {
     case .int32: integer(Int(Int32.max), type)
     case .int64: integer(Int.max, type)
     case .uint8: integer(255, type)
@@ -110,6 +110,13 @@ public struct ScalarBuilder: Sendable {
   public mutating func isFinite(_ x: Scalar) -> Scalar { row(.isFinite, .bool, x) }
   public mutating func cast(_ x: Scalar, to type: ElementType) -> Scalar {
     x.type == type ? x : row(.cast, type, x)
+  }
+  /// `x`, of a type of 16 bits, as the `float32` that it is rounded from where it is computed, else as the same number;
+  /// anything else as it is.
+  public mutating func widen(_ x: Scalar) -> Scalar { cast(x, to: x.type.arithmeticType) }
+  /// `x` as the result of arithmetic on elements of `type`: rounded where that has 16 bits, unless it is widened again.
+  public mutating func narrow(_ x: Scalar, to type: ElementType) -> Scalar {
+    x.type == type ? x : row(.cast, type, x, payload: type.isHalf ? ScalarRow.relaxed : 0)
   }
   public mutating func bitcast(_ x: Scalar, to type: ElementType) -> Scalar {
     x.type == type ? x : row(.bitcast, type, x)

@@ -8,7 +8,7 @@ import MartletTensors
 
 /// The meaning of each scalar operation, on arrays of lanes.
 ///
-/// A lane is 64 bits: a float of either width as the pattern of a `Double`, an integer sign-extended (`uint8`:
+/// A lane is 64 bits: a float of any width as the pattern of a `Double`, an integer sign-extended (`uint8`:
 /// zero-extended), a Boolean as 0 or 1. Results of type `float32` are rounded to it, except where the caller asks for
 /// wide results, as the interpreter does for what a reduction accumulates.
 public enum ScalarEvaluator {
@@ -57,6 +57,8 @@ public enum ScalarEvaluator {
   public static func lane(bits: Int64, _ type: ElementType) -> UInt64 {
     switch type {
     case .float32: Double(Float(bitPattern: UInt32(truncatingIfNeeded: bits))).bitPattern
+    case .float16: Double(Float16(bitPattern: UInt16(truncatingIfNeeded: bits))).bitPattern
+    case .bfloat16: Double(BFloat16(bitPattern: UInt16(truncatingIfNeeded: bits)).float).bitPattern
     case .int32: UInt64(bitPattern: Int64(Int32(truncatingIfNeeded: bits)))
     case .uint8: UInt64(UInt8(truncatingIfNeeded: bits))
     case .bool: UInt64(bitPattern: bits & 1)
@@ -64,11 +66,15 @@ public enum ScalarEvaluator {
     }
   }
 
-  /// The bits of the element that a lane holds; a double that stands for a `float32` is rounded.
+  /// The bits of the element that a lane holds; a double that stands for a narrower float is rounded.
   @inlinable
   public static func bits(lane: UInt64, _ type: ElementType) -> Int64 {
-    type == .float32
-      ? Int64(Float(Double(bitPattern: lane)).bitPattern) : Int64(bitPattern: lane)
+    switch type {
+    case .float32: Int64(Float(Double(bitPattern: lane)).bitPattern)
+    case .float16: Int64(Float16(Double(bitPattern: lane)).bitPattern)
+    case .bfloat16: Int64(BFloat16(Double(bitPattern: lane)).bitPattern)
+    default: Int64(bitPattern: lane)
+    }
   }
 
   // MARK: Floats
@@ -217,15 +223,15 @@ public enum ScalarEvaluator {
   ) {
     switch (source.isFloatingPoint, type.isFloatingPoint) {
     case (true, true):
-      let rounding = type == .float32 && !isWide
-      for i in 0..<count {
-        let value = Double(bitPattern: x[i])
-        result[i] = (rounding ? Double(Float(value)) : value).bitPattern
-      }
+      let isRounded = type.isHalf || (type == .float32 && !isWide)
+      for i in 0..<count { result[i] = isRounded ? lane(bits: bits(lane: x[i], type), type) : x[i] }
     case (false, true):
       // By way of a double, an int64 would be rounded twice.
-      if type == .float32 {
-        for i in 0..<count { result[i] = Double(Float(Int64(bitPattern: x[i]))).bitPattern }
+      if type.arithmeticType == .float32 {
+        for i in 0..<count {
+          let value = Double(Float(Int64(bitPattern: x[i]))).bitPattern
+          result[i] = type.isHalf ? lane(bits: bits(lane: value, type), type) : value
+        }
       } else {
         for i in 0..<count { result[i] = Double(Int64(bitPattern: x[i])).bitPattern }
       }

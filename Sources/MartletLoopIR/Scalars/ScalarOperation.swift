@@ -3,6 +3,8 @@
 /// Every operation is total: each bit pattern of the operands has one defined result, the same in the interpreter and
 /// in every code generator. Integers wrap; integer division by zero gives 0; shifts are masked to the width; a float
 /// that does not fit the integer it is cast to saturates, and NaN becomes 0. ``ScalarEvaluator`` is the definition.
+///
+/// Floats of 16 bits are loaded, stored, selected and converted; all arithmetic on them is arithmetic on `float32`.
 public enum ScalarOperation: UInt8, Sendable, Hashable, CaseIterable {
   // MARK: Leaves
 
@@ -44,7 +46,8 @@ public enum ScalarOperation: UInt8, Sendable, Hashable, CaseIterable {
   case atan
   case isNaN, isInfinite, isFinite
   /// Conversion to the row's element type. Floats are truncated towards zero to integers and saturate, NaN becomes 0;
-  /// integers wrap to a narrower one; anything but zero, NaN included, is true.
+  /// integers wrap to a narrower one; anything but zero, NaN included, is true. Floats of 16 bits are cast from and to
+  /// `float32` alone; other casts go by way of it. Where `payload` is ``ScalarRow/relaxed``, casting back may give the operand.
   case cast
   /// The same bits under another type of the same width.
   case bitcast

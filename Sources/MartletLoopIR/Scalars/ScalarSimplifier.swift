@@ -59,6 +59,7 @@ struct ScalarSimplifier: Sendable {
     if row.operation == .axis, axisExtents.indices.contains(Int(row.payload)), axisExtents[Int(row.payload)] == 1 {
       return constant(0, .int64, in: &arena)
     }
+    if let widened = halves(row, in: &arena) { return widened }
     if let folded = fold(row, in: &arena) { return folded }
     if row.operation == .load { return load(row, in: &arena) }
     let row = ordered(row, in: arena)
@@ -120,6 +121,8 @@ struct ScalarSimplifier: Sendable {
     var result: UInt64 = 0
     ScalarEvaluator.evaluate(
       row.operation, row.type, from: operandType, into: &result, count: 1, &lanes.0, &lanes.1, &lanes.2)
+    // What need not be rounded yet is not.
+    if row.isRelaxedCast, result != lanes.0, !Double(bitPattern: lanes.0).isNaN { return nil }
     return constant(ScalarEvaluator.bits(lane: result, row.type), row.type, in: &arena)
   }
 
@@ -185,7 +188,7 @@ struct ScalarSimplifier: Sendable {
   private func isLossless(_ source: ElementType, _ target: ElementType) -> Bool {
     switch (source, target) {
     case (.bool, _), (.uint8, .int32), (.uint8, .int64), (.uint8, .float32), (.uint8, .float64), (.int32, .int64),
-      (.int32, .float64), (.float32, .float64):
+      (.int32, .float64), (.float32, .float64), (.float16, .float32), (.bfloat16, .float32):
       true
     default: source == target
     }
@@ -200,8 +203,11 @@ struct ScalarSimplifier: Sendable {
     }
     guard inner.operation == .cast else { return nil }
     let source = arena.type(of: inner.operand(0))
+    if inner.isRelaxedCast, source == row.type { return inner.operand(0) }
     guard isLossless(source, inner.type) else { return nil }
     if source == row.type { return inner.operand(0) }
+    // These go by way of `float32`, which stands here already.
+    if source.isHalf || row.type.isHalf { return nil }
     // A float on the way to a narrower integer saturates where the integer itself would wrap.
     if inner.type.isFloatingPoint, !source.isFloatingPoint, !row.type.isFloatingPoint { return nil }
     return make(.cast, row.type, inner.operand(0), in: &arena)

@@ -35,7 +35,7 @@ public struct StageBuilder {
   ) -> Source {
     scalars.axisExtents = extents
     let axes = axes(0..<extents.count)
-    let value = body(&scalars, axes)
+    let value = narrowed(body(&scalars, axes), to: type)
     precondition(value.type == type, "stage \(name) computes \(value.type), not \(type)")
     return add(name, BufferType(type, extents), .map(value.id))
   }
@@ -48,7 +48,8 @@ public struct StageBuilder {
     finish: (inout ScalarBuilder, Scalar) -> Scalar = { $1 }
   ) -> Source {
     scalars.axisExtents = extents + reduced
-    let value = body(&scalars, axes(0..<extents.count), axes(extents.count..<extents.count + reduced.count))
+    let value = scalars.widen(
+      body(&scalars, axes(0..<extents.count), axes(extents.count..<extents.count + reduced.count)))
     let state = scalars.state(0, value.type)
     let other = scalars.other(0, value.type)
     let initial: Scalar
@@ -70,7 +71,7 @@ public struct StageBuilder {
     }
     let step = combine(&scalars, state, value)
     let merge = combine(&scalars, state, other)
-    let result = finish(&scalars, state)
+    let result = narrowed(finish(&scalars, state), to: type)
     precondition(result.type == type, "stage \(name) computes \(result.type), not \(type)")
     let reduction = Reduction(
       extents: reduced, initial: [initial.id], step: [step.id], merge: [merge.id], finish: result.id)
@@ -85,11 +86,13 @@ public struct StageBuilder {
     finish: (inout ScalarBuilder, _ state: [Scalar]) -> Scalar
   ) -> Source {
     scalars.axisExtents = extents + reduced
+    let initial = initial.map { scalars.widen($0) }
     let state = initial.enumerated().map { scalars.state($0, $1.type) }
     let other = initial.enumerated().map { scalars.other($0, $1.type) }
     let next = step(&scalars, state, axes(0..<extents.count), axes(extents.count..<extents.count + reduced.count))
-    let merged = merge(&scalars, state, other)
-    let result = finish(&scalars, state)
+      .map { scalars.widen($0) }
+    let merged = merge(&scalars, state, other).map { scalars.widen($0) }
+    let result = narrowed(finish(&scalars, state), to: type)
     precondition(result.type == type, "stage \(name) computes \(result.type), not \(type)")
     let reduction = Reduction(
       extents: reduced, initial: initial.map(\.id), step: next.map(\.id), merge: merged.map(\.id), finish: result.id)
@@ -102,11 +105,12 @@ public struct StageBuilder {
     initial: Double, step: (inout ScalarBuilder, _ state: Scalar, _ axes: [Scalar]) -> Scalar
   ) -> Source {
     scalars.axisExtents = extents
-    let initial = scalars.constant(initial, type)
-    let state = scalars.state(0, type)
-    let next = step(&scalars, state, axes(0..<extents.count))
+    let wide = type.arithmeticType
+    let initial = scalars.constant(initial, wide)
+    let state = scalars.state(0, wide)
+    let next = scalars.widen(step(&scalars, state, axes(0..<extents.count)))
     let scan = Scan(axis: axis, isReversed: reversed, isExclusive: exclusive, initial: initial.id, step: next.id)
-    return add(name, BufferType(type, extents), .scan(scan))
+    return narrowed(add(name, BufferType(wide, extents), .scan(scan)), to: type)
   }
 
   /// Adds a scatter of updates over `updateExtents` into an array that starts as `initial`.
@@ -121,16 +125,35 @@ public struct StageBuilder {
     scalars.axisExtents = updateExtents
     let updateAxes = axes(0..<updateExtents.count)
     let target = position(&scalars, updateAxes)
-    let state = scalars.state(0, type)
-    let combined = combine(&scalars, state, updateAxes)
+    var combined = combine(&scalars, scalars.state(0, type), updateAxes)
+    var initial = start
+    let rows = scalars.arena.reachable(from: [combined.id])
+    if type.isHalf, rows.contains(where: { scalars.arena[$0].operation == .state }) {
+      initial = scalars.widen(start)
+      combined = scalars.widen(combine(&scalars, scalars.state(0, initial.type), updateAxes))
+    }
     let scatter = Scatter(
-      initial: start.id, updateExtents: updateExtents, position: target.map(\.id), combine: combined.id)
-    return add(name, BufferType(type, extents), .scatter(scatter))
+      initial: initial.id, updateExtents: updateExtents, position: target.map(\.id), combine: combined.id)
+    return narrowed(add(name, BufferType(initial.type, extents), .scatter(scatter)), to: type)
   }
 
-  /// The program whose results are `outputs`.
+  /// The program whose results are `outputs`. What stages of 16 bits leave for each other is kept in `float32`.
   public func finish(_ outputs: [Source]) -> StageProgram {
-    StageProgram(scalars: scalars.arena, inputs: inputs, stages: stages, outputs: outputs)
+    StageProgram(scalars: scalars.arena, inputs: inputs, stages: stages, outputs: outputs).widened()
+  }
+
+  /// `float32`, in which states of reductions of floats of 16 bits are, as an element of a stage of `type`.
+  private mutating func narrowed(_ x: Scalar, to type: ElementType) -> Scalar {
+    x.type == type.arithmeticType ? scalars.narrow(x, to: type) : x
+  }
+
+  /// The same for a whole stage.
+  private mutating func narrowed(_ stage: Source, to type: ElementType) -> Source {
+    let wide = self.type(of: stage)
+    guard wide.elementType != type else { return stage }
+    return map("\(type)", type, wide.extents) { b, axes in
+      b.narrow(b.load(stage, wide.elementType, at: axes), to: type)
+    }
   }
 
   private mutating func axes(_ numbers: Range<Int>) -> [Scalar] { numbers.map { scalars.axis($0) } }

@@ -66,6 +66,7 @@ struct ScalarPrinter {
     case .load:
       let element = sourceName(row.payload) + "[" + operands.joined(separator: ", ") + "]"
       return row.condition == .none ? element : "(\(texts[row.condition]!) ? \(element) : 0)"
+    case .cast where row.payload == ScalarRow.relaxed: return "round<\(row.type)>(\(operands[0]))"
     case .cast, .bitcast: return "\(row.operation)<\(row.type)>(\(operands[0]))"
     case .select: return "(\(operands[0]) ? \(operands[1]) : \(operands[2]))"
     case .checkIndex: return "checkIndex#\(row.payload)(\(operands.joined(separator: ", ")))"
@@ -78,6 +79,8 @@ struct ScalarPrinter {
   private func constant(_ row: ScalarRow) -> String {
     switch row.type {
     case .float32: "\(Float(bitPattern: UInt32(truncatingIfNeeded: row.payload)))"
+    case .float16: "\(Float16(bitPattern: UInt16(truncatingIfNeeded: row.payload)))"
+    case .bfloat16: "\(BFloat16(bitPattern: UInt16(truncatingIfNeeded: row.payload)))"
     case .float64: "\(Double(bitPattern: UInt64(bitPattern: row.payload)))"
     case .bool: row.payload != 0 ? "true" : "false"
     default: "\(row.payload)"

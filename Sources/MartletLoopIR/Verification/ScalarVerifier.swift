@@ -6,6 +6,7 @@ import MartletTensors
 /// - R2: A row has as many operands as its operation takes.
 /// - R3: Operand and result types fit: comparisons and tests give `bool`; `select` and conditions take one; indices, axes and
 ///   parameters are `int64`; the operands of any other operation, and its result, have one type; `bitcast` keeps the width.
+///   Floats of 16 bits are only selected, reinterpreted, and cast from and to `float32`.
 /// - R4: Every type is one that can be computed with.
 /// - R5: A payload names something: axes below 64, parameters below 256, states and registers from 0 on.
 struct ScalarVerifier {
@@ -40,6 +41,7 @@ struct ScalarVerifier {
   private static func hasFittingTypes(_ row: ScalarRow, in arena: ScalarArena) -> Bool {
     let operands = row.operands.map { arena.type(of: $0) }
     if row.condition != .none, row.operation != .load || arena.type(of: row.condition) != .bool { return false }
+    if operands.contains(where: \.isHalf), ![.select, .cast, .bitcast].contains(row.operation) { return false }
     switch row.operation {
     case .constant, .state, .other, .register: return true
     case .axis, .parameter: return row.type == .int64
@@ -48,7 +50,8 @@ struct ScalarVerifier {
     case .select: return operands[0] == .bool && operands[1] == row.type && operands[2] == row.type
     case .equal, .notEqual, .less, .lessEqual: return row.type == .bool && operands[0] == operands[1]
     case .isNaN, .isInfinite, .isFinite: return row.type == .bool
-    case .cast: return true
+    case .cast:
+      return operands[0].isHalf ? row.type == .float32 : !row.type.isHalf || operands[0] == .float32
     case .bitcast: return operands[0].byteWidth == row.type.byteWidth
     case .not, .and, .or, .xor, .shiftLeft, .shiftRightLogical:
       return !row.type.isFloatingPoint && operands.allSatisfy { $0 == row.type }

@@ -7,15 +7,23 @@ import MartletTensors
 /// to narrower ones; all but zero is true.
 public struct Cast: Elementwise {
   public var type = ElementType.float32
+  /// Whether the result is one of arithmetic in `type`, whose rounding may be left out within a kernel; nil if not.
+  public var isRelaxed: Bool?
   public init() {}
   public init(to type: ElementType) { self.type = type }
+  /// Rounds what was computed in another type for elements of a type of 16 bits, as operations on that type do themselves.
+  public init(narrowing type: ElementType) { (self.type, isRelaxed) = (type, true) }
   public static let schema = Schema(
     "Cast", inputs: ["x": "SrcT"], outputs: ["y": "DstT"], types: ["SrcT": .any, "DstT": .any],
     traits: [.pure, .elementwise])
-  public static let attributeTable: AttributeTable<Cast> = [AttributeField("DstT", \.type)]
+  public static let attributeTable: AttributeTable<Cast> = [
+    AttributeField("DstT", \.type), AttributeField(optional: "_relaxed", \.isRelaxed),
+  ]
 
   public func resultType(_ operands: [ElementType]) -> ElementType { type }
-  public func scalar(_ b: inout ScalarBuilder, _ x: [Scalar]) -> Scalar { b.cast(x[0], to: type) }
+  public func scalar(_ b: inout ScalarBuilder, _ x: [Scalar]) -> Scalar {
+    isRelaxed == true ? b.narrow(x[0], to: type) : b.cast(x[0], to: type)
+  }
 
   public func infer(_ operands: [Operand], _ context: InferenceContext) throws(Diagnostic) -> [Inference] {
     // Between the integers that shapes are made of, what is known stays known.

@@ -56,11 +56,12 @@ extension Output {
 extension Tensor {
   /// A scalar of any computable type; integers are truncated towards zero and saturate.
   init(_ value: Double, as type: ElementType) {
-    switch type {
-    case .float32: self.init(Float(value))
-    case .float64: self.init(value)
-    case .bool: self.init(value != 0)
-    default: self.init([Int(clamping: value)], shape: [], as: type)
+    if type.isFloatingPoint {
+      self.init(rounding: [value], shape: [], as: type)
+    } else if type == .bool {
+      self.init(value != 0)
+    } else {
+      self.init([Int(clamping: value)], shape: [], as: type)
     }
   }
 
@@ -74,7 +75,7 @@ extension Tensor {
   init(_ values: [Int], shape: [Int], as type: ElementType) {
     switch type {
     case .float32: self.init(values.map { Float($0) }, shape: shape)
-    case .float64: self.init(values.map { Double($0) }, shape: shape)
+    case .float16, .bfloat16, .float64: self.init(rounding: values.map { Double($0) }, shape: shape, as: type)
     case .int32: self.init(values.map { Int32(truncatingIfNeeded: $0) }, shape: shape)
     case .int64: self.init(values.map { Int64($0) }, shape: shape)
     case .uint8: self.init(values.map { UInt8(truncatingIfNeeded: $0) }, shape: shape)

@@ -74,7 +74,7 @@ struct RowStages {
     let type = buffer.elementType
     let rows = Array(buffer.extents.dropLast())
     let width = Array(buffer.extents.suffix(1))
-    let greatest = type == .float64 ? Double.greatestFiniteMagnitude : Double(Float.greatestFiniteMagnitude)
+    let greatest = type.greatestFiniteMagnitude
     let maximum = b.reduce(
       "\(name)/max", type, rows, over: width, .maximum, { b, row, inner in b.load(logits, type, at: row + inner) },
       // From ∞, finite elements then still differ, and have the probability 0 beside it.

@@ -31,6 +31,7 @@ public struct RandomStandardNormal: RandomOperation {
     return [Inference(type, try operands[0].shapeValue("shape"))]
   }
   func element(_ b: inout ScalarBuilder, _ words: [Scalar], _ type: ElementType) -> Scalar {
+    let type = type.arithmeticType
     let u = RandomStream.fraction(&b, words[0...], type, isOpen: true)
     let v = RandomStream.fraction(&b, words[2...], type)
     let radius = b.sqrt(b.multiply(b.log(u), b.constant(-2, type)))

@@ -42,12 +42,13 @@ struct RandomStream {
     return c
   }
 
-  /// A number between 0 and 1 from one word, or for `float64` from two: the middle of one of 2²⁴ (2⁵³) equal parts if
-  /// `isOpen`, with one bit less, else its lower end, so that 0 is possible and 1 is not.
+  /// A number between 0 and 1 from one word, or for `float64` from two: the middle of one of as many equal parts as the
+  /// type's significand tells apart (2²⁴ for `float32`) if `isOpen`, with one bit less, else its lower end, so that 0 is
+  /// possible and 1 is not.
   static func fraction(
     _ b: inout ScalarBuilder, _ words: ArraySlice<Scalar>, _ type: ElementType, isOpen: Bool = false
   ) -> Scalar {
-    let digits = (type == .float64 ? 53 : 24) - (isOpen ? 1 : 0)
+    let digits = type.significandWidth - (isOpen ? 1 : 0)
     var bits = words[words.startIndex]
     if type == .float64 {
       bits = b.or(b.shiftLeft(bits, b.integer(32)), words[words.startIndex + 1])

@@ -3,7 +3,8 @@ import MartletGraph
 import MartletLoopIR
 import MartletTensors
 
-/// Random numbers that are uniform from 0 to before 1, in steps of 2⁻²⁴, or 2⁻⁵³ for `float64`.
+/// Random numbers that are uniform from 0 to before 1, in steps of 2⁻²⁴ for `float32`: as many as the type's significand has
+/// digits, so that none is rounded to 1.
 public struct RandomUniform: RandomOperation {
   public var type = ElementType.float32
   public var seed = 0

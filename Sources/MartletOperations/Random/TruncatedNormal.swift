@@ -31,6 +31,7 @@ public struct TruncatedNormal: RandomOperation {
     return [Inference(type, try operands[0].shapeValue("shape"))]
   }
   func element(_ b: inout ScalarBuilder, _ words: [Scalar], _ type: ElementType) -> Scalar {
+    let type = type.arithmeticType
     let u = RandomStream.fraction(&b, words[0...], type, isOpen: true)
     // erf(√2) · (2u − 1)
     let y = b.multiply(

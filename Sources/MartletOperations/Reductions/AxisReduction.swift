@@ -75,14 +75,14 @@ extension AxisReduction {
     }
     if axes.isEmpty {
       let copy = b.map(schema.name, type, l.resultShape(0)) { b, axis in
-        b.cast(finish(&b, load(&b, axis, []), count: 1), to: type)
+        b.narrow(finish(&b, load(&b, axis, []), count: 1), to: type)
       }
       return .compute(b.finish([copy]))
     }
     let result = b.reduce(schema.name, type, l.resultShape(0), over: reduced, Self.combiner) { b, axis, inner in
       load(&b, axis, inner)
     } finish: { b, total in
-      b.cast(finish(&b, total, count: count), to: type)
+      b.narrow(finish(&b, total, count: count), to: type)
     }
     return .compute(b.finish([result]))
   }

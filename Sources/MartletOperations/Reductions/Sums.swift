@@ -37,7 +37,11 @@ public struct Mean: AxisReduction {
     let spread = try g.spread(g.dy, keepDims: keepDims)
     if let extents = x.shape.dimensions, let axes = g.operands[1].operand.integers {
       let count = try reducedAxes(axes, rank: extents.count).map { extents[$0] }.reduce(1, *)
-      if let count = count.known { return [.dense(spread / Double(count)), .none] }
+      if let count = count.known {
+        guard spread.elementType.isHalf else { return [.dense(spread / Double(count)), .none] }
+        // In 16 bits the number may be infinite.
+        return [.dense(cast(cast(spread, to: .float32) / Double(count), to: spread.elementType)), .none]
+      }
     }
     // The number of elements in one mean, as TensorFlow computes it.
     let count = floorDivide(size(of: x), maximum(size(of: g.results[0]), g.graph.constant(1)))

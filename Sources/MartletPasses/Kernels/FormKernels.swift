@@ -12,13 +12,15 @@ public struct FormKernels: Pass {
   public let name = "FormKernels"
   /// Without fusion each operation is a kernel of its own.
   public var isFusing: Bool
+  /// Whether operations keep their own rounding to 16 bits within a kernel.
+  public var isExact: Bool
 
-  public init(fusing: Bool = true) { isFusing = fusing }
+  public init(fusing: Bool = true, exact: Bool = false) { (isFusing, isExact) = (fusing, exact) }
 
   public func run(_ program: Program, _ context: inout PassContext) throws -> Program {
     let target = context.target
     return try program.mapFunctions { function, library throws(Diagnostic) in
-      var former = try KernelFormer(function, library: library, target: target, isFusing: isFusing)
+      var former = try KernelFormer(function, library: library, target: target, isFusing: isFusing, isExact: isExact)
       return try former.run()
     }
   }
@@ -37,14 +39,14 @@ private struct KernelFormer {
   private var kernelCount = 0
 
   init(
-    _ function: GraphFunction, library: FunctionLibrary, target: any Target, isFusing: Bool
+    _ function: GraphFunction, library: FunctionLibrary, target: any Target, isFusing: Bool, isExact: Bool
   ) throws(Diagnostic) {
     self.function = function
     body = function.body
     graph = Graph(GraphStorage(), library: library)
     var roles = [KernelGrouping.Role](repeating: .barrier, count: body.nodeCount)
     var numbers = [Int](repeating: -1, count: body.nodeCount)
-    var lowerings = LoweringTable(body)
+    var lowerings = LoweringTable(body, exact: isExact)
     for node in body.topologicalOrder(results: function.results, targets: function.targets) {
       roles[Int(node.index)] = try lowerings.role(of: node, target)
       numbers[Int(node.index)] = try lowerings.number(of: node)

@@ -64,6 +64,8 @@ enum KernelRoles {
     switch tensor.elementType {
     case .float32: tensor.scalars(as: Float.self).map { Int64($0.bitPattern) }
     case .float64: tensor.scalars(as: Double.self).map { Int64(bitPattern: $0.bitPattern) }
+    case .float16: tensor.scalars(as: Float16.self).map { Int64($0.bitPattern) }
+    case .bfloat16: tensor.scalars(as: BFloat16.self).map { Int64($0.bitPattern) }
     default: (tensor.integers() ?? []).map { Int64($0) }
     }
   }

@@ -72,7 +72,9 @@ extension RuleSet {
         guard c.elementCount == 1, c.elementType.isFloatingPoint, let value = c.doubles().first, value.isNormal,
           value.significand == 1, abs(value.exponent) < 100
         else { return nil }
-        let inverse = m.graph.constant(Tensor.filled(1 / value, like: c))
+        let reciprocal = Tensor.filled(1 / value, like: c)
+        guard reciprocal.doubles() == [1 / value] else { return nil }
+        let inverse = m.graph.constant(reciprocal)
         return [m.graph.addOne(Mul(), [m["x"], inverse])]
       },
     ]

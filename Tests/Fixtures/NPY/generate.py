@@ -1,5 +1,6 @@
-"""Writes the npy fixtures with NumPy. Usage: python generate.py, in this folder."""
+"""Writes the npy fixtures with NumPy and ml_dtypes. Usage: python generate.py, in this folder."""
 
+import ml_dtypes
 import numpy as np
 
 values = np.arange(6).reshape(2, 3)
@@ -14,7 +15,10 @@ arrays = {
     "vector": np.array([1, 2, 3], "<i4"),
     "empty": np.zeros((0, 3), "<f8"),
     "fortran3": np.asfortranarray(np.arange(24, dtype="<i4").reshape(2, 3, 4)),
-    "f2": np.zeros(2, "<f2"),
+    "f2": (values - 2.5).astype("<f2"),
+    "f2_big": (values - 2.5).astype(">f2"),
+    "bf16": (values - 2.5).astype(ml_dtypes.bfloat16),
+    "i2": np.zeros(2, "<i2"),
     "structured": np.zeros(2, [("a", "<f4"), ("b", "<i4")]),
 }
 for name, array in arrays.items():

@@ -6,6 +6,8 @@ import Testing
 /// Every operation on every type, as a scalar and as a vector with all kinds of remainder, against the evaluator.
 struct ScalarOperationTests {
   static let types: [ElementType] = [.float32, .float64, .int32, .int64, .uint8, .bool]
+  /// Those that there are only conversions of, besides.
+  static let converted = types + [.float16, .bfloat16]
   static let unary: [ScalarOperation] = [
     .negate, .absolute, .sign, .not, .floor, .ceil, .round, .sqrt, .rsqrt, .reciprocal, .exp, .expm1, .log, .log1p,
     .sin, .cos, .tan, .atan, .tanh, .sigmoid, .erf, .isNaN, .isInfinite, .isFinite,
@@ -51,6 +53,12 @@ struct ScalarOperationTests {
         -.infinity, .nan, .leastNonzeroMagnitude, -.leastNormalMagnitude / 2, 0x1p53 + 2, 0x1p31, -0x1p63, 0x1p63,
       ]
       return values.map(\.bitPattern)
+    case .float16, .bfloat16:
+      let patterns: [Int64] = [
+        0, 0x8000, 1, 0x8001, 0x3C00, 0xBC00, 0x3F80, 0xBF80, 0x03FF, 0x0400, 0x7BFF, 0x7C00, 0xFC00, 0x7C01, 0x7E00,
+        0x7F7F, 0x7F80, 0xFF80, 0x7FC1, 0x4248, 0xC049, 0x4500, 0x43FF, 0x5BFF, 0x5C00,
+      ]
+      return patterns.map { ScalarEvaluator.lane(bits: $0, type) }
     case .int32:
       return [0, 1, -1, 2, -2, 3, 7, -7, 10, 31, 32, 33, 255, -256, 65_537, Int(Int32.max), Int(Int32.min)]
         .map { UInt64(bitPattern: Int64($0)) }
@@ -115,8 +123,8 @@ struct ScalarOperationTests {
       let stored = memory[inputs.count]
       for i in 0..<count {
         let found = Self.read(stored, result, i)
-        #expect(
-          Self.isClose(found, expected[i], result, tolerance: tolerance),
+        if Self.isClose(found, expected[i], result, tolerance: tolerance) { continue }
+        Issue.record(
           "\(operation) \(operand) lanes \(width) count \(count) at \(i): \(inputs.map { $0[i] }): \(found), not \(expected[i])"
         )
       }
@@ -162,13 +170,30 @@ struct ScalarOperationTests {
     #expect(Double(bitPattern: result[0]) == Double(Float.ulpOfOne * Float.ulpOfOne))
   }
 
-  @Test(arguments: types, types) func casts(_ source: ElementType, _ target: ElementType) throws {
+  @Test(arguments: converted, converted) func casts(_ source: ElementType, _ target: ElementType) throws {
     var samples = Self.samples(source)
     while samples.count < 40 { samples += samples }
     try check(.cast, target, from: source, [samples], counts: [1, 17])
     if source.byteWidth == target.byteWidth, source != .bool || target != .uint8 {
       try check(.bitcast, target, from: source, [samples])
     }
+  }
+
+  /// Every number of 16 bits as a float, and floats around every one of them, infinities and NaN among them, back.
+  @Test(arguments: [nil] + KernelHarness.olderProcessors.map { $0 }, [ElementType.float16, .bfloat16])
+  func halves(_ processor: String?, _ type: ElementType) throws {
+    let compiler = try processor.map { try KernelHarness.compiler(for: $0) }
+    let all = (0..<0x10000).map { ScalarEvaluator.lane(bits: $0, type) }
+    try check(.cast, .float32, from: type, [all], compiler: compiler)
+    let step: UInt32 = type == .float16 ? 1 << 13 : 1 << 16
+    let floats = stride(from: UInt32(0), to: .max - step, by: 0x9_1003).flatMap { start in
+      let tie = start & ~(step - 1) | step / 2
+      return [start, tie - 1, tie, tie + 1, tie + step]
+    }
+    let subnormal = (0..<4096).map { UInt32(0x3300_0000) + UInt32($0) << 12 | 0x8000_0000 * UInt32($0 % 2) }
+    let lanes = (floats + subnormal + [0x7F80_0000, 0xFF80_0000, 0x7FC0_0000, 0xFFFF_FFFF, 0x477F_EFFF, 0x477F_F000])
+      .map { ScalarEvaluator.lane(bits: Int64($0), .float32) }
+    try check(.cast, type, from: .float32, [lanes], compiler: compiler)
   }
 
   #if arch(x86_64)
@@ -182,7 +207,7 @@ struct ScalarOperationTests {
         let result: ElementType = Self.tests.contains(operation) ? .bool : type
         try check(operation, result, from: type, inputs, compiler: compiler)
       }
-      for target in Self.types { try check(.cast, target, from: type, [samples], compiler: compiler) }
+      for target in Self.converted { try check(.cast, target, from: type, [samples], compiler: compiler) }
     }
   #endif
 }

@@ -1,10 +1,11 @@
 import Foundation
-import MartletCUDA
 import MartletGraph
 import MartletLoopIR
 import MartletTensors
 import MartletTestSupport
 import Testing
+
+@testable import MartletCUDA
 
 /// Kernels compiled for the host, behind a header that stands in for CUDA.
 final class Simulator: @unchecked Sendable {
@@ -73,7 +74,7 @@ final class Simulator: @unchecked Sendable {
   private static func wrappers(_ kernel: CUDAKernel) -> [String] {
     let types = (kernel.inputs + kernel.outputs + kernel.temporaries).map(\.elementType)
     let status = kernel.program == nil ? "martlet_status" : "m_status"
-    let arguments = (types.map { "\($0.cudaType)*" } + ["const long long*", "\(status)*"]).enumerated().map {
+    let arguments = (types.map { "\($0.kernelType)*" } + ["const long long*", "\(status)*"]).enumerated().map {
       "(\($1))a[\($0)]"
     }
     return kernel.launches.map { launch in

@@ -50,11 +50,8 @@ struct ProgramSignature {
       for byte in name.utf8 { key = (key ^ UInt32(byte)) &* 16_777_619 }
       var random = RandomNumbers(key: key)
       let count = shape.reduce(1, *)
-      switch type {
-      case .float32: return Tensor((0..<count).map { _ in Float(map(random.unit())) }, shape: shape)
-      case .float64: return Tensor((0..<count).map { _ in map(random.unit()) }, shape: shape)
-      default: return ProofFeeds.positive.array(type, shape, key: key)
-      }
+      guard type.isFloatingPoint else { return ProofFeeds.positive.array(type, shape, key: key) }
+      return Tensor(rounding: (0..<count).map { _ in map(random.unit()) }, shape: shape, as: type)
     }
     return ProgramInputs(
       feeds: feeds.map { array($0.name, $0.type, $0.shape) { scale * (2 * $0 - 1) } },

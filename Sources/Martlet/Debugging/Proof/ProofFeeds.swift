@@ -28,6 +28,8 @@ enum ProofFeeds: String, CaseIterable {
     switch type {
     case .float32: return Tensor((0..<count).map { _ in float32(&random) }, shape: shape)
     case .float64: return Tensor((0..<count).map { _ in float64(&random) }, shape: shape)
+    case .float16, .bfloat16:
+      return Tensor(rounding: (0..<count).map { _ in half(&random, type) }, shape: shape, as: type)
     case .int32:
       return Tensor((0..<count).map { _ in Int32(truncatingIfNeeded: integer(&random, bits: 32)) }, shape: shape)
     case .int64: return Tensor((0..<count).map { _ in Int64(integer(&random, bits: 64)) }, shape: shape)
@@ -63,6 +65,21 @@ enum ProofFeeds: String, CaseIterable {
       return sign * (1 + random.unit()) * Double(sign: .plus, exponent: -random.below(1074), significand: 1)
     case .special:
       let specials: [Double] = [.infinity, -.infinity, .nan, 0, -0.0, 1, -1, .greatestFiniteMagnitude]
+      return random.below(2) == 0 ? specials[random.below(specials.count)] : 4 * random.unit() - 2
+    }
+  }
+
+  private func half(_ random: inout RandomNumbers, _ type: ElementType) -> Double {
+    let magnitude = (random.below(2) == 0 ? 1 : -1) * (1 + random.unit())
+    switch self {
+    case .ordinary, .positive, .whole: return benign(&random)
+    case .large:
+      let exponent = random.below(type == .float16 ? 7 : 63)
+      return magnitude * Double(sign: .plus, exponent: exponent, significand: 1)
+    case .extreme:
+      return magnitude * type.leastNonzeroMagnitude * Double(sign: .plus, exponent: random.below(12), significand: 1)
+    case .special:
+      let specials = [.infinity, -.infinity, .nan, 0, -0.0, 1, -1, type.greatestFiniteMagnitude]
       return random.below(2) == 0 ? specials[random.below(specials.count)] : 4 * random.unit() - 2
     }
   }

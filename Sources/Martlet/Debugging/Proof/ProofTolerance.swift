@@ -53,8 +53,9 @@ public struct ProofTolerance {
     let isWidened = old.elementType == .float32 && !reference.truth.isEmpty
     let truth = isWidened ? reference.truth[number].doubles() : a
     let moved = isWidened ? reference.moved.map { $0[number].doubles() } : []
-    let ε = isWidened ? Double(Float.ulpOfOne) : 0x1p-24
-    let least = old.elementType == .float32 ? Double(Float.leastNonzeroMagnitude) : Double.leastNonzeroMagnitude
+    let type = old.elementType
+    let ε = isWidened || type.isHalf ? 2 / Double(1 << type.significandWidth) : 0x1p-24
+    let least = type.leastNonzeroMagnitude
     let floor = 16 * 0x1p-53 * reference.magnitude + 4 * least
     var closeness = 0.0
     for i in a.indices {

@@ -31,6 +31,7 @@ extension FunctionEmitter {
     switch row.type {
     case .float32: value = ir.bitcast(ir.constant(row.payload, ir.int32), ir.float)
     case .float64: value = ir.bitcast(ir.constant(row.payload, ir.int64), ir.double)
+    case .float16, .bfloat16: value = ir.constant(Int64(Int16(truncatingIfNeeded: row.payload)), ir.int16)
     default: value = ir.constant(row.payload, type(row.type))
     }
     let divisor: Int64 = row.payload == .min ? 1 : abs(row.payload)

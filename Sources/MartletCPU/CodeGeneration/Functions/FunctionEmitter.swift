@@ -217,13 +217,14 @@ final class FunctionEmitter {
     }
   }
 
-  /// The type of a register or of a value in computations; Booleans are single bits.
+  /// The type of a register or of a value in computations; Booleans are single bits, floats of 16 bits are their bits.
   func type(_ type: ElementType) -> IRType {
     switch type {
     case .float32: ir.float
     case .float64: ir.double
     case .int32: ir.int32
     case .int64: ir.int64
+    case .float16, .bfloat16: ir.int16
     case .uint8: ir.int8
     case .bool: ir.int1
     default: preconditionFailure("no code is generated for \(type)")

@@ -32,6 +32,7 @@ struct OperationEmitter {
       case .float32: ir.float
       case .float64: ir.double
       case .int32: ir.int32
+      case .float16, .bfloat16: ir.int16
       case .uint8: ir.int8
       case .bool: ir.int1
       default: ir.int64
@@ -152,6 +153,8 @@ struct OperationEmitter {
     switch (operandType.isFloatingPoint, type.isFloatingPoint) {
     case (true, true):
       if type == operandType { return x }
+      if operandType.isHalf { return HalfConversion(ir, operandType, lanes: lanes).widened(x) }
+      if type.isHalf { return HalfConversion(ir, type, lanes: lanes).narrowed(x) }
       return type == .float64 ? ir.fpext(x, target) : ir.fptrunc(x, target)
     case (false, true):
       if operandType == .bool {

@@ -18,12 +18,18 @@ final class IRBuilder {
   let pointer: IRType
   let int1: IRType
   let int8: IRType
+  let int16: IRType
   let int32: IRType
   let int64: IRType
+  let half: IRType
   let float: IRType
   let double: IRType
 
-  init(_ llvm: UnsafePointer<martlet_llvm>, moduleName: String) {
+  /// Whether the processor has instructions between `half` and `float`; without them LLVM calls functions that are not there.
+  let hasHalfConversions: Bool
+
+  init(_ llvm: UnsafePointer<martlet_llvm>, moduleName: String, hasHalfConversions: Bool = false) {
+    self.hasHalfConversions = hasHalfConversions
     let functions = llvm.pointee
     self.llvm = llvm
     context = functions.ContextCreate()!
@@ -33,8 +39,10 @@ final class IRBuilder {
     pointer = functions.PointerTypeInContext(context, 0)!
     int1 = functions.Int1TypeInContext(context)!
     int8 = functions.Int8TypeInContext(context)!
+    int16 = functions.Int16TypeInContext(context)!
     int32 = functions.Int32TypeInContext(context)!
     int64 = functions.Int64TypeInContext(context)!
+    half = functions.HalfTypeInContext(context)!
     float = functions.FloatTypeInContext(context)!
     double = functions.DoubleTypeInContext(context)!
   }

@@ -12,6 +12,8 @@ struct CodeTarget: @unchecked Sendable {
   let passes = "function(sroa,early-cse)"
   /// 512, 256 or 128.
   let vectorBits: Int
+  /// Whether the processor is known to convert floats of 16 bits (F16C).
+  let hasHalfConversions: Bool
 
   /// Throws a diagnostic where LLVM is missing or cannot generate code for this machine.
   init(processor: String? = nil) throws(Diagnostic) {
@@ -27,6 +29,8 @@ struct CodeTarget: @unchecked Sendable {
     let failed = llvm.pointee.GetTargetFromTriple(llvm.pointee.triple, &target, &message)
     guard failed == 0, let target else { throw Self.fault(llvm, "finding the target", message) }
     self.target = target
+    let features = String(cString: llvm.pointee.features).split(separator: ",")
+    hasHalfConversions = processor == nil && features.contains("+f16c")
     vectorBits = Int(martlet_machine_facts().pointee.vector_bits)
   }
 

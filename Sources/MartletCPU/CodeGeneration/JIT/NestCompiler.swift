@@ -232,7 +232,7 @@ public final class NestCompiler: Sendable {
   private static func symbol(_ nest: Int, _ phase: Int) -> String { "kernel\(nest)_\(phase)" }
 
   private static func emit(_ nests: [Nest], _ target: CodeTarget, _ machine: OpaquePointer) -> ModuleEmitter {
-    let module = ModuleEmitter(target.llvm, name: "kernels", vectorBits: target.vectorBits)
+    let module = ModuleEmitter(target, name: "kernels")
     target.prepare(module.ir, machine)
     for (number, nest) in nests.enumerated() {
       let facts = NestFacts(nest)

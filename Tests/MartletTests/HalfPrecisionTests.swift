@@ -1,0 +1,164 @@
+import Martlet
+import MartletFormats
+import MartletGraph
+import MartletOperations
+import MartletTensors
+import MartletTestSupport
+import Testing
+
+/// Floats of 16 bits through the whole compiler.
+@Suite struct HalfPrecisionTests {
+  static let types: [ElementType] = [.float16, .bfloat16]
+
+  /// Numbers from −1 to 1 that the type holds.
+  private func numbers(_ shape: [Int], _ type: ElementType, seed: UInt64) -> Tensor {
+    var generator = SeededGenerator(seed: seed)
+    let values = (0..<shape.reduce(1, *)).map { _ in Double.random(in: -1...1, using: &generator) }
+    return Tensor(rounding: values, shape: shape, as: type)
+  }
+
+  private func wide(_ tensor: Tensor) -> Tensor {
+    Tensor(rounding: tensor.doubles(), shape: tensor.shape, as: .float32)
+  }
+
+  /// What libraries compute is what they compute in `float32`, rounded once.
+  @Test(arguments: types) func libraries(_ type: ElementType) throws {
+    typealias Build = ([Output]) -> Output
+    let calls: [([[Int]], Build)] = [
+      ([[48, 64], [64, 80]], { matMul($0[0], $0[1]) }),
+      ([[3, 32, 48], [3, 40, 48]], { batchMatMul($0[0], $0[1], adjointY: true) }),
+      ([[2, 12, 12, 16], [3, 3, 16, 24]], { conv2D($0[0], $0[1], padding: .same) }),
+      ([[2, 12, 12, 16]], { maxPool($0[0], size: 2) }),
+      ([[2, 12, 12, 16]], { avgPool($0[0], size: 3, strides: 2, padding: .same) }),
+    ]
+    for (number, (shapes, build)) in calls.enumerated() {
+      let inputs = shapes.enumerated().map { numbers($1, type, seed: UInt64(10 * number + $0)) }
+      func run(_ inputs: [Tensor]) throws -> Tensor {
+        let graph = Graph()
+        let placeholders = inputs.map { graph.placeholder($0.elementType, shape: Shape($0.shape)) }
+        let feeds = Dictionary(uniqueKeysWithValues: zip(placeholders, inputs))
+        return try Session(graph).run(build(placeholders), feeds: feeds)
+      }
+      let expected = try run(inputs.map(wide))
+      expectOneUnit(
+        try run(inputs), Tensor(rounding: expected.doubles(), shape: expected.shape, as: type), "call \(number)")
+    }
+  }
+
+  /// Within a kernel what one operation leaves for the next is not rounded, unless the session is exact; a cast always rounds.
+  @Test func roundings() throws {
+    let graph = Graph()
+    let x = graph.placeholder(.bfloat16, shape: [40])
+    let shifted = x + 256 - 256
+    let y = graph.placeholder(.float32, shape: [40])
+    let cut = cast(cast(y, to: .bfloat16), to: .float32)
+    let feeds = [
+      x: Tensor(repeating: 1 as BFloat16, shape: [40]), y: Tensor(repeating: 1.01 as Float, shape: [40]),
+    ]
+    // 257 lies between the numbers 256 and 258.
+    for (options, expected) in [
+      (SessionOptions(), 1.0), (SessionOptions(isExact: true), 0), (SessionOptions(isFusing: false), 0),
+    ] {
+      let results = try Session(graph, options: options).run([shifted, cut], feeds: feeds)
+      #expect(results[0].doubles() == Array(repeating: expected, count: 40))
+      #expect(results[1].doubles() == Array(repeating: 1.0078125, count: 40))
+    }
+    var evaluator = ReferenceEvaluator()
+    #expect(try evaluator.evaluate([shifted], feeds: feeds)[0].doubles() == Array(repeating: 0, count: 40))
+  }
+
+  /// Sums are in `float32`: in their own type they would stop growing.
+  @Test(arguments: types) func sums(_ type: ElementType) throws {
+    let graph = Graph()
+    let x = graph.placeholder(type, shape: [2, 6000])
+    let ones = Tensor(rounding: Array(repeating: 1, count: 12_000), shape: [2, 6000], as: type)
+    let results = try Session(graph).run(
+      [sum(x, axes: [1]), mean(x, axes: [1]), softmax(x), cumulativeSum(x, axis: 1)], feeds: [x: ones])
+    #expect(results[0] == Tensor(rounding: [6000, 6000], shape: [2], as: type))
+    #expect(results[1].doubles() == [1, 1])
+    #expect(results[2] == Tensor(rounding: Array(repeating: 1 / 6000, count: 12_000), shape: [2, 6000], as: type))
+    let counts = (1...6000).map { Double($0) }
+    #expect(results[3] == Tensor(rounding: counts + counts, shape: [2, 6000], as: type))
+  }
+
+  /// Variables and their updates in float32, products in 16 bits.
+  @Test(arguments: types) func mixedPrecision(_ type: ElementType) throws {
+    func gradient(in type: ElementType) throws -> [Tensor] {
+      let graph = Graph()
+      let x = graph.placeholder(.float32, shape: [32, 24])
+      let w = graph.variable("w", [24, 16], .tensor(wide(numbers([24, 16], .bfloat16, seed: 1))))
+      let v = graph.variable("v", [16, 4], .tensor(wide(numbers([16, 4], .bfloat16, seed: 2))))
+      let hidden = relu(matMul(cast(x, to: type), cast(w, to: type)))
+      let y = cast(matMul(hidden, cast(v, to: type)), to: .float32)
+      let loss = mean(square(y))
+      let session = try Session(graph)
+      try session.run(graph.initializer)
+      let found = try gradients(of: [loss], withRespectTo: [w, v]).map { try #require($0) }
+      #expect(found.allSatisfy { $0.elementType == .float32 })
+      return try session.run([loss] + found, feeds: [x: wide(numbers([32, 24], .bfloat16, seed: 3))])
+    }
+    for (found, expected) in zip(try gradient(in: type), try gradient(in: .float32)) {
+      let greatest = expected.doubles().reduce(0) { max($0, $1.magnitude) }
+      expectClose(found, expected, relative: 0, absolute: greatest * 8 / Double(1 << type.significandWidth))
+    }
+  }
+
+  /// Variables, gradients and optimizers all in 16 bits.
+  @Test(arguments: types) func training(_ type: ElementType) throws {
+    for optimizer in [GradientDescent(learningRate: 0.1), Adam(learningRate: 0.02)] as [any Optimizer] {
+      let graph = Graph()
+      let x = graph.placeholder(type, shape: [nil, 4])
+      let labels = graph.placeholder(type, shape: [nil, 1])
+      let w = graph.variable("w", [4, 1], .constant(0.125), type: type)
+      let loss = mean(square(matMul(x, w) - labels))
+      let train = optimizer.minimize(loss)
+      let session = try Session(graph)
+      try session.run(graph.initializer)
+      let points = numbers([64, 4], type, seed: 5)
+      let wanted = stride(from: 0, to: 256, by: 4).map { i in
+        let p = points.doubles()
+        return p[i] - 2 * p[i + 1] + 0.5 * p[i + 2]
+      }
+      let feeds = [x: points, labels: Tensor(rounding: wanted, shape: [64, 1], as: type)]
+      let first = try session.run(loss, feeds: feeds).doubles()[0]
+      for _ in 0..<200 { try session.run([], feeds: feeds, targets: [train]) }
+      let last = try session.run(loss, feeds: feeds).doubles()[0]
+      #expect(last < first / 20, "\(optimizer.name): \(first), then \(last)")
+      #expect(try session.value(of: w).elementType == type)
+    }
+  }
+
+  @Test(arguments: types) func randomNumbers(_ type: ElementType) throws {
+    let graph = Graph()
+    let fetches = [
+      graph.randomUniform([4000], type: type, seed: 3), graph.randomNormal([4000], type: type, seed: 4),
+      graph.truncatedNormal([4000], type: type, seed: 5),
+    ]
+    let results = try Session(graph).run(fetches).map { $0.doubles() }
+    let step = 1 / Double(1 << type.significandWidth)
+    #expect(results[0].allSatisfy { $0 >= 0 && $0 < 1 && ($0 / step).rounded() == $0 / step })
+    #expect(abs(results[0].reduce(0, +) / 4000 - 0.5) < 0.02)
+    for (values, deviation) in [(results[1], 1.0), (results[2], 0.8796)] {
+      #expect(abs(values.reduce(0, +) / 4000) < 0.06)
+      #expect(abs((values.reduce(0) { $0 + $1 * $1 } / 4000).squareRoot() - deviation) < 0.04)
+    }
+    #expect(results[2].allSatisfy { $0.magnitude <= 2 })
+  }
+
+  /// As a GraphDef, with NaN, infinities and subnormal numbers in constants.
+  @Test(arguments: types) func files(_ type: ElementType) throws {
+    let graph = Graph()
+    let special = [0.1, -0.0, .nan, .infinity, -.infinity, type.leastNonzeroMagnitude, type.greatestFiniteMagnitude]
+    let constant = graph.constant(Tensor(rounding: special, shape: [7], as: type), name: "special")
+    let scalar = graph.constant(Tensor(rounding: [0.3], shape: [], as: type), name: "scalar")
+    let x = graph.placeholder(type, shape: [7], name: "x")
+    _ = select(isNaN(x), constant * scalar, x)
+    let record = try graph.graphDef()
+    let again = try Graph(record)
+    #expect(try again.graphDef() == record)
+    for name in ["special", "scalar"] {
+      let (old, new) = (try #require(graph.output(named: name)), try #require(again.output(named: name)))
+      #expect(old.operand.constant?.tensor == new.operand.constant?.tensor)
+    }
+  }
+}
