@@ -23,6 +23,7 @@ extension LibraryContract {
     case .convolution(let convolution): convolution.elementType
     case .pooling(let pooling): pooling.elementType
     case .attention(let attention): attention.elementType
+    case .attentionGradient(let gradient): gradient.attention.elementType
     }
   }
 
@@ -41,6 +42,9 @@ extension LibraryContract {
     case .attention(var attention):
       attention.elementType = elementType
       return .attention(attention)
+    case .attentionGradient(var gradient):
+      gradient.attention.elementType = elementType
+      return .attentionGradient(gradient)
     }
   }
 }
