@@ -184,10 +184,34 @@ def asserted():
     return {"x": numbers(5)}, ["y"]
 
 
+def halves(dtype):
+    """A network in a type of 16 bits, its constants in TensorFlow's field for bit patterns and as bytes."""
+    x = tf1.placeholder(dtype, [None, 6, 6, 2], name="x")
+
+    def narrow(*shape):
+        return tf.constant(numbers(*shape) / np.sqrt(max(np.prod(shape[:-1]), 1)), dtype)
+
+    y = tf.nn.relu(tf.nn.bias_add(tf.nn.conv2d(x, narrow(3, 3, 2, 4), 1, "SAME"), narrow(4)))
+    y = tf.reshape(tf.nn.max_pool2d(y, 2, 2, "VALID"), [-1, 36])
+    y = tf.matmul(y, narrow(36, 5)) * tf.constant(0.7, dtype)
+    tf.nn.softmax(y, name="probabilities")
+    tf.reduce_mean(tf.sigmoid(y) + tf.fill([5], tf.constant(0.3, dtype)), 1, name="mean")
+    tf.cast(tf.cast(y, tf.float32) + 1.0, dtype, name="shifted")
+    return {"x": numbers(2, 6, 6, 2).astype(dtype.as_numpy_dtype)}, ["probabilities", "mean", "shifted"]
+
+
+def half():
+    return halves(tf.float16)
+
+
+def bfloat():
+    return halves(tf.bfloat16)
+
+
 def array(value):
     value = np.asarray(value)
     # float32 in as few digits as it takes.
-    flat = [float(str(v)) if value.dtype == np.float32 else v.item() for v in value.reshape(-1)]
+    flat = [float(str(v)) if value.dtype == np.float32 else float(v) if value.dtype.itemsize == 2 else v.item() for v in value.reshape(-1)]
     return {"type": value.dtype.name, "shape": list(value.shape), "values": flat}
 
 
@@ -196,7 +220,7 @@ def main():
     models = []
     makers = [
         mlp, lenet, residual, slices, attention, branches, loops, calls, training, broadcast_gradients, old_names,
-        asserted,
+        asserted, half, bfloat,
     ]
     for maker in makers:
         with tf1.Graph().as_default() as graph:

@@ -15,12 +15,14 @@ import MartletTensors
 /// rounding from that of the graph as written.
 public struct MergeProducts: Pass {
   public let name = "MergeProducts"
-  public init() {}
+  /// Whether products of 16-bit floats are rounded before they are added.
+  public var isExact: Bool
+  public init(exact: Bool = false) { isExact = exact }
 
   public func run(_ program: Program, _ context: inout PassContext) throws -> Program {
     var count = 0
     let result = try program.mapFunctions { function, library throws(Diagnostic) in
-      let sums = try ProductSums(function)
+      let sums = try ProductSums(function, exact: isExact)
       guard !sums.isEmpty else { return function }
       var merger = Merger(sums: sums)
       var rebuilder = GraphRebuilder(function, library: library)
@@ -113,9 +115,11 @@ private struct ProductSums {
   private let body: GraphStorage
   private var useCounts: [Int]
   private var lowerings: LoweringTable
+  private let isExact: Bool
 
-  init(_ function: GraphFunction) throws(Diagnostic) {
+  init(_ function: GraphFunction, exact: Bool) throws(Diagnostic) {
     body = function.body
+    isExact = exact
     lowerings = LoweringTable(body)
     let order = body.topologicalOrder(results: function.results, targets: function.targets)
     useCounts = Array(repeating: 0, count: body.valueCount)
@@ -172,7 +176,8 @@ private struct ProductSums {
     let operation = body.operation(of: node)
     guard operation is AddN || operation is AddV2, body.controls(of: node).isEmpty else { return false }
     let type = body.type(of: body.results(of: node)[0])
-    return type.elementType?.isFloatingPoint == true && body.operands(of: node).allSatisfy { body.type(of: $0) == type }
+    guard let elements = type.elementType, elements.isFloatingPoint, !(isExact && elements.isHalf) else { return false }
+    return body.operands(of: node).allSatisfy { body.type(of: $0) == type }
   }
 
   /// The summands under a node, and the sums under it that nothing else uses, which they go through.

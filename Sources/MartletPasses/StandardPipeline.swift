@@ -36,12 +36,12 @@ extension Pipeline {
       }
       Phase(.placed) { PlaceOnDevices(soft: softPlacement) }
       Phase(.fused) {
-        MergeProducts()
+        MergeProducts(exact: exact)
         EvaluateConstants()
         WidenLibraryCalls()
         FormAttention(forming: fusing && !exact)
         PackSharedMatrices(packing: fusing)
-        AttachEpilogues(fusing: fusing, foldingScales: !exact)
+        AttachEpilogues(fusing: fusing, foldingScales: !exact, exact: exact)
         EvaluateConstants()
         FormKernels(fusing: fusing, exact: exact)
       }

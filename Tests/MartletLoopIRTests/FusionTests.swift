@@ -31,6 +31,32 @@ import Testing
     #expect(fused.scalars.count == 8)
   }
 
+  /// Arrays between the stages of a program are `float32` where arithmetic computes them, unless they are to be rounded.
+  @Test(arguments: [false, true]) func halvesBetweenStages(isRounded: Bool) throws {
+    let type = BufferType(.bfloat16, [3, 4])
+    var sum = StageBuilder(inputs: [type])
+    let total = sum.reduce("sum", .bfloat16, [3], over: [4], .sum) { b, axes, reduced in
+      b.load(.input(0), .bfloat16, at: axes + reduced)
+    }
+    var share = StageBuilder(inputs: [type, BufferType(.bfloat16, [3])])
+    let shares = share.map("share", .bfloat16, [3, 4]) { b, axes in
+      b.divide(b.load(.input(0), .bfloat16, at: axes), b.load(.input(1), .bfloat16, at: [axes[0]]))
+    }
+    let sums = sum.finish([total])
+    let program = StageProgram.composed(
+      [
+        .init(program: isRounded ? sums.rounding() : sums, inputs: [.input(0)]),
+        .init(program: share.finish([shares]), inputs: [.input(0), .part(0, output: 0)]),
+      ], inputs: [type], outputs: [.part(1, output: 0)])
+    try program.verify()
+    #expect(program.stages.map(\.result.elementType) == [isRounded ? .bfloat16 : .float32, .bfloat16])
+    // 259 lies between the numbers 258 and 260, of which the second is even.
+    let x = Tensor(rounding: [256, 1, 1, 1, 1, 1, 1, 1, 0.5, 0.25, 0.125, 0.125], shape: [3, 4], as: .bfloat16)
+    let found = try program.interpret(inputs: [x])[0].doubles()
+    #expect(found[0] == (isRounded ? 0.984375 : 0.98828125))
+    #expect(found[4...7].allSatisfy { $0 == 0.25 })
+  }
+
   /// What follows a reduction element by element becomes its finish.
   @Test func mapsFinishReductions() {
     let type = BufferType(.float32, [3, 4])

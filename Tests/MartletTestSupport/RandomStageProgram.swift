@@ -11,20 +11,25 @@ public struct RandomStageProgram {
   private var sources: [Source] = []
   /// An input of positions in 0 ..< 7.
   private let positions: Source
+  /// The type of the stages' results.
+  private let type: ElementType
 
-  /// A program and inputs for it.
-  public static func program(seed: UInt64) -> (program: StageProgram, inputs: [Tensor]) {
-    var random = RandomStageProgram(seed: seed)
+  /// A program and inputs for it, with results of a floating-point type; what is computed is `float32`.
+  public static func program(
+    seed: UInt64, _ type: ElementType = .float32
+  ) -> (program: StageProgram, inputs: [Tensor]) {
+    var random = RandomStageProgram(seed: seed, type)
     let program = random.build()
     return (program, random.inputs(of: program))
   }
 
-  private init(seed: UInt64) {
+  private init(seed: UInt64, _ type: ElementType) {
+    self.type = type
     var g = SeededGenerator(seed: seed)
     var types: [BufferType] = []
     let extents = (0..<3).map { _ in [1, 2, 5, 7, 16, 17, 33, 40].randomElement(using: &g)! }
-    types.append(BufferType(.float32, Array(extents.prefix(Int.random(in: 1...3, using: &g)))))
-    types.append(BufferType(.float32, Array(extents.suffix(2))))
+    types.append(BufferType(type, Array(extents.prefix(Int.random(in: 1...3, using: &g)))))
+    types.append(BufferType(type, Array(extents.suffix(2))))
     types.append(BufferType(.int32, [extents[0]]))
     types.append(BufferType(.uint8, Array(extents.prefix(2))))
     types.append(BufferType(.float64, [extents[2]]))
@@ -42,9 +47,10 @@ public struct RandomStageProgram {
       case .int32: Tensor((0..<count).map { _ in Int32.random(in: -9...9, using: &g) }, shape: type.extents)
       case .int64: Tensor((0..<count).map { _ in Int64.random(in: 0..<7, using: &g) }, shape: type.extents)
       case .uint8: Tensor((0..<count).map { _ in UInt8.random(in: 0...255, using: &g) }, shape: type.extents)
-      case .float64:
-        Tensor((0..<count).map { _ in Double(Int.random(in: -99...99, using: &g)) / 64 }, shape: type.extents)
-      default: Tensor((0..<count).map { _ in Float(Int.random(in: -99...99, using: &g)) / 64 }, shape: type.extents)
+      default:
+        Tensor(
+          rounding: (0..<count).map { _ in Double(Int.random(in: -99...99, using: &g)) / 64 }, shape: type.extents,
+          as: type.elementType)
       }
     }
   }
@@ -164,7 +170,7 @@ public struct RandomStageProgram {
   private mutating func map(_ number: Int) -> Source {
     let extents = extents()
     var copy = self
-    let result = builder.map("map\(number)", .float32, extents) { b, axes in
+    let result = builder.map("map\(number)", type, extents) { b, axes in
       copy.number(&b, axes, extents, depth: 3)
     }
     g = copy.g
@@ -181,7 +187,7 @@ public struct RandomStageProgram {
     let count = Double(reduced.reduce(1, *))
     var copy = self
     let stage = builder.reduce(
-      "reduce\(number)", .float32, result, over: reduced, combiner,
+      "reduce\(number)", type, result, over: reduced, combiner,
       { b, axes, inner in copy.number(&b, axes + inner, result + reduced, depth: 2) },
       finish: { b, x in b.multiply(x, b.constant(1 / count.squareRoot(), .float32)) })
     g = copy.g
@@ -193,7 +199,7 @@ public struct RandomStageProgram {
     var copy = self
     let axis = extents.indices.randomElement(using: &g)!
     let stage = builder.scan(
-      "scan\(number)", .float32, extents, along: axis, reversed: Bool.random(using: &g),
+      "scan\(number)", type, extents, along: axis, reversed: Bool.random(using: &g),
       exclusive: Bool.random(using: &g), initial: 0.5
     ) { b, state, axes in
       let kept = b.multiply(state, b.constant(0.5, .float32))

@@ -67,6 +67,35 @@ import Testing
     #expect(try evaluator.evaluate([shifted], feeds: feeds)[0].doubles() == Array(repeating: 0, count: 40))
   }
 
+  /// In an exact session results are those of the reference, operation by operation, almost to the last element: sums of products included,
+  /// and what follows a library's call.
+  @Test(arguments: types) func exactSessions(_ type: ElementType) throws {
+    let graph = Graph()
+    let x = graph.placeholder(type, shape: [24, 32])
+    let (a, b, bias) = (
+      numbers([32, 40], type, seed: 7), numbers([40, 16], type, seed: 8), numbers([40], type, seed: 9)
+    )
+    let hidden = relu(biasAdd(matMul(x, graph.constant(a)), graph.constant(bias)))
+    let wanted = [
+      hidden * 1.1 - x.scalar(0.3), matMul(hidden, graph.constant(b)) + matMul(hidden * hidden, graph.constant(b)),
+      tanh(hidden * 3) - hidden,
+    ]
+    let feeds = [x: numbers([24, 32], type, seed: 6)]
+    var evaluator = ReferenceEvaluator()
+    let expected = try evaluator.evaluate(wanted, feeds: feeds)
+    let exact = try Session(graph, options: SessionOptions(isExact: true)).run(wanted, feeds: feeds)
+    for (number, (found, expected)) in zip(exact, expected).enumerated() {
+      let count = zip(found.doubles(), expected.doubles()).count { $0 != $1 }
+      // Where an inner sum lies next to a tie, its order decides.
+      #expect(count <= found.elementCount / 50, "fetch \(number): \(count) elements differ")
+    }
+    for (found, expected) in zip(try Session(graph).run(wanted, feeds: feeds), expected) {
+      let unit = 2 / Double(1 << type.significandWidth)
+      let greatest = expected.doubles().reduce(0) { max($0, $1.magnitude) }
+      expectClose(found, expected, relative: 0, absolute: 4 * unit * greatest)
+    }
+  }
+
   /// Sums are in `float32`: in their own type they would stop growing.
   @Test(arguments: types) func sums(_ type: ElementType) throws {
     let graph = Graph()

@@ -16,9 +16,11 @@ public struct AttachEpilogues: Pass {
   public var isFusing: Bool
   /// Whether factors may go into constant operands, which changes how results are rounded.
   public var isFoldingScales: Bool
+  /// Whether operations keep their own rounding to 16 bits within a call.
+  public var isExact: Bool
 
-  public init(fusing: Bool = true, foldingScales: Bool = true) {
-    (isFusing, isFoldingScales) = (fusing, foldingScales)
+  public init(fusing: Bool = true, foldingScales: Bool = true, exact: Bool = false) {
+    (isFusing, isFoldingScales, isExact) = (fusing, foldingScales, exact)
   }
 
   public func run(_ program: Program, _ context: inout PassContext) throws -> Program {
@@ -27,7 +29,7 @@ public struct AttachEpilogues: Pass {
     var labels: [String] = []
     var number = 0
     let result = try program.mapFunctions { function, library throws(Diagnostic) in
-      var finder = EpilogueFinder(function, target: target, isFoldingScales: isFoldingScales)
+      var finder = EpilogueFinder(function, target: target, isFoldingScales: isFoldingScales, isExact: isExact)
       let calls = try finder.calls()
       guard !calls.isEmpty else { return function }
       var rebuilder = GraphRebuilder(function, library: library)

@@ -50,12 +50,12 @@ struct EpilogueFinder {
     var channelAxis: Int
   }
 
-  init(_ function: GraphFunction, target: any Target, isFoldingScales: Bool) {
+  init(_ function: GraphFunction, target: any Target, isFoldingScales: Bool, isExact: Bool) {
     self.function = function
     self.target = target
     self.isFoldingScales = isFoldingScales
     body = function.body
-    lowerings = LoweringTable(body)
+    lowerings = LoweringTable(body, exact: isExact)
     order = function.body.topologicalOrder(results: function.results, targets: function.targets)
     results = Set(function.results.map { function.body.resolve($0) })
     users = Array(repeating: [], count: function.body.nodeCount)
