@@ -5,7 +5,7 @@ import Testing
 /// Library calls that do what follows them, against the interpreter, which knows of none.
 @Suite struct EpilogueTests {
   enum Activation: CaseIterable {
-    case none, relu, relu6, leaky, elu, selu, tanh, sigmoid, gelu, geluByQuotient
+    case none, relu, relu6, leaky, elu, selu, tanh, sigmoid, gelu, geluByQuotient, geluByTanh, geluByPower, quickGelu
 
     func callAsFunction(_ x: Output) -> Output {
       switch self {
@@ -19,10 +19,14 @@ import Testing
       case .sigmoid: Martlet.sigmoid(x)
       case .gelu: 0.5 * x * (1 + erf(x * (1 / 2.0.squareRoot())))
       case .geluByQuotient: x * (erf(x / 2.0.squareRoot()) + 1) * 0.5
+      case .geluByTanh: 0.5 * x * (1 + Martlet.tanh(0.7978845608 * (x + 0.044715 * x * x * x)))
+      case .geluByPower: x * (Martlet.tanh((pow(x, 3) * 0.044715 + x) * 0.7978845608) + 1) * 0.5
+      // Another number in the place of 0.044715.
+      case .quickGelu: 0.5 * x * (1 + Martlet.tanh(0.7978845608 * (x + 0.05 * x * x * x)))
       }
     }
     /// Whether it is one that epilogues have.
-    var isKnown: Bool { self != .selu }
+    var isKnown: Bool { self != .selu && self != .quickGelu }
   }
 
   @Test(arguments: Activation.allCases)

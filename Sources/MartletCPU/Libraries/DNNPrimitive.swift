@@ -166,6 +166,7 @@ extension Epilogue.Activation {
     case .tanh: martlet_dnn_epilogue(kind: martlet_dnn_tanh, alpha: 0, beta: 0)
     case .sigmoid: martlet_dnn_epilogue(kind: martlet_dnn_sigmoid, alpha: 0, beta: 0)
     case .gelu: martlet_dnn_epilogue(kind: martlet_dnn_gelu_erf, alpha: 0, beta: 0)
+    case .geluByTanh: martlet_dnn_epilogue(kind: martlet_dnn_gelu_tanh, alpha: 0, beta: 0)
     }
   }
 }

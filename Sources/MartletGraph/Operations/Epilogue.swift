@@ -26,6 +26,8 @@ public struct Epilogue: Hashable, Sendable {
     case sigmoid
     /// x · Φ(x), Φ the distribution function of the normal distribution.
     case gelu
+    /// ½ · x · (1 + tanh(√(2/π) · (x + 0.044715 x³))). Source: D. Hendrycks, K. Gimpel, "Gaussian error linear units", 2016.
+    case geluByTanh
   }
 
   public var isEmpty: Bool { self == Epilogue() }

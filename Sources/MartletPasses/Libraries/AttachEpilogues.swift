@@ -67,6 +67,7 @@ extension Epilogue {
       case .tanh: "tanh"
       case .sigmoid: "sigmoid"
       case .gelu: "gelu"
+      case .geluByTanh: "gelu-by-tanh"
       }
     let parts = [hasBias ? "bias" : nil, hasResidual ? "residual" : nil, name].compactMap { $0 }
     return parts.isEmpty ? "attach-nothing" : "attach-" + parts.joined(separator: "-")

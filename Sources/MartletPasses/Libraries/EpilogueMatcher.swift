@@ -248,7 +248,7 @@ struct EpilogueMatcher {
     return nil
   }
 
-  /// ½ · x · (1 + erf(x / √2)), its factors in any order.
+  /// ½ · x · (1 + erf(x / √2)), or the like with the tangent that approximates it, its factors in any order.
   private mutating func gelu(_ id: ScalarID) -> Value? {
     var constant: Float = 1
     var factors: [ScalarID] = []
@@ -267,13 +267,24 @@ struct EpilogueMatcher {
     for (x, cumulative) in [(factors[0], factors[1]), (factors[1], factors[0])] {
       let sum = b.arena[cumulative]
       guard sum.operation == .add else { continue }
-      for (one, error) in [(sum.operand(0), sum.operand(1)), (sum.operand(1), sum.operand(0))] {
-        let row = b.arena[error]
-        guard number(one) == 1, row.operation == .erf else { continue }
-        if isQuotientByRootOfTwo(b.arena[row.operand(0)], of: x) { return activated(x, .gelu) }
+      for (one, function) in [(sum.operand(0), sum.operand(1)), (sum.operand(1), sum.operand(0))] {
+        let row = b.arena[function]
+        guard number(one) == 1 else { continue }
+        switch row.operation {
+        case .erf where isQuotientByRootOfTwo(b.arena[row.operand(0)], of: x): return activated(x, .gelu)
+        case .tanh where isArgumentOfTangent(row.operand(0), of: x): return activated(x, .geluByTanh)
+        default: continue
+        }
       }
     }
     return nil
+  }
+
+  /// Whether a value is √(2/π) · (x + 0.044715 x³), however it is written.
+  private func isArgumentOfTangent(_ id: ScalarID, of x: ScalarID) -> Bool {
+    guard let found = ScalarPolynomial(id, in: x, b.arena)?.coefficients, found.count == 4 else { return false }
+    let root = (2 / Double.pi).squareRoot()
+    return zip(found, [0, root, 0, root * 0.044715]).allSatisfy { abs($0 - $1) <= 1e-6 * root }
   }
 
   private func isQuotientByRootOfTwo(_ row: ScalarRow, of x: ScalarID) -> Bool {

@@ -71,6 +71,12 @@ extension Epilogue.Activation {
       let error = b.erf(b.multiply(x, b.constant(0.5.squareRoot(), x.type)))
       let half = b.multiply(x, b.constant(0.5, x.type))
       return b.multiply(half, b.add(error, b.constant(1, x.type)))
+    case .geluByTanh:
+      let cube = b.multiply(b.multiply(x, x), x)
+      let inner = b.add(x, b.multiply(b.constant(0.044715, x.type), cube))
+      let tangent = b.tanh(b.multiply(b.constant((2 / Double.pi).squareRoot(), x.type), inner))
+      let half = b.multiply(x, b.constant(0.5, x.type))
+      return b.multiply(half, b.add(tangent, b.constant(1, x.type)))
     }
   }
 }

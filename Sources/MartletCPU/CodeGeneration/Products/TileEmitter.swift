@@ -197,6 +197,11 @@ struct TileEmitter {
     case .gelu:
       let error = math.erf(math.mul(x, math.constant(0.5.squareRoot())))
       return math.mul(math.mul(x, math.constant(0.5)), math.add(one, error))
+    case .geluByTanh:
+      let cube = math.mul(math.mul(x, x), x)
+      let inner = math.add(x, math.mul(cube, math.constant(0.044715)))
+      let tangent = math.tanh(math.mul(inner, math.constant((2 / Double.pi).squareRoot())))
+      return math.mul(math.mul(x, math.constant(0.5)), math.add(one, tangent))
     }
   }
 }
