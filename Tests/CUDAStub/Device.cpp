@@ -112,8 +112,8 @@ STUB int cuDeviceGetAttribute(int *value, int attribute, int device) {
     case 8: *value = 48 << 10; return success;
     case 16: *value = 132; return success;
     case 38: *value = 50 << 20; return success;
-    case 75: *value = 9; return success;
-    case 76: *value = 0; return success;
+    case 75: *value = state().capability / 10; return success;
+    case 76: *value = state().capability % 10; return success;
     case 97: *value = 227 << 10; return success;
   }
   return call.misuse(invalid_value, "attribute %d is none that the stub knows", attribute);

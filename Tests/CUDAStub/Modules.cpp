@@ -25,6 +25,26 @@ static size_t object_bytes(const void *image) {
   return end;
 }
 
+// The shared object of PTX; empty if it is none.
+static std::string assembled(const void *image) {
+  const char *text = static_cast<const char *>(image);
+  if (strncmp(text, "// PTX\n", 7)) return "";
+  const std::string all = text;
+  std::string object;
+  for (size_t at = all.rfind("// ") + 3; at + 1 < all.size(); at += 2) {
+    object += char(strtol(all.substr(at, 2).c_str(), nullptr, 16));
+  }
+  return object;
+}
+
+// Whether a device runs code: machine code of its generation, or PTX, in neither case of a newer device.
+static bool runs(void *library, int capability) {
+  auto architecture = reinterpret_cast<int (*)()>(dlsym(library, "stub_architecture"));
+  auto is_virtual = reinterpret_cast<int (*)()>(dlsym(library, "stub_is_virtual"));
+  if (!architecture || !is_virtual) return false;
+  return architecture() <= capability && (is_virtual() || architecture() / 10 == capability / 10);
+}
+
 // The loader takes files of one name for one: each image has its own.
 static void *load(const void *image, size_t bytes) {
   char path[] = "/tmp/cuda-stub-module-XXXXXX";
@@ -46,9 +66,15 @@ static void *load(const void *image, size_t bytes) {
 STUB int cuModuleLoadData(void **module, const void *image) {
   CALL(cuModuleLoadData);
   if (!call.allows_capture()) return call.error;
+  const std::string object = image ? assembled(image) : "";
+  if (!object.empty()) image = object.data();
   const size_t bytes = image ? object_bytes(image) : 0;
   void *library = bytes ? load(image, bytes) : nullptr;
   if (!library) return call.misuse(invalid_image, "the image is none that the stub's compiler made");
+  if (!runs(library, state().capability)) {
+    dlclose(library);
+    return call.misuse(no_binary, "the code is for other devices");
+  }
   *module = add(new Module(current(), library));
   return success;
 }

@@ -20,8 +20,20 @@ namespace {
 enum { failed_compilation = 6, invalid_input = 3, invalid_program = 4, invalid_option = 5 };
 
 struct Program {
-  std::string source, log, code;
+  std::string source, log, code, ptx;
 };
+
+// Text that leads to a shared object, as PTX leads to machine code.
+std::string ptx(const std::string &object, const std::vector<std::string> &names, const std::string &architecture) {
+  std::string text = "// PTX\n.target " + architecture + "\n";
+  for (const std::string &name : names) text += ".visible .entry " + name + "(\n";
+  text += "// ";
+  for (const char c : object) {
+    text += "0123456789abcdef"[(c >> 4) & 15];
+    text += "0123456789abcdef"[c & 15];
+  }
+  return text + "\n";
+}
 
 // What follows the kernels: for each a function that takes its arguments as an array, and one that tells its parameters.
 const char *const helpers = R"(
@@ -126,7 +138,7 @@ STUB int nvrtcCreateProgram(
   void **program, const char *source, const char *, int header_count, const char *const *, const char *const *) {
   CALL_NEEDING(nvrtcCreateProgram, nothing);
   if (!source || header_count) return call.misuse(invalid_input, "the stub takes one source without headers");
-  *program = new Program{source, "", ""};
+  *program = new Program{source, "", "", ""};
   return 0;
 }
 
@@ -138,16 +150,24 @@ STUB int nvrtcCompileProgram(void *handle, int option_count, const char *const *
     for (int i = 0; i < option_count; i++) {
       if (!strncmp(options[i], "--gpu-architecture=", 19)) architecture = options[i] + 19;
     }
-    if (architecture.empty()) return call.misuse(invalid_option, "no architecture");
+    int number = 0;
+    if (sscanf(architecture.c_str(), "sm_%d", &number) != 1 && sscanf(architecture.c_str(), "compute_%d", &number) != 1) {
+      return call.misuse(invalid_option, "no architecture");
+    }
   }
+  const bool is_virtual = architecture.rfind("compute_", 0) == 0;
   char folder[] = "/tmp/cuda-stub-XXXXXX";
   if (!mkdtemp(folder)) return failed_compilation;
   const std::string place = folder, source = place + "/source.cpp", object = place + "/code.so", log = place + "/log";
-  std::string text = "#include \"" STUB_SIMULATOR "\"\n" + program->source + helpers;
+  // The driver asks what devices the code is for.
+  const std::string number = architecture.substr(architecture.find('_') + 1);
+  std::string text = "#include \"" STUB_SIMULATOR "\"\n" + program->source + helpers + "extern \"C\" int stub_architecture() { return " +
+                     number + "; }\nextern \"C\" int stub_is_virtual() { return " + (is_virtual ? "1" : "0") + "; }\n";
   for (const std::string &name : kernels(program->source)) {
     text += "extern \"C\" void stub_run_" + name + "(void **stub_a, int stub_blocks, int stub_threads, int stub_order) {\n  m_run([](void **stub_a) { stub_call(" +
             name + ", stub_a); }, stub_a, stub_blocks, stub_threads, stub_order);\n}\nextern \"C\" int stub_parameter_" + name +
             "(int i) { return stub_parameter(" + name + ", i); }\n";
+    if (is_virtual) continue;
     program->log += "ptxas info    : Compiling entry function '" + name + "' for '" + architecture +
                     "'\nptxas         .     0 bytes stack frame, 0 bytes spill stores, 0 bytes spill loads\n"
                     "ptxas info    : Used 32 registers, 0 bytes smem\n";
@@ -159,7 +179,8 @@ STUB int nvrtcCompileProgram(void *handle, int option_count, const char *const *
        "-o", object, source, "-lm"},
       log);
   if (done) {
-    program->code = read_file(object);
+    const std::string code = read_file(object);
+    (is_virtual ? program->ptx : program->code) = is_virtual ? ptx(code, kernels(program->source), architecture) : code;
   } else {
     program->log = read_file(log);
   }
@@ -187,6 +208,18 @@ STUB int nvrtcGetCUBINSize(void *program, size_t *bytes) {
 STUB int nvrtcGetCUBIN(void *program, char *code) {
   const std::string &text = static_cast<Program *>(program)->code;
   memcpy(code, text.data(), text.size());
+  return 0;
+}
+
+// A text with its end.
+STUB int nvrtcGetPTXSize(void *program, size_t *bytes) {
+  *bytes = static_cast<Program *>(program)->ptx.size() + 1;
+  return 0;
+}
+
+STUB int nvrtcGetPTX(void *program, char *code) {
+  const std::string &text = static_cast<Program *>(program)->ptx;
+  memcpy(code, text.c_str(), text.size() + 1);
   return 0;
 }
 

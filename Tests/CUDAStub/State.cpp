@@ -122,6 +122,9 @@ STUB void stub_set_device_count(int count) { state().device_count = count; }
 // The memory of each device.
 STUB void stub_set_device_bytes(size_t bytes) { state().device_bytes = bytes; }
 
+// The compute capability of the devices, such as 90.
+STUB void stub_set_capability(int capability) { state().capability = capability; }
+
 // How often a function was called.
 STUB long stub_count(const char *call) {
   std::lock_guard<std::recursive_mutex> guard(state().lock);

@@ -31,6 +31,7 @@ enum Error {
   invalid_device = 101,
   invalid_image = 200,
   invalid_context = 201,
+  no_binary = 209,
   invalid_handle = 400,
   not_found = 500,
   not_ready = 600,
@@ -62,6 +63,8 @@ struct Action {
   std::string what;
   std::vector<Use> device, pinned;
   std::function<int()> run;
+  // How long it takes, against other work.
+  uint64_t cost = 1;
 };
 
 struct Task;
@@ -177,6 +180,8 @@ struct State {
   bool initialized = false;
   int device_count = 2;
   size_t device_bytes = size_t(1) << 30;
+  // The compute capability of the devices.
+  int capability = 90;
   std::vector<std::string> report;
   std::string text;
   std::map<std::string, std::pair<int, int>> failures;

@@ -37,7 +37,8 @@ void run(const TaskRef &task) {
     if (error) task->context->sticky = error;
   }
   task->done = true;
-  task->time = ++s.clock;
+  s.clock += task->action ? task->action->cost : 1;
+  task->time = s.clock;
   s.pending.erase(task->number);
   for (const TaskRef &next : task->after) {
     if (--next->blockers == 0) s.ready.push_back(next);

@@ -33,6 +33,30 @@ struct CompilationTests {
     #expect(CUDACompiler.architecture(for: capability, among: known) == expected)
   }
 
+  /// For a device of a generation that NVRTC does not know, the driver compiles PTX.
+  @Test(
+    arguments: [
+      (100, [75, 80, 90], 90), (87, [80, 86, 89], 86), (110, [90, 100, 101], 100), (75, [80, 90], nil),
+    ] as [(Int, [Int], Int?)])
+  func virtualArchitectures(_ capability: Int, _ known: [Int], _ expected: Int?) {
+    #expect(CUDACompiler.virtualArchitecture(for: capability, among: known) == expected)
+  }
+
+  @Test(.enabled(if: isThere, "NVRTC is not installed: run 'make setup-cuda-test'"))
+  func compilesToPTX() throws {
+    let compiler = try Self.compiler.get()
+    let newest = try #require(compiler.architectures.last)
+    let device = CUDADevice(capability: newest / 10 * 10 + 90, multiprocessors: 132)
+    let architecture = try compiler.architecture(for: device)
+    #expect(architecture.hasPrefix("compute_"))
+    let kernels = SampleProgramTests.programs.prefix(20).map { CUDAKernel($0.program, for: device) }
+    let code = try compiler.compile(CUDAKernel.source(kernels), for: architecture)
+    #expect(code.log.isEmpty, "\(code.log)")
+    #expect(code.image.last == 0)
+    #expect(String(decoding: code.image.dropLast(), as: UTF8.self).contains(".target sm_"))
+    #expect(Set(code.resources.map(\.entry)) == Set(kernels.flatMap { $0.launches.map(\.entry) }))
+  }
+
   @Test(.enabled(if: isThere, "NVRTC is not installed: run 'make setup-cuda-test'"), arguments: ["sm_75", "sm_90"])
   func compiles(_ architecture: String) throws {
     let compiler = try Self.compiler.get()

@@ -44,6 +44,12 @@ public final class CUDAStub: @unchecked Sendable {
     unsafeBitCast(symbol("stub_set_device_count"), to: Function.self)(Int32(count))
   }
 
+  /// The compute capability of the devices, such as 90.
+  public func setCapability(_ capability: Int) {
+    typealias Function = @convention(c) (Int32) -> Void
+    unsafeBitCast(symbol("stub_set_capability"), to: Function.self)(Int32(capability))
+  }
+
   /// The memory of each device.
   public func setDeviceBytes(_ bytes: Int) {
     typealias Function = @convention(c) (Int) -> Void

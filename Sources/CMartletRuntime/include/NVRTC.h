@@ -20,6 +20,8 @@ typedef struct martlet_nvrtc_program_s *martlet_nvrtc_program;
   F(GetProgramLog, (martlet_nvrtc_program program, char *log)) \
   F(GetCUBINSize, (martlet_nvrtc_program program, size_t *bytes)) \
   F(GetCUBIN, (martlet_nvrtc_program program, char *code)) \
+  F(GetPTXSize, (martlet_nvrtc_program program, size_t *bytes)) \
+  F(GetPTX, (martlet_nvrtc_program program, char *code)) \
   F(DestroyProgram, (martlet_nvrtc_program *program))
 
 typedef struct {

@@ -40,8 +40,8 @@ extension CUDACompiler {
       let result = Result { () throws(Diagnostic) in
         let code = try compile(batch, for: architecture)
         for kernel in batch { try kernel.check(code.resources, on: device) }
-        library?.save(code.cubin, batch)
-        return CUDAImage(bytes: code.cubin, keys: batch.map(\.key))
+        library?.save(code.image, batch)
+        return CUDAImage(bytes: code.image, keys: batch.map(\.key))
       }
       results.withLock { $0[number] = result }
     }
@@ -60,16 +60,18 @@ extension CUDACompiler {
   }
 
   /// The architecture to compile for: the device's own or, for one that is newer than NVRTC, the last that NVRTC knows of the
-  /// same generation, whose machine code the device runs too. Systems on a chip run no other's code, and others not theirs.
+  /// same generation, whose machine code the device runs too. Systems on a chip run no other's code, and others not theirs. For
+  /// a device of a newer generation it is the last virtual one, whose PTX the driver compiles.
   public func architecture(for device: CUDADevice) throws(Diagnostic) -> String {
     let known = architectures
-    guard let best = Self.architecture(for: device.capability, among: known) else {
+    if let best = Self.architecture(for: device.capability, among: known) { return "sm_\(best)" }
+    guard let best = Self.virtualArchitecture(for: device.capability, among: known) else {
       throw Diagnostic(
         "NVRTC \(version.major).\(version.minor) does not compile for this device",
         required: "an architecture of " + known.map { "sm_\($0)" }.joined(separator: ", "),
         found: device.architecture, hint: "install a version of CUDA that fits the device")
     }
-    return "sm_\(best)"
+    return "compute_\(best)"
   }
 
   /// The compute capabilities of systems on a chip (Jetson, Drive, Thor).
@@ -79,5 +81,10 @@ extension CUDACompiler {
   static func architecture(for capability: Int, among known: [Int]) -> Int? {
     let fitting = known.filter { $0 <= capability && $0 / 10 == capability / 10 }
     return fitting.filter { $0 == capability || (!chips.contains($0) && !chips.contains(capability)) }.max()
+  }
+
+  /// The newest of some compute capabilities whose PTX the driver compiles for a device.
+  static func virtualArchitecture(for capability: Int, among known: [Int]) -> Int? {
+    known.filter { $0 <= capability && !chips.contains($0) }.max()
   }
 }

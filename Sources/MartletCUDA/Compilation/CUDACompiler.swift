@@ -5,11 +5,11 @@ import MartletDiagnostics
 public struct CUDACompiler: Sendable {
   /// What came of one compilation.
   public struct Code: Sendable {
-    /// A module for the driver to load.
-    public var cubin: [UInt8]
+    /// A module for the driver to load: machine code or, for a virtual architecture, PTX, which ends with a 0.
+    public var image: [UInt8]
     /// What the compiler said, usually nothing.
     public var log: String
-    /// What each entry point needs, in the order of the code.
+    /// What each entry point needs, in the order of the code; of PTX, which the driver compiles, only the names.
     public var resources: [CUDAResources]
   }
 
@@ -50,7 +50,7 @@ public struct CUDACompiler: Sendable {
   /// Options for what users wrote: as NVIDIA's compiler has them, but for the report on resources.
   static let customOptions = ["--std=c++17", "--ptxas-options=-v"]
 
-  /// Compiles generated code for an architecture such as `sm_90`.
+  /// Compiles generated code for an architecture such as `sm_90`, or a virtual one such as `compute_90`.
   ///
   /// - Throws: A diagnostic with the compiler's messages.
   public func compile(_ source: String, for architecture: String, name: String = "kernel") throws(Diagnostic) -> Code {
@@ -78,14 +78,23 @@ public struct CUDACompiler: Sendable {
     try check(library.GetProgramLog(program, &log), "nvrtcGetProgramLog", architecture)
     let messages = String(decoding: log.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
     guard result == 0 else { throw refusal("\(reason(result)): \(messages)") }
+    let isVirtual = Self.isVirtual(architecture)
     var bytes = 0
-    try check(library.GetCUBINSize(program, &bytes), "nvrtcGetCUBINSize", architecture)
-    var cubin = [UInt8](repeating: 0, count: bytes)
-    let status = cubin.withUnsafeMutableBytes { library.GetCUBIN(program, $0.bindMemory(to: CChar.self).baseAddress) }
-    try check(status, "nvrtcGetCUBIN", architecture)
+    try check(
+      isVirtual ? library.GetPTXSize(program, &bytes) : library.GetCUBINSize(program, &bytes),
+      isVirtual ? "nvrtcGetPTXSize" : "nvrtcGetCUBINSize", architecture)
+    var image = [UInt8](repeating: 0, count: bytes)
+    let status = image.withUnsafeMutableBytes { image in
+      let base = image.bindMemory(to: CChar.self).baseAddress
+      return isVirtual ? library.GetPTX(program, base) : library.GetCUBIN(program, base)
+    }
+    try check(status, isVirtual ? "nvrtcGetPTX" : "nvrtcGetCUBIN", architecture)
     let (resources, rest) = CUDAResources.read(messages)
-    return Code(cubin: cubin, log: rest, resources: resources)
+    return Code(image: image, log: rest, resources: isVirtual ? CUDAResources.entries(ofPTX: image) : resources)
   }
+
+  /// Whether code for an architecture is PTX.
+  static func isVirtual(_ architecture: String) -> Bool { architecture.hasPrefix("compute_") }
 
   private func check(_ result: Int32, _ call: String, _ architecture: String) throws(Diagnostic) {
     guard result != 0 else { return }

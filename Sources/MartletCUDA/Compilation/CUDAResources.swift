@@ -10,6 +10,17 @@ public struct CUDAResources: Hashable, Sendable {
   /// Bytes that are written and read where there were too few registers.
   public var spillBytes = 0
 
+  /// The entry points of PTX, of which no more is known before the driver compiles it:
+  ///
+  ///     .visible .entry k(
+  static func entries(ofPTX code: [UInt8]) -> [CUDAResources] {
+    String(decoding: code.prefix { $0 != 0 }, as: UTF8.self).split(separator: "\n").compactMap { line in
+      let words = line.split { $0 == " " || $0 == "(" }
+      guard let position = words.firstIndex(of: ".entry"), position + 1 < words.count else { return nil }
+      return CUDAResources(entry: String(words[position + 1]))
+    }
+  }
+
   /// Takes the assembler's report, as its option `-v` gives it, out of a log; the rest is what else was said.
   ///
   ///     ptxas info    : Compiling entry function 'k' for 'sm_90'

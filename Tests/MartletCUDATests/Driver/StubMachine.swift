@@ -29,7 +29,7 @@ struct StubMachine {
   private static let image = Result {
     let stub = try CUDAStub()
     let libraries = CUDALibraries(driver: nil, nvrtc: stub.path, cublasLt: nil, cudnn: nil)
-    return try CUDACompiler(libraries: libraries).compile(Self.source, for: "sm_90").cubin
+    return try CUDACompiler(libraries: libraries).compile(Self.source, for: "sm_90").image
   }
 
   func module(_ context: CUDAContext) throws -> CUDAModule { try CUDAModule(context, image: try Self.image.get()) }
