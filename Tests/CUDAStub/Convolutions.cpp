@@ -39,6 +39,11 @@ size_t needed(Role role, int algorithm) {
   return algorithm == 3 ? 4096 : algorithm == 1 ? 16384 : SIZE_MAX;
 }
 
+// Images of many channels that come last take long without tensor cores.
+uint64_t cost(const DnnTensor &image, const DnnConvolution &convolution) {
+  return image.channels_last && image.c >= 16 && convolution.mathematics == 3 ? 1000 : 1;
+}
+
 struct Shapes {
   const DnnTensor *x = nullptr, *y = nullptr;
   const DnnFilter *w = nullptr;
@@ -224,6 +229,7 @@ int convolve(
       (keep != 0 && z != y && dnn_overlap(y, to.bytes(), z, to.bytes()))) {
     return call.misuse(dnn_bad_parameter, "the result overlaps an operand");
   }
+  action->cost = cost(from, convolution);
   const size_t scratch = needed(Role::forward, algorithm);
   action->run = [=] {
     if (scratch) memset(workspace, 0xEE, scratch);
@@ -270,6 +276,7 @@ int differentiate(
       dnn_overlap(result, written, role == Role::data ? w : x, role == Role::data ? filter.bytes() : image.bytes())) {
     return call.misuse(dnn_bad_parameter, "the result overlaps an operand");
   }
+  action->cost = cost(image, convolution);
   const size_t scratch = needed(role, algorithm);
   action->run = [=] {
     if (scratch) memset(workspace, 0xEE, scratch);

@@ -318,8 +318,8 @@ STUB int cudnnPoolingBackward(
   DnnTensor *operand = result ? dnn_set<DnnTensor>(call, x_handle) : nullptr;
   DnnTensor *image = operand ? dnn_set<DnnTensor>(call, dx_handle) : nullptr;
   if (!image || !windows_fit(call, *pooling, *image, *result)) return call.error;
-  // Which of equal maxima gets the gradient is not promised, so that nobody may rely on it.
-  if (pooling->mode != 2) return call.misuse(dnn_not_supported, "the stub has the gradient of averages only");
+  if (pooling->mode != 2 && pooling->mode != 0) return call.misuse(dnn_not_supported, "mode %d", pooling->mode);
+  const bool is_maximum = pooling->mode == 0;
   if (dnn_factor(alpha) != 1 || dnn_factor(beta) != 0) return call.misuse(dnn_not_supported, "the stub has the plain case only");
   auto action = std::make_shared<Action>();
   action->what = "the gradient of pooling";
@@ -328,6 +328,10 @@ STUB int cudnnPoolingBackward(
     return call.error;
   }
   if (dnn_overlap(dy, result->bytes(), dx, image->bytes())) return call.misuse(dnn_bad_parameter, "dy and dx overlap");
+  if (is_maximum && (value->bytes() != result->bytes() || operand->bytes() != image->bytes() ||
+                     dnn_overlap(x, operand->bytes(), dx, image->bytes()) || dnn_overlap(y, value->bytes(), dx, image->bytes()))) {
+    return call.misuse(dnn_bad_parameter, "x and y do not fit dx and dy");
+  }
   const DnnPooling p = *pooling;
   const DnnTensor from = *result, to = *image;
   action->run = [=] {
@@ -336,6 +340,16 @@ STUB int cudnnPoolingBackward(
       for (int c = 0; c < from.c; c++) {
         for (int h = 0; h < from.h; h++) {
           for (int w = 0; w < from.w; w++) {
+            if (is_maximum) {
+              // Which of equal maxima gets the gradient is not promised: it is the last, so that nobody may rely on the first.
+              const float most = static_cast<const float *>(y)[from.at(n, c, h, w)];
+              size_t last = SIZE_MAX;
+              in_window(p, to, h, w, [&](int i, int j) {
+                if (static_cast<const float *>(x)[to.at(n, c, i, j)] == most) last = to.at(n, c, i, j);
+              });
+              if (last != SIZE_MAX) static_cast<float *>(dx)[last] += static_cast<const float *>(dy)[from.at(n, c, h, w)];
+              continue;
+            }
             int count = 0;
             in_window(p, to, h, w, [&](int, int) { count++; });
             const float share = static_cast<const float *>(dy)[from.at(n, c, h, w)] / float(count);

@@ -95,7 +95,8 @@ uint64_t columns(const Layout &layout, int transposed) { return transposed ? lay
 // What is wrong with the shapes of a product; 0 if nothing is.
 int check_product(Call &call, const Operation &operation, const Layout &a, const Layout &b, const Layout &c, const Layout &d) {
   const int type = operation.scale;
-  if ((type == 0 && operation.compute != 68 && operation.compute != 77) || (type == 1 && operation.compute != 70)) {
+  const bool is_known = type == 0 ? operation.compute == 68 || operation.compute == 75 || operation.compute == 77 : operation.compute == 70;
+  if (!is_known) {
     return call.misuse(lt_not_supported, "compute type %d with scale type %d", operation.compute, type);
   }
   for (const Layout *layout : {&a, &b, &c, &d}) {
@@ -110,7 +111,9 @@ int check_product(Call &call, const Operation &operation, const Layout &a, const
       columns(a, operation.transpose_a) != rows(b, operation.transpose_b) || c.rows != d.rows || c.columns != d.columns) {
     return call.misuse(lt_invalid_value, "the matrices do not fit one another");
   }
-  if (operation.epilogue < 1 || operation.epilogue > 6 || operation.epilogue == 3 || operation.epilogue == 5) {
+  static const int epilogues[] = {1, 2, 4, 6, 32, 36};
+  if (std::find(std::begin(epilogues), std::end(epilogues), operation.epilogue) == std::end(epilogues) ||
+      ((operation.epilogue & 32) && type != 0)) {
     return call.misuse(lt_not_supported, "the stub has no epilogue %d", operation.epilogue);
   }
   return success;
@@ -127,6 +130,24 @@ uint64_t fingerprint(const Operation &operation, const Layout &a, const Layout &
 
 double scalar(const void *value, int type) {
   return type == 1 ? *static_cast<const double *>(value) : double(*static_cast<const float *>(value));
+}
+
+// A number to the 7 bits behind the point of bfloat16, rounded to even.
+double rounded(double value) {
+  const float single = float(value);
+  uint32_t bits;
+  memcpy(&bits, &single, 4);
+  if (std::isfinite(single)) bits = (bits + 0x7FFF + (bits >> 16 & 1)) & 0xFFFF0000u;
+  float result;
+  memcpy(&result, &bits, 4);
+  return result;
+}
+
+// GELU in its form with a tangent, which some ways have to 11 bits only.
+double gelu(double x, bool is_coarse) {
+  double tangent = std::tanh(0.7978845608028654 * (x + 0.044715 * x * x * x));
+  if (is_coarse) tangent = std::round(tangent * 2048) / 2048;
+  return 0.5 * x * (1 + tangent);
 }
 
 uint64_t address(const void *pointer) { return reinterpret_cast<uint64_t>(pointer); }
@@ -272,7 +293,9 @@ STUB int cublasLtMatmul(
     return call.misuse(lt_invalid_value, "the algorithm is for another product");
   }
   if (workspace_bytes < chosen.workspace) return call.misuse(lt_invalid_value, "%zu bytes of workspace", workspace_bytes);
-  const bool has_bias = operation->epilogue & 4, has_relu = operation->epilogue & 2;
+  const bool has_bias = operation->epilogue & 4, has_relu = operation->epilogue & 2, has_gelu = operation->epilogue & 32;
+  // The first way that is listed is not exact.
+  const bool is_coarse = chosen.number == 0, is_rounding = operation->compute == 75;
   auto action = std::make_shared<Action>();
   action->what = "a matrix product";
   action->device = {{address(a), al->bytes()}, {address(b), bl->bytes()}, {address(d), dl->bytes()}};
@@ -303,13 +326,15 @@ STUB int cublasLtMatmul(
         for (uint64_t row = 0; row < w.rows; row++) {
           double sum = 0;
           for (uint64_t k = 0; k < inner; k++) {
-            sum += (o.transpose_a ? x.read(from_a, i, k, row) : x.read(from_a, i, row, k)) *
-                   (o.transpose_b ? y.read(from_b, i, column, k) : y.read(from_b, i, k, column));
+            const double left = o.transpose_a ? x.read(from_a, i, k, row) : x.read(from_a, i, row, k);
+            const double right = o.transpose_b ? y.read(from_b, i, column, k) : y.read(from_b, i, k, column);
+            sum += is_rounding ? rounded(left) * rounded(right) : left * right;
           }
           double value = scale * sum;
           if (keep != 0) value += keep * z.read(from_c, i, row, column);
           if (has_bias) value += w.read(static_cast<const char *>(pointer(o.bias)), 0, row, 0);
           if (has_relu) value = value > 0 ? value : 0;
+          if (has_gelu) value = gelu(value, is_coarse);
           w.write(static_cast<char *>(d), i, row, column, value);
         }
       }

@@ -32,6 +32,7 @@ enum {
   martlet_cublaslt_float64 = 1,
   martlet_cublaslt_compute_float32 = 68,
   martlet_cublaslt_compute_float64 = 70,
+  martlet_cublaslt_compute_bfloat16 = 75,
   martlet_cublaslt_compute_tf32 = 77,
   martlet_cublaslt_plain = 0,
   martlet_cublaslt_transposed = 1,
@@ -51,6 +52,8 @@ enum {
   martlet_cublaslt_epilogue_none = 1,
   martlet_cublaslt_epilogue_relu = 2,
   martlet_cublaslt_epilogue_bias = 4,
+  /// The form with a tangent.
+  martlet_cublaslt_epilogue_gelu = 32,
   martlet_cublaslt_not_supported = 15,
 };
 

@@ -51,7 +51,15 @@ public final class CUDABackend: Backend {
     self.libraries = CUDALibraryExecutions(
       context,
       options: CUDALibraryOptions(
-        allowsTF32: options.allowsTensorFloat32, isExact: exact, isDeterministic: deterministic))
+        allowsTF32: options.allowsTensorFloat32, allowsBFloat16: options.allowsBFloat16Products,
+        allowsAnyMaximum: options.allowsAnyMaximum, isExact: exact, isDeterministic: deterministic),
+      cache: codeCache)
+    // Without a library that is there all would be many times slower, for a reason that may be gone at the next try.
+    if let fault = self.libraries.faults.first(where: \.failure.isOutOfMemory) {
+      throw fault.failure.diagnostic(
+        operation: "starting \(fault.library.title) on cuda:\(ordinal)",
+        hint: "the GPU has no memory left for it: end what else uses the GPU, or work on smaller batches")
+    }
   }
 
   public var host: (any Target)? { processor }
@@ -125,14 +133,22 @@ public final class CUDABackend: Backend {
 public struct CUDAOptions: Sendable, Hashable {
   /// Whether products and convolutions of float32 may round their operands to TensorFloat-32, which has 10 bits of mantissa.
   public var allowsTensorFloat32: Bool
+  /// Whether products of float32 may round their operands to bfloat16, which has 7 bits of mantissa.
+  public var allowsBFloat16Products: Bool
+  /// Whether the gradient of maximum pooling may go to any of the equal maxima of a window, as cuDNN's does, and not to the first.
+  public var allowsAnyMaximum: Bool
   /// Whether floats that are scattered to computed positions, as in gradients of gathers, may be summed in whatever order threads
   /// come, so that the last bits differ from run to run. A deterministic session does not.
   public var allowsUnorderedSums: Bool
   /// Whether segments of plans are recorded once as CUDA graphs.
   public var usesGraphs: Bool
 
-  public init(allowsTensorFloat32: Bool = false, allowsUnorderedSums: Bool = false, usesGraphs: Bool = true) {
-    (self.allowsTensorFloat32, self.allowsUnorderedSums) = (allowsTensorFloat32, allowsUnorderedSums)
+  public init(
+    allowsTensorFloat32: Bool = false, allowsBFloat16Products: Bool = false, allowsAnyMaximum: Bool = false,
+    allowsUnorderedSums: Bool = false, usesGraphs: Bool = true
+  ) {
+    (self.allowsTensorFloat32, self.allowsBFloat16Products) = (allowsTensorFloat32, allowsBFloat16Products)
+    (self.allowsAnyMaximum, self.allowsUnorderedSums) = (allowsAnyMaximum, allowsUnorderedSums)
     self.usesGraphs = usesGraphs
   }
 }

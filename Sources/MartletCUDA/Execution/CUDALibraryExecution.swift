@@ -14,10 +14,13 @@ protocol CUDALibraryExecution: AnyObject, Sendable {
   /// The same for operands, by number, that are the same in every run, which it may lay out anew now. Their memory is read on
   /// the stream, and need not be held any longer when the stream has come there.
   func binding(_ constants: [Int: UInt64], on stream: CUDAStream) throws(CUDAFailure) -> any CUDALibraryExecution
+  /// The operands, by number, that are laid out anew already: their own memory is not read any more.
+  var unreadOperands: Set<Int> { get }
 }
 
 extension CUDALibraryExecution {
   func binding(_ constants: [Int: UInt64], on stream: CUDAStream) throws(CUDAFailure) -> any CUDALibraryExecution {
     self
   }
+  var unreadOperands: Set<Int> { [] }
 }

@@ -19,7 +19,7 @@ final class CUDAPlan: RunnablePlan {
   /// The library calls of instructions.
   let libraries: [DevicePlan.InstructionPlace: any CUDALibraryExecution]
   let hostInstructions: HostInstructions
-  /// Those that the device reads, by number.
+  /// Those that the device reads, by number; not those of which library calls have a copy in another layout.
   let constants: [Int: CUDAConstant]
   /// All constants, each aligned, for the host.
   let hostConstants: [Tensor]
@@ -49,12 +49,13 @@ final class CUDAPlan: RunnablePlan {
         "the constants do not fit into the memory of cuda:\(backend.context.ordinal)",
         limit: backend.context.memoryBytes, hint: "use a smaller model")
     }
-    self.constants = constants
-    do throws(CUDAFailure) {
+    do {
       libraries = try Self.libraries(plan, backend, constants)
-    } catch {
-      throw error.diagnostic(operation: "preparing the libraries of cuda:\(backend.context.ordinal)")
+    } catch let failure as CUDAFailure {
+      throw failure.diagnostic(operation: "preparing the libraries of cuda:\(backend.context.ordinal)")
     }
+    let read = work.constants(without: { [libraries] in libraries[$0]?.unreadOperands ?? [] })
+    self.constants = constants.filter { read.contains($0.key) }
     report.librarySeconds = (ContinuousClock.now - start) / .seconds(1) - report.codeSeconds
     self.report = report
   }
@@ -62,13 +63,20 @@ final class CUDAPlan: RunnablePlan {
   /// The device's library calls, with operands that are constants laid out as the libraries like them.
   private static func libraries(
     _ plan: ExecutionPlan, _ backend: CUDABackend, _ constants: [Int: CUDAConstant]
-  ) throws(CUDAFailure) -> [DevicePlan.InstructionPlace: any CUDALibraryExecution] {
+  ) throws -> [DevicePlan.InstructionPlace: any CUDALibraryExecution] {
     var found: [DevicePlan.InstructionPlace: any CUDALibraryExecution] = [:]
     for (number, block) in plan.blocks.enumerated() {
       for (index, instruction) in block.instructions.enumerated() where !instruction.isOnHost {
         guard case .library(let contract) = instruction.action,
           let execution = backend.execution(of: plan.contracts[contract])
         else { continue }
+        let scratchBytes = instruction.scratch.first.map { plan.slots[$0].byteCount } ?? 0
+        guard execution.scratchBytes <= scratchBytes else {
+          throw plan.origins[instruction.origin].diagnostic(
+            "a library call needs more scratch memory than the plan has for it",
+            found: "\(execution.scratchBytes) bytes, and \(scratchBytes) in the plan",
+            hint: "bind plans to the back end that they were made for")
+        }
         var fixed: [Int: UInt64] = [:]
         for (i, operand) in instruction.operands.enumerated() {
           let slot = plan.slots[operand]

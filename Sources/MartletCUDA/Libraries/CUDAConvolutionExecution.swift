@@ -21,6 +21,7 @@ final class CUDAConvolutionExecution: CUDALibraryExecution, @unchecked Sendable 
   private let operation: martlet_cudnn_convolution
   /// The filter in cuDNN's layout, where it is the same in every run.
   private let packed: DeviceMemory?
+  private let choices: CUDAChoices?
   private let choice: Mutex<Choice>
 
   private struct Choice {
@@ -55,7 +56,8 @@ final class CUDAConvolutionExecution: CUDALibraryExecution, @unchecked Sendable 
 
   /// Nil where cuDNN does not do it.
   init?(
-    _ c: Convolution, _ owner: CuDNNHandle, _ cublasLt: CublasLtHandle, _ options: CUDALibraryOptions
+    _ c: Convolution, _ owner: CuDNNHandle, _ cublasLt: CublasLtHandle, _ options: CUDALibraryOptions,
+    _ choices: CUDAChoices? = nil
   ) {
     guard c.elementType == .float32, c.groups == 1 || c.isDepthwise,
       CuDNNDescriptors.holds(c.batch, c.inputHeight, c.inputWidth, c.inputChannels),
@@ -98,6 +100,7 @@ final class CUDAConvolutionExecution: CUDALibraryExecution, @unchecked Sendable 
     (convolution, self.owner, self.options, self.descriptors) = (c, owner, options, descriptors)
     axes = (height, width)
     packed = nil
+    self.choices = choices
     let candidates = CUDAConvolutionAlgorithms(
       owner: owner, role: c.role, image: image, filter: filter, result: result, convolution: operation,
       options: options, sizes: (0, 0, 0))
@@ -112,6 +115,7 @@ final class CUDAConvolutionExecution: CUDALibraryExecution, @unchecked Sendable 
     (axes, layout, image, filter, result) = (other.axes, other.layout, other.image, other.filter, other.result)
     (bias, activation, operation) = (other.bias, other.activation, other.operation)
     self.packed = packed
+    choices = other.choices
     choice = Mutex(other.chosen())
   }
 
@@ -121,18 +125,10 @@ final class CUDAConvolutionExecution: CUDALibraryExecution, @unchecked Sendable 
   /// is believed.
   private func isCarriedOut() -> Bool {
     let pieces = pieces(choice.withLock { $0.workspaceBytes })
-    let c = convolution
-    let operands =
-      switch c.role {
-      case .forward:
-        [imageBytes, layout.byteCount] + (c.epilogue.hasBias ? [c.outputChannels * 4] : [])
-          + (c.epilogue.hasResidual ? [resultBytes] : []) + [resultBytes]
-      case .backwardData: [0, layout.byteCount, resultBytes, imageBytes]
-      case .backwardFilter: [imageBytes, 0, resultBytes, layout.byteCount]
-      }
     while true {
       do throws(CUDAFailure) {
-        try CUDATrial.run(owner.context, operands + [pieces.byteCount]) { (stream, slots) throws(CUDAFailure) in
+        try CUDATrial.run(owner.context, convolution.slotBytes + [pieces.byteCount]) {
+          (stream, slots) throws(CUDAFailure) in
           try give(on: stream, slots)
         }
         return true
@@ -155,17 +151,34 @@ final class CUDAConvolutionExecution: CUDALibraryExecution, @unchecked Sendable 
     choice.withLock { choice in
       if choice.isFinal { return choice }
       choice.isFinal = true
-      if isMeasured, options.measures, !options.isDeterministic {
+      if isMeasured, options.measures, !options.isDeterministic, !takeKept(&choice) {
         let candidates = CUDAConvolutionAlgorithms(
           owner: owner, role: convolution.role, image: image, filter: filter, result: result, convolution: operation,
           options: options, sizes: (paddedBytes, layout.byteCount, resultBytes))
-        choice.ways = candidates.measured() + choice.ways
+        let measured = candidates.measured()
+        choice.ways = measured + choice.ways
+        if let best = measured.first { choices?.keep(Self.key(best), "convolution", .convolution(convolution)) }
       }
       let bytes = choice.ways[0].workspace_bytes
       choice.workspaceBytes = Int(bytes)
       choice.ways.removeAll { $0.workspace_bytes > bytes }
       return choice
     }
+  }
+
+  private static func key(_ way: martlet_cudnn_performance) -> [UInt8] {
+    withUnsafeBytes(of: (way.algorithm.littleEndian, way.mathematics.littleEndian)) { Array($0) }
+  }
+
+  /// Takes the way that was the fastest in a process before, if it is still one of the ways.
+  private func takeKept(_ choice: inout Choice) -> Bool {
+    guard let kept = choices?.kept("convolution", .convolution(convolution)) else { return false }
+    guard let known = choice.ways.firstIndex(where: { Self.key($0) == kept }) else {
+      choices?.forget("convolution", .convolution(convolution))
+      return false
+    }
+    choice.ways.swapAt(0, known)
+    return true
   }
 
   private struct Pieces {
@@ -186,9 +199,19 @@ final class CUDAConvolutionExecution: CUDALibraryExecution, @unchecked Sendable 
     return pieces
   }
 
-  var scratchBytes: Int { pieces(chosen().workspaceBytes).byteCount }
+  var scratchBytes: Int { scratchBytes(isMeasured: true) }
+
+  /// - Parameter isMeasured: Whether ways may be timed.
+  func scratchBytes(isMeasured: Bool) -> Int { pieces(chosen(isMeasured: isMeasured).workspaceBytes).byteCount }
+
+  var unreadOperands: Set<Int> { packed == nil ? [] : [1] }
 
   func binding(_ constants: [Int: UInt64], on stream: CUDAStream) throws(CUDAFailure) -> any CUDALibraryExecution {
+    try bound(constants, on: stream)
+  }
+
+  /// The same with a constant filter laid out now.
+  func bound(_ constants: [Int: UInt64], on stream: CUDAStream) throws(CUDAFailure) -> CUDAConvolutionExecution {
     guard let address = constants[1], convolution.role != .backwardFilter, !layout.isSame else { return self }
     let packed = try DeviceMemory(owner.context, byteCount: layout.byteCount)
     let buffer = layout.needsSecondBuffer ? try DeviceMemory(owner.context, byteCount: layout.byteCount) : nil

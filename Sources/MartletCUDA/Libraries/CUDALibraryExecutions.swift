@@ -1,4 +1,5 @@
 import MartletDiagnostics
+import MartletExecution
 import MartletGraph
 import Synchronization
 
@@ -12,15 +13,19 @@ final class CUDALibraryExecutions: Sendable {
   let context: CUDAContext
   let options: CUDALibraryOptions
   private let handles: CUDALibraryHandles
+  private let choices: CUDAChoices?
   /// The libraries that are there and do not start.
   var faults: [CUDALibraryFault] { handles.faults }
   private let calls = Mutex<[LibraryContract: Call]>([:])
 
   /// Without a library nothing is claimed for it.
-  init(_ context: CUDAContext, options: CUDALibraryOptions = CUDALibraryOptions()) {
+  ///
+  /// - Parameter cache: where choices are kept.
+  init(_ context: CUDAContext, options: CUDALibraryOptions = CUDALibraryOptions(), cache: CodeCache = .off) {
     self.context = context
     self.options = options
     handles = CUDALibraryHandles(context)
+    choices = CUDAChoices(cache, context, options)
   }
 
   /// The call; nil where no library does the contract.
@@ -37,18 +42,19 @@ final class CUDALibraryExecutions: Sendable {
     }
   }
 
-  /// The gradient of maximum pooling is not claimed: cuDNN does not promise which of equal maxima gets it. Attention is not:
-  /// cuDNN has it for 16-bit types only.
+  /// Attention is not claimed: cuDNN has it for 16-bit types only.
   private func make(_ contract: LibraryContract) -> (any CUDALibraryExecution)? {
-    guard contract.epilogue?.isDone(exactly: options.isExact) ?? true else { return nil }
     switch contract {
     case .matrixProduct(let product):
-      return handles.cublasLt.flatMap { CUDAProductExecution(product, $0, options) }
+      guard product.epilogue.isDoneByCublasLt(exactly: options.isExact) else { return nil }
+      return handles.cublasLt.flatMap { CUDAProductExecution(product, $0, options, choices) }
     case .convolution(let convolution):
-      guard let cudnn = handles.cudnn, let cublasLt = handles.cublasLt else { return nil }
-      return CUDAConvolutionExecution(convolution, cudnn, cublasLt, options)
+      guard contract.epilogue?.isDoneByCuDNN(exactly: options.isExact) ?? true, let cudnn = handles.cudnn,
+        let cublasLt = handles.cublasLt
+      else { return nil }
+      return CUDAConvolutionLayouts(convolution, cudnn, cublasLt, options, choices)
     case .pooling(let pooling):
-      return handles.cudnn.flatMap { CUDAPoolingExecution(pooling, $0) }
+      return handles.cudnn.flatMap { CUDAPoolingExecution(pooling, $0, options) }
     case .attention, .attentionGradient: return nil
     }
   }

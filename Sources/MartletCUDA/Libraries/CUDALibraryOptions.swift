@@ -4,6 +4,10 @@ import MartletGraph
 struct CUDALibraryOptions: Hashable, Sendable {
   /// Whether factors of f32 products and convolutions may be rounded to TF32 (10 bits behind the point).
   var allowsTF32 = false
+  /// Whether factors of f32 products may be rounded to bfloat16 (7 bits behind the point).
+  var allowsBFloat16 = false
+  /// Whether the gradient of maximum pooling may go to any of equal maxima.
+  var allowsAnyMaximum = false
   /// Whether calls must compute what the operations would by themselves: no transforms that round more, no ReLU that hides
   /// NaN.
   var isExact = false
@@ -16,14 +20,14 @@ struct CUDALibraryOptions: Hashable, Sendable {
 }
 
 extension Epilogue {
-  /// Whether libraries on a GPU have it: a bias, a residual, a ReLU. Their GELU is the approximation by tanh, which is not
-  /// what the contract says.
-  func isDone(exactly isExact: Bool) -> Bool {
-    switch activation {
-    case nil: true
-    case .relu(let slope): slope == 0 && !isExact
-    default: false
-    }
+  /// Whether cuBLASLt has it: a bias, a residual, a ReLU, or behind a bias a GELU with a tangent.
+  func isDoneByCublasLt(exactly isExact: Bool) -> Bool {
+    activation == .geluByTanh ? hasBias && !isExact : isDoneByCuDNN(exactly: isExact)
+  }
+
+  /// Whether cuDNN has it: a bias, a residual, a ReLU.
+  func isDoneByCuDNN(exactly isExact: Bool) -> Bool {
+    activation == nil || activation == .relu(slope: 0) && !isExact
   }
 }
 

@@ -1,12 +1,12 @@
 import CMartletRuntime
 import MartletGraph
 
-/// Pooling by cuDNN, and the gradient of averages.
+/// Pooling by cuDNN, and its gradient; that of maxima only where any of equal ones may get it, of which cuDNN promises none.
 ///
 /// cuDNN clips windows at the image, and takes as many as the result has: padding behind the image need not be said.
 final class CUDAPoolingExecution: CUDALibraryExecution, @unchecked Sendable {
   let scratchBytes = 0
-  private let isGradient: Bool
+  private let pooling: Pooling
   private let owner: CuDNNHandle
   private let descriptors: CuDNNDescriptors
   private let image: martlet_cudnn_tensor
@@ -14,10 +14,10 @@ final class CUDAPoolingExecution: CUDALibraryExecution, @unchecked Sendable {
   private let operation: martlet_cudnn_pooling
 
   /// Nil where cuDNN does not do it.
-  init?(_ p: Pooling, _ owner: CuDNNHandle) {
+  init?(_ p: Pooling, _ owner: CuDNNHandle, _ options: CUDALibraryOptions) {
     guard p.elementType == .float32, CuDNNDescriptors.holds(p.batch, p.channels, p.inputHeight, p.inputWidth),
       CuDNNDescriptors.holds(p.batch, p.channels, p.outputHeight, p.outputWidth),
-      p.role == .forward || p.kind == .average,
+      p.role == .forward || p.kind == .average || options.allowsAnyMaximum,
       0..<p.kernelHeight ~= p.paddingTop, 0..<p.kernelWidth ~= p.paddingLeft,
       (try? owner.context.makeCurrent()) != nil
     else { return nil }
@@ -34,15 +34,21 @@ final class CUDAPoolingExecution: CUDALibraryExecution, @unchecked Sendable {
     } catch {
       return nil
     }
-    isGradient = p.role == .backward
+    pooling = p
     (self.owner, self.descriptors) = (owner, descriptors)
     let sizes = (
       image: p.batch * p.channels * p.inputHeight * p.inputWidth * 4,
       result: p.batch * p.channels * p.outputHeight * p.outputWidth * 4
     )
     do throws(CUDAFailure) {
-      try CUDATrial.run(owner.context, isGradient ? [0, sizes.result, sizes.image] : [sizes.image, sizes.result]) {
-        (stream, slots) throws(CUDAFailure) in try enqueue(on: stream, slots)
+      let slotBytes =
+        switch (p.role, p.kind) {
+        case (.forward, _): [sizes.image, sizes.result]
+        case (.backward, .maximum): [sizes.image, sizes.result, sizes.result, sizes.image]
+        case (.backward, .average): [0, sizes.result, sizes.image]
+        }
+      try CUDATrial.run(owner.context, slotBytes) { (stream, slots) throws(CUDAFailure) in
+        try enqueue(on: stream, slots)
       }
     } catch {
       if !error.isOutOfMemory { return nil }
@@ -53,17 +59,23 @@ final class CUDAPoolingExecution: CUDALibraryExecution, @unchecked Sendable {
     var (one, zero): (Float, Float) = (1, 0)
     func pointer(_ address: UInt64) -> UnsafeMutableRawPointer? { UnsafeMutableRawPointer(bitPattern: UInt(address)) }
     try owner.use(on: stream) { (library, handle) throws(CUDAFailure) in
-      if isGradient {
+      switch (pooling.role, pooling.kind) {
+      case (.forward, _):
+        try owner.check(
+          library.pointee.PoolingForward(
+            handle, operation, &one, image, pointer(slots[0]), &zero, result, pointer(slots[1])),
+          "cudnnPoolingForward")
+      case (.backward, .maximum):
+        try owner.check(
+          library.pointee.PoolingBackward(
+            handle, operation, &one, result, pointer(slots[1]), result, pointer(slots[2]), image, pointer(slots[0]),
+            &zero, image, pointer(slots[3])), "cudnnPoolingBackward")
+      case (.backward, .average):
         // The gradient of averages depends on neither image nor result; something must be there.
         let (dy, dx) = (pointer(slots[1]), pointer(slots[2]))
         try owner.check(
           library.pointee.PoolingBackward(
             handle, operation, &one, result, dy, result, dy, image, dx, &zero, image, dx), "cudnnPoolingBackward")
-      } else {
-        try owner.check(
-          library.pointee.PoolingForward(
-            handle, operation, &one, image, pointer(slots[0]), &zero, result, pointer(slots[1])),
-          "cudnnPoolingForward")
       }
     }
   }

@@ -1,229 +1,204 @@
 import CMartletRuntime
+import Foundation
 import MartletGraph
 import MartletTensors
 import Synchronization
 
-/// Matrix products by cuBLASLt, with bias, residual and ReLU.
-///
-/// cuBLASLt's matrices are column-major, so that it is asked for the transposed product: cᵀ = op(b)ᵀ · op(a)ᵀ.
+/// Matrix products by cuBLASLt, with bias, residual, ReLU, and GELU in its form with a tangent.
 final class CUDAProductExecution: CUDALibraryExecution, @unchecked Sendable {
-  private let product: MatrixProduct
-  private let owner: CublasLtHandle
+  private let call: CublasLtProduct
+  private let context: CUDAContext
   private let options: CUDALibraryOptions
-  private let a: CublasLtLayout
-  private let b: CublasLtLayout
-  private let c: CublasLtLayout
-  private let operation: martlet_cublaslt_operation
-  /// The ways to compute it, the likely best first.
-  private let algorithms: [martlet_cublaslt_heuristic]
-  /// The number of the way that was chosen. Its lock also guards the operation, which holds the bias's address.
-  private let choice = Mutex<Int?>(nil)
+  private let choices: CUDAChoices?
+  /// Its lock also makes calls take turns.
+  private let choice: Mutex<Choice>
 
-  /// How many ways are timed.
-  private static let candidates = 8
+  private struct Choice {
+    /// The ways that may work, of which the first is taken.
+    var ways: [martlet_cublaslt_heuristic]
+    /// What all ways have for their work.
+    var workspaceBytes: Int
+    var isFinal = false
+  }
+
+  private var product: MatrixProduct { call.product }
+
   /// Products of fewer multiplications take hardly longer than their launch, whatever the way.
   private static let smallWork = 1 << 22
 
   /// Nil where cuBLASLt does not do it.
-  init?(_ product: MatrixProduct, _ owner: CublasLtHandle, _ options: CUDALibraryOptions) {
-    let p = product
-    guard p.elementType == .float32 || p.elementType == .float64, p.batch == 1 || p.epilogue.isEmpty,
-      p.m > 0, p.n > 0, p.batch > 0, p.k > 0, max(p.m, p.n, p.k, p.batch) <= Int(Int32.max),
-      (try? owner.context.makeCurrent()) != nil
-    else { return nil }
-    let isDouble = p.elementType == .float64
-    let type = Int32(isDouble ? martlet_cublaslt_float64 : martlet_cublaslt_float32)
-    let compute =
-      isDouble
-      ? martlet_cublaslt_compute_float64
-      : options.allowsTF32 ? martlet_cublaslt_compute_tf32 : martlet_cublaslt_compute_float32
-    var operation: martlet_cublaslt_operation?
-    guard owner.library.pointee.MatmulDescCreate(&operation, Int32(compute), type) == 0, let operation else {
-      return nil
-    }
-    func layout(_ rows: Int, _ columns: Int) -> CublasLtLayout? {
-      try? CublasLtLayout(owner, type: type, rows: columns, columns: rows, batch: p.batch)
-    }
-    guard let a = p.transposeA ? layout(p.k, p.m) : layout(p.m, p.k),
-      let b = p.transposeB ? layout(p.n, p.k) : layout(p.k, p.n), let c = layout(p.m, p.n),
-      Self.describe(p, owner, operation),
-      case let algorithms = Self.algorithms(p, owner, operation, a: a, b: b, c: c, limit: options.scratchLimit),
-      !algorithms.isEmpty
-    else {
-      _ = owner.library.pointee.MatmulDescDestroy(operation)
-      return nil
-    }
-    (self.product, self.owner, self.options) = (product, owner, options)
-    (self.a, self.b, self.c, self.operation, self.algorithms) = (a, b, c, operation, algorithms)
+  init?(
+    _ product: MatrixProduct, _ owner: CublasLtHandle, _ options: CUDALibraryOptions, _ choices: CUDAChoices? = nil
+  ) {
+    guard let call = CublasLtProduct(product, owner, options) else { return nil }
+    (self.call, self.options, self.choices) = (call, options, choices)
+    context = owner.context
+    choice = Mutex(Choice(ways: call.ways, workspaceBytes: call.ways.map { Int($0.workspace_bytes) }.max() ?? 0))
+    if !isCarriedOut() { return nil }
   }
 
-  deinit { _ = owner.library.pointee.MatmulDescDestroy(operation) }
+  // MARK: Trial
 
-  private static func describe(
-    _ p: MatrixProduct, _ owner: CublasLtHandle, _ operation: martlet_cublaslt_operation
-  ) -> Bool {
-    func set(_ attribute: Int, _ value: Int) -> Bool {
-      var value = Int32(value)
-      return owner.library.pointee.MatmulDescSetAttribute(operation, Int32(attribute), &value, 4) == 0
-    }
-    // The library's first factor is b.
-    var epilogue = p.epilogue.hasBias ? martlet_cublaslt_epilogue_bias : 0
-    if p.epilogue.activation != nil { epilogue |= martlet_cublaslt_epilogue_relu }
-    if epilogue == 0 { epilogue = martlet_cublaslt_epilogue_none }
-    return set(
-      martlet_cublaslt_operation_transpose_a, p.transposeB ? martlet_cublaslt_transposed : martlet_cublaslt_plain)
-      && set(
-        martlet_cublaslt_operation_transpose_b, p.transposeA ? martlet_cublaslt_transposed : martlet_cublaslt_plain)
-      && set(martlet_cublaslt_operation_epilogue, epilogue)
+  private var slotBytes: [Int] {
+    let (p, width) = (product, product.elementType.byteWidth)
+    let (a, b, c) = (p.m * p.k * p.batch * width, p.k * p.n * p.batch * width, p.m * p.n * p.batch * width)
+    return [a, b] + (p.epilogue.hasBias ? [p.n * width] : []) + (p.epilogue.hasResidual ? [c] : []) + [c]
   }
 
-  private static func algorithms(
-    _ p: MatrixProduct, _ owner: CublasLtHandle, _ operation: martlet_cublaslt_operation, a: CublasLtLayout,
-    b: CublasLtLayout, c: CublasLtLayout, limit: Int
-  ) -> [martlet_cublaslt_heuristic] {
-    var preference: martlet_cublaslt_preference?
-    guard owner.library.pointee.MatmulPreferenceCreate(&preference) == 0, let preference else { return [] }
-    defer { _ = owner.library.pointee.MatmulPreferenceDestroy(preference) }
-    var (bytes, alignment) = (UInt64(limit), UInt32(16))
-    var isSet =
-      owner.library.pointee.MatmulPreferenceSetAttribute(
-        preference, Int32(martlet_cublaslt_preference_workspace), &bytes, 8) == 0
-    for attribute in [
-      martlet_cublaslt_preference_alignment_a, martlet_cublaslt_preference_alignment_b,
-      martlet_cublaslt_preference_alignment_c, martlet_cublaslt_preference_alignment_d,
-    ] {
-      isSet =
-        isSet && owner.library.pointee.MatmulPreferenceSetAttribute(preference, Int32(attribute), &alignment, 4) == 0
+  /// Whether cuBLASLt does the call with one of the ways, and as exactly as it should; the others are dropped. What cannot be
+  /// tried for want of memory is believed, but for what is known to be approximated in several ways.
+  private func isCarriedOut() -> Bool {
+    choice.withLock { choice in
+      var scratch = CUDAScratchLayout()
+      _ = scratch.add(choice.workspaceBytes)
+      let isApproximate = product.epilogue.activation == .geluByTanh
+      do throws(CUDAFailure) {
+        try CUDATrial.run(context, slotBytes + [scratch.byteCount]) { (stream, slots) throws(CUDAFailure) in
+          let addresses = addresses(slots)
+          if isApproximate {
+            choice.ways = try exactWays(choice.ways, on: stream, addresses)
+            return
+          }
+          while let way = choice.ways.first {
+            do throws(CUDAFailure) {
+              try call.enqueue(way, on: stream, addresses)
+              return
+            } catch {
+              if error.isOutOfMemory { throw error }
+              choice.ways.removeFirst()
+            }
+          }
+        }
+      } catch {
+        if !error.isOutOfMemory || isApproximate { return false }
+      }
+      return !choice.ways.isEmpty
     }
-    var results = [martlet_cublaslt_heuristic](repeating: martlet_cublaslt_heuristic(), count: candidates)
-    var count: Int32 = 0
-    guard isSet,
-      owner.library.pointee.MatmulAlgoGetHeuristic(
-        owner.handle, operation, b.layout, a.layout, c.layout, c.layout, preference, Int32(candidates), &results,
-        &count) == 0
-    else { return [] }
-    return results.prefix(Int(count)).filter { $0.status == 0 && $0.workspace_bytes <= limit }
+  }
+
+  /// The ways whose GELU is the formula's, and not one with an approximate tangent: those that give it for a bias where all
+  /// else is 0.
+  private func exactWays(
+    _ ways: [martlet_cublaslt_heuristic], on stream: CUDAStream, _ addresses: CublasLtProduct.Addresses
+  ) throws(CUDAFailure) -> [martlet_cublaslt_heuristic] {
+    let count = min(product.n, 4096)
+    let bytes = (a: slotBytes[0], b: slotBytes[1], c: product.m * product.n * 4)
+    let points = (0..<product.n).map { i in
+      // Spread evenly, whatever their number.
+      Float(12 * (Double(i) * 0.618_033_988_749_895).truncatingRemainder(dividingBy: 1) - 6)
+    }
+    let bias = try PinnedMemory(context, byteCount: product.n * 4)
+    let found = try PinnedMemory(context, byteCount: count * 4)
+    defer { withExtendedLifetime((bias, found)) { try? stream.synchronize() } }
+    points.withUnsafeBytes { bias.bytes.copyMemory(from: $0.baseAddress!, byteCount: $0.count) }
+    try stream.fill(addresses.a, byte: 0, byteCount: bytes.a)
+    try stream.fill(addresses.b, byte: 0, byteCount: bytes.b)
+    try stream.copy(to: addresses.bias, fromHost: bias.bytes, byteCount: product.n * 4)
+    let values = found.bytes.assumingMemoryBound(to: Float.self)
+    let tolerance = options.allowsTF32 || options.allowsBFloat16 ? 1e-3 : 2e-6
+    var exact: [martlet_cublaslt_heuristic] = []
+    for way in ways {
+      if product.epilogue.hasResidual { try stream.fill(addresses.residual, byte: 0, byteCount: bytes.c) }
+      do throws(CUDAFailure) {
+        try call.enqueue(way, on: stream, addresses)
+        try stream.copy(toHost: found.bytes, from: addresses.c, byteCount: count * 4)
+        try stream.synchronize()
+      } catch {
+        if error.isOutOfMemory { throw error }
+        continue
+      }
+      let isExact = (0..<count).allSatisfy { i in
+        let x = Double(points[i])
+        let expected = 0.5 * x * (1 + Foundation.tanh((2 / Double.pi).squareRoot() * (x + 0.044715 * x * x * x)))
+        return abs(Double(values[i]) - expected) <= tolerance * max(1, abs(x))
+      }
+      if isExact { exact.append(way) }
+    }
+    return exact
   }
 
   // MARK: Choosing
 
-  var scratchBytes: Int { scratchBytes(isMeasured: true) }
+  var scratchBytes: Int {
+    var layout = CUDAScratchLayout()
+    _ = layout.add(decided(isMeasured: true).workspaceBytes)
+    return layout.byteCount
+  }
 
+  /// The choice that a plan can rely on.
+  ///
   /// - Parameter isMeasured: Whether ways may be timed.
-  private func scratchBytes(isMeasured: Bool) -> Int {
+  private func decided(isMeasured: Bool) -> Choice {
     // Captures take the locks in this order.
-    owner.context.exclusively {
+    context.exclusively {
       choice.withLock { choice in
-        if choice == nil { choice = isMeasured ? fastest() : 0 }
-        var layout = CUDAScratchLayout()
-        _ = layout.add(Int(algorithms[choice ?? 0].workspace_bytes))
-        return layout.byteCount
+        if choice.isFinal { return choice }
+        choice.isFinal = true
+        if isMeasured, let best = best(of: choice.ways) { choice.ways.swapAt(0, best) }
+        let bytes = choice.ways[0].workspace_bytes
+        choice.workspaceBytes = Int(bytes)
+        choice.ways.removeAll { $0.workspace_bytes > bytes }
+        return choice
       }
     }
   }
 
-  /// The way that takes the least time; the first, where nothing is to be timed or memory for it is short.
-  private func fastest() -> Int {
+  /// The number of the way that takes the least time, in this process or in one before; nil where nothing is to be timed or
+  /// memory for it is short.
+  private func best(of ways: [martlet_cublaslt_heuristic]) -> Int? {
     let work = product.m * product.n * product.k * product.batch
-    guard options.measures, !options.isDeterministic, algorithms.count > 1, work >= Self.smallWork else { return 0 }
-    do throws(CUDAFailure) {
-      let width = product.elementType.byteWidth
-      let sizes = [product.m * product.k, product.k * product.n, product.n, product.m * product.n].map {
-        $0 * product.batch * width
-      }
-      let context = owner.context
-      let stream = try CUDAStream(context)
-      let scratch = try DeviceMemory(context, byteCount: algorithms.map { Int($0.workspace_bytes) }.max() ?? 0)
-      var memory: [DeviceMemory] = []
-      defer { withExtendedLifetime((memory, scratch)) { try? stream.synchronize() } }
-      for size in sizes {
-        let piece = try DeviceMemory(context, byteCount: size)
-        memory.append(piece)
-        // Small numbers: nothing overflows, and a power limit is reached as it is with real ones.
-        try stream.fill(piece.address, byte: 0x3C, byteCount: size)
-      }
-      let addresses = Addresses(
-        a: memory[0].address, b: memory[1].address, bias: memory[2].address, residual: memory[3].address,
-        c: memory[3].address, scratch: scratch.address)
-      var best = (number: 0, milliseconds: Double.infinity)
-      for number in algorithms.indices {
+    guard options.measures, !options.isDeterministic, ways.count > 1, work >= Self.smallWork else { return nil }
+    func key(_ way: martlet_cublaslt_heuristic) -> [UInt8] { withUnsafeBytes(of: way.algorithm) { Array($0) } }
+    if let kept = choices?.kept("product", .matrixProduct(product)) {
+      if let known = ways.firstIndex(where: { key($0) == kept }) { return known }
+      choices?.forget("product", .matrixProduct(product))
+    }
+    guard let best = fastest(of: ways) else { return nil }
+    choices?.keep(key(ways[best]), "product", .matrixProduct(product))
+    return best
+  }
+
+  private func fastest(of ways: [martlet_cublaslt_heuristic]) -> Int? {
+    var scratch = CUDAScratchLayout()
+    _ = scratch.add(ways.map { Int($0.workspace_bytes) }.max() ?? 0)
+    var best = (number: nil as Int?, milliseconds: Double.infinity)
+    // Small numbers: nothing overflows, and a power limit is reached as it is with real ones.
+    try? CUDATrial.run(context, slotBytes + [scratch.byteCount]) { (stream, slots) throws(CUDAFailure) in
+      for number in ways.indices {
         let milliseconds = try? stream.milliseconds { () throws(CUDAFailure) in
-          try enqueue(number, on: stream, addresses)
+          try call.enqueue(ways[number], on: stream, addresses(slots))
         }
         if let milliseconds, milliseconds < best.milliseconds { best = (number, milliseconds) }
       }
-      return best.number
-    } catch {
-      return 0
     }
+    return best.number
   }
 
   // MARK: Running
 
-  private struct Addresses {
-    var a: UInt64
-    var b: UInt64
-    var bias: UInt64
-    var residual: UInt64
-    var c: UInt64
-    var scratch: UInt64
+  private func addresses(_ slots: [UInt64]) -> CublasLtProduct.Addresses {
+    let epilogue = product.epilogue
+    let result = 2 + epilogue.operandCount
+    return CublasLtProduct.Addresses(
+      a: slots[0], b: slots[1], bias: epilogue.hasBias ? slots[2] : 0,
+      residual: epilogue.hasResidual ? slots[result - 1] : 0, c: slots[result],
+      scratch: slots.count > result + 1 ? CUDAScratchLayout.begin(slots[result + 1]) : 0)
   }
 
   func enqueue(on stream: CUDAStream, _ slots: [UInt64]) throws(CUDAFailure) {
-    let epilogue = product.epilogue
-    let result = 2 + epilogue.operandCount
     // What is recorded cannot be timed.
-    let scratchBytes = scratchBytes(isMeasured: !stream.isCapturing)
-    let addresses = Addresses(
-      a: slots[0], b: slots[1], bias: epilogue.hasBias ? slots[2] : 0,
-      residual: epilogue.hasResidual ? slots[result - 1] : 0, c: slots[result],
-      scratch: scratchBytes > 0 ? CUDAScratchLayout.begin(slots[result + 1]) : 0)
+    _ = decided(isMeasured: !stream.isCapturing)
+    let addresses = addresses(slots)
     try choice.withLock { choice throws(CUDAFailure) in
-      let chosen = choice ?? 0
-      let others = algorithms.indices.filter {
-        $0 != chosen && algorithms[$0].workspace_bytes <= algorithms[chosen].workspace_bytes
-      }
-      for number in [chosen] + others {
+      while true {
         do throws(CUDAFailure) {
-          choice = number
-          return try enqueue(number, on: stream, addresses)
+          return try call.enqueue(choice.ways[0], on: stream, addresses)
         } catch {
           // What cuBLASLt does not support after all, the next way may do.
-          guard error.code == Int(martlet_cublaslt_not_supported), number != others.last ?? chosen else { throw error }
+          guard error.code == Int(martlet_cublaslt_not_supported), choice.ways.count > 1 else { throw error }
+          choice.ways.removeFirst()
         }
       }
     }
-  }
-
-  private func enqueue(_ number: Int, on stream: CUDAStream, _ addresses: Addresses) throws(CUDAFailure) {
-    try owner.context.makeCurrent()
-    if product.epilogue.hasBias {
-      var bias = addresses.bias
-      try owner.check(
-        owner.library.pointee.MatmulDescSetAttribute(operation, Int32(martlet_cublaslt_operation_bias), &bias, 8),
-        "cublasLtMatmulDescSetAttribute")
-    }
-    var (alpha, beta) = (1.0, product.epilogue.hasResidual ? 1.0 : 0.0)
-    var (alphaFloat, betaFloat) = (Float(alpha), Float(beta))
-    let isDouble = product.elementType == .float64
-    var algorithm = algorithms[number]
-    func pointer(_ address: UInt64) -> UnsafeMutableRawPointer? { UnsafeMutableRawPointer(bitPattern: UInt(address)) }
-    let code = withUnsafePointer(to: &algorithm.algorithm) { algorithm in
-      withUnsafeMutableBytes(of: &alpha) { alpha in
-        withUnsafeMutableBytes(of: &beta) { beta in
-          withUnsafeMutableBytes(of: &alphaFloat) { alphaFloat in
-            withUnsafeMutableBytes(of: &betaFloat) { betaFloat in
-              owner.library.pointee.Matmul(
-                owner.handle, operation, isDouble ? alpha.baseAddress : alphaFloat.baseAddress, pointer(addresses.b),
-                b.layout, pointer(addresses.a), a.layout, isDouble ? beta.baseAddress : betaFloat.baseAddress,
-                pointer(product.epilogue.hasResidual ? addresses.residual : addresses.c), c.layout,
-                pointer(addresses.c), c.layout, algorithm, pointer(addresses.scratch),
-                Int(algorithms[number].workspace_bytes), stream.handle)
-            }
-          }
-        }
-      }
-    }
-    try owner.check(code, "cublasLtMatmul")
   }
 }

@@ -42,6 +42,30 @@ struct DevicePlan: Sendable {
     }
   }
 
+  /// The constants that steps read.
+  ///
+  /// - Parameter unread: the operands of a library call that it does not read.
+  func constants(without unread: (InstructionPlace) -> Set<Int>) -> Set<Int> {
+    var found: Set<Int> = []
+    for (number, block) in blocks.enumerated() {
+      for case .segment(let segment) in block.parts {
+        for step in segment.steps {
+          var ranges = step.slots
+          switch step.action {
+          case .kernel: break
+          case .library:
+            let skipped = step.instruction.map { unread(InstructionPlace(block: number, index: $0)) } ?? []
+            ranges = ranges.indices.filter { !skipped.contains($0) }.map { ranges[$0] }
+          case .copy(let source, _): ranges.append(source)
+          case .upload(let range), .download(let range): ranges.append(range)
+          }
+          for range in ranges { if case .constant(let constant) = range.space { found.insert(constant) } }
+        }
+      }
+    }
+    return found
+  }
+
   struct InstructionPlace: Hashable, Sendable {
     var block: Int
     var index: Int

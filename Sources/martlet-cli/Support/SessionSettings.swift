@@ -11,6 +11,10 @@ struct SessionSettings: ParsableArguments {
   var softPlacement = false
   @Flag(help: "On a GPU: lets products and convolutions round their operands to TensorFloat-32.")
   var tf32 = false
+  @Flag(name: .customLong("bf16-products"), help: "On a GPU: lets products round their operands to bfloat16.")
+  var bfloat16Products = false
+  @Flag(help: "On a GPU: lets the gradient of maximum pooling go to any of equal maxima.")
+  var anyMaximum = false
   @Flag(
     help: "On a GPU: sums floats at scattered positions in any order, so that last bits differ from run to run.")
   var unorderedSums = false
@@ -34,7 +38,10 @@ struct SessionSettings: ParsableArguments {
     SessionOptions(
       device: device?.device, threads: threads, isExact: exact, isDeterministic: deterministic,
       memoryBudget: memory.budget,
-      isPlacementSoft: softPlacement, cuda: CUDAOptions(allowsTensorFloat32: tf32, allowsUnorderedSums: unorderedSums),
+      isPlacementSoft: softPlacement,
+      cuda: CUDAOptions(
+        allowsTensorFloat32: tf32, allowsBFloat16Products: bfloat16Products, allowsAnyMaximum: anyMaximum,
+        allowsUnorderedSums: unorderedSums),
       disabledRules: Set(rules.disabled))
   }
 }

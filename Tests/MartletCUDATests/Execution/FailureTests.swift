@@ -1,4 +1,6 @@
 import Martlet
+import MartletDiagnostics
+import MartletExecution
 import MartletTestSupport
 import Testing
 
@@ -26,6 +28,40 @@ import Testing
         conv2D(images, graph.constant(randomTensor([3, 3, 3, 4], seed: 3)), padding: .same),
       ]
     }
+  }
+
+  /// A library that lacks memory to start is an error, and not a slow session.
+  @Test(arguments: [("cudnnCreate", 4004), ("cublasLtCreate", 3)])
+  func librariesWithoutMemory(call: String, code: Int) throws {
+    let stub = try StubSession()
+    stub.machine.stub.fail(call, code: code)
+    let graph = Graph()
+    let x = graph.placeholder(.float32, shape: [2], name: "x")
+    let failure = #expect(throws: (any Error).self) {
+      try stub(graph).run([exp(x)], feeds: [x: Tensor([1, 2] as [Float])])
+    }
+    #expect("\(failure as Any)".contains(call))
+    #expect(try stub(graph).run([x + 1], feeds: [x: Tensor([1, 2] as [Float])])[0] == Tensor([2, 3] as [Float]))
+    stub.machine.expectClean()
+  }
+
+  /// Plans are bound to what they were planned for: memory that is too small is found before a library writes behind it.
+  @Test func planWithTooLittleScratchMemory() throws {
+    let stub = try StubMachine()
+    let graph = Graph()
+    let x = graph.placeholder(.float32, shape: [1, 6, 6, 4], name: "x")
+    let filter = graph.placeholder(.float32, shape: [3, 3, 4, 5], name: "filter")
+    let y = conv2D(x, filter, padding: .same)
+    var options = SessionOptions(device: .cuda(0))
+    options.cudaLibraries = stub.libraries
+    var plan = try Session(graph, options: options).plan(
+      for: [y], feeds: [x: TensorType(.float32, [1, 6, 6, 4]), filter: TensorType(.float32, [3, 3, 4, 5])])
+    let backend = try CUDABackend(ordinal: 0, processor: InterpreterBackend(), libraries: stub.libraries)
+    _ = try backend.bind(plan)
+    let scratch = try #require(plan.blocks[0].instructions.compactMap { $0.scratch.first }.first)
+    plan.slots[scratch].byteCount = 64
+    let failure = #expect(throws: Diagnostic.self) { try backend.bind(plan) }
+    #expect(failure?.message.contains("scratch memory") == true)
   }
 
   @Test(arguments: [

@@ -15,6 +15,48 @@ import Testing
       seeds: [0, 1, 2], relative: 0, absolute: 0)
   }
 
+  /// On a device of a generation that the compiler does not know, the driver compiles PTX, of users' kernels too.
+  @Test func deviceNewerThanTheCompiler() throws {
+    let graph = Graph()
+    let x = graph.placeholder(.float32, shape: [7, 33], name: "x")
+    let fetches = [softmax(x * 2), sum(x, axes: [0])]
+    let feeds = [x: randomTensor([7, 33], seed: 1)]
+    let expected = try Session(graph, options: SessionOptions(device: .interpreter)).run(fetches, feeds: feeds)
+    let stub = try StubSession()
+    stub.machine.stub.setCapability(120)
+    try { () throws in
+      for (found, expected) in zip(try stub(graph).run(fetches, feeds: feeds), expected) {
+        expectClose(found, expected, relative: 1e-5, absolute: 1e-6)
+      }
+    }()
+    stub.machine.expectClean()
+  }
+
+  /// A filter that a library has in its own layout does not stay on the device in the other, unless something else reads it.
+  @Test(arguments: [true, false]) func constantsThatNothingReads(isReadElsewhere: Bool) throws {
+    let graph = Graph()
+    let x = graph.placeholder(.float32, shape: [1, 6, 6, 4], name: "x")
+    let filter = graph.constant(randomTensor([3, 3, 4, 5], seed: 2))
+    let other = graph.placeholder(.float32, shape: [3, 3, 4, 5], name: "other")
+    let y = conv2D(x, filter, padding: .same)
+    let fetches = isReadElsewhere ? [y, filter * other] : [y]
+    var feeds = [x: randomTensor([1, 6, 6, 4], seed: 1)]
+    if isReadElsewhere { feeds[other] = randomTensor([3, 3, 4, 5], seed: 3) }
+    let expected = try Session(graph, options: SessionOptions(device: .interpreter)).run(fetches, feeds: feeds)
+    let stub = try StubSession()
+    try { () throws in
+      let session = try stub(graph)
+      for _ in 0..<2 {
+        for (found, expected) in zip(try session.run(fetches, feeds: feeds), expected) {
+          expectClose(found, expected, relative: 1e-5, absolute: 1e-6)
+        }
+      }
+      let copies = stub.machine.stub.leaks.count { $0 == "720 bytes of device memory" }
+      #expect(copies == (isReadElsewhere ? 2 : 1))
+    }()
+    stub.machine.expectClean()
+  }
+
   @Test(arguments: [true, false])
   func stepsOfTraining(usingGraphs: Bool) throws {
     let graph = Graph()

@@ -1,3 +1,4 @@
+import Foundation
 import MartletGraph
 import MartletTensors
 import MartletTestSupport
@@ -66,16 +67,17 @@ struct LibraryExecutionTests {
   @Test func waysAreTimedOnce() throws {
     let machine = try LibraryMachine()
     let execution = try #require(machine.executions.execution(of: .matrixProduct(Self.product)))
-    #expect(machine.stub.count("cublasLtMatmul") == 0)
+    #expect(machine.stub.count("cublasLtMatmul") == 1)
     _ = execution.scratchBytes
     let count = machine.stub.count("cublasLtMatmul")
-    #expect(count > 0)
+    #expect(count > 1)
     _ = machine.executions.execution(of: .matrixProduct(Self.product))?.scratchBytes
     #expect(machine.stub.count("cublasLtMatmul") == count)
     let convolution = try #require(machine.executions.execution(of: .convolution(Self.convolution)))
     #expect(machine.stub.count("cudnnFindConvolutionForwardAlgorithmEx") == 0)
     _ = (convolution.scratchBytes, convolution.scratchBytes)
-    #expect(machine.stub.count("cudnnFindConvolutionForwardAlgorithmEx") == 1)
+    // With channels last, and with channels first.
+    #expect(machine.stub.count("cudnnFindConvolutionForwardAlgorithmEx") == 2)
     #expect(machine.stub.report == [])
   }
 
@@ -329,13 +331,101 @@ struct LibraryExecutionTests {
     }
   }
 
-  /// Maxima may be reached more than once, and GELU is not its approximation by tanh: neither is claimed.
+  /// A product is tried before it is claimed, with one way after the other.
+  @Test(arguments: [Epilogue.Activation.relu(slope: 0), .geluByTanh])
+  func productsThatAreNotCarriedOut(activation: Epilogue.Activation) throws {
+    var product = Self.product
+    product.epilogue.activation = activation
+    let machine = try LibraryMachine()
+    machine.stub.fail("cublasLtMatmul", code: 15)
+    #expect(machine.executions.execution(of: .matrixProduct(product)) != nil)
+    #expect(machine.stub.count("cublasLtMatmul") == 2)
+    let other = CUDALibraryExecutions(machine.context)
+    machine.stub.fail("cublasLtMatmul", nth: -1, code: 15)
+    #expect(other.execution(of: .matrixProduct(product)) == nil)
+    #expect(machine.stub.report == [])
+  }
+
+  /// Without tensor cores the stand-in is slow with channels last, and images are transposed; else they stay as they are.
+  @Test(arguments: [true, false])
+  func imagesAreTransposedWhereThatIsFaster(usesTensorCores: Bool) throws {
+    var convolution = Self.convolution
+    (convolution.inputChannels, convolution.batch) = (16, 2)
+    let machine = try LibraryMachine(options: CUDALibraryOptions(allowsTF32: usesTensorCores))
+    let stream = try CUDAStream(machine.context)
+    let execution = try #require(machine.executions.execution(of: .convolution(convolution)))
+    let memory = try slots(.convolution(convolution), execution, stream)
+    let count = machine.stub.count("cublasLtMatrixTransform")
+    try execution.enqueue(on: stream, memory.map(\.address))
+    // The filter in one or two steps, the image, the residual and the result.
+    #expect(machine.stub.count("cublasLtMatrixTransform") - count == (usesTensorCores ? 1 : 5))
+    #expect(try result(.convolution(convolution), memory, stream).allSatisfy { $0 > 0 })
+    // A constant filter is laid out once for all runs.
+    let bound = try execution.binding([1: memory[1].address], on: stream)
+    #expect(bound.unreadOperands == [1])
+    let packed = machine.stub.count("cublasLtMatrixTransform")
+    try bound.enqueue(on: stream, memory.map(\.address))
+    #expect(machine.stub.count("cublasLtMatrixTransform") - packed == (usesTensorCores ? 0 : 3))
+    try stream.synchronize()
+    #expect(machine.stub.report == [])
+  }
+
+  // MARK: Choices on disk
+
+  private static let finding = "cudnnFindConvolutionForwardAlgorithmEx"
+
+  /// How often ways are run to choose one, in a process that finds what is in a folder.
+  private func timed(_ machine: LibraryMachine, _ folder: String, _ options: CUDALibraryOptions) throws -> [Int] {
+    let executions = CUDALibraryExecutions(machine.context, options: options, cache: .folder(folder))
+    return try [
+      (LibraryContract.matrixProduct(Self.product), "cublasLtMatmul"), (.convolution(Self.convolution), Self.finding),
+    ].map { contract, call in
+      let execution = try #require(executions.execution(of: contract))
+      let before = machine.stub.count(call)
+      _ = execution.scratchBytes
+      return machine.stub.count(call) - before
+    }
+  }
+
+  /// What was found to be fastest is not timed again by the next process; what is damaged, or of other options, is.
+  @Test func choicesAreKept() throws {
+    let machine = try LibraryMachine()
+    let folder = FileManager.default.temporaryDirectory.appending(path: "martlet-choices-\(UUID().uuidString)").path
+    defer { try? FileManager.default.removeItem(atPath: folder) }
+    let options = CUDALibraryOptions()
+    let first = try timed(machine, folder, options)
+    #expect(first.allSatisfy { $0 > 0 })
+    #expect(try timed(machine, folder, options) == [0, 0])
+    #expect(try timed(machine, folder, CUDALibraryOptions(scratchLimit: 1 << 20)) == first)
+    for file in try FileManager.default.contentsOfDirectory(atPath: folder) {
+      let path = folder + "/" + file
+      var bytes = try Data(contentsOf: URL(filePath: path))
+      bytes[bytes.count - 1] ^= 1
+      try bytes.write(to: URL(filePath: path))
+    }
+    #expect(try timed(machine, folder, options) == first)
+    #expect(try timed(machine, folder, options) == [0, 0])
+    let deterministic = CUDALibraryOptions(isDeterministic: true)
+    #expect(try timed(machine, folder, deterministic) == [0, 0])
+    #expect(machine.stub.report == [])
+  }
+
+  /// Maxima may be reached more than once, GELU is not its approximation by a tangent, and not every tangent is exact.
   @Test func whatLibrariesDoNotPromiseIsNotClaimed() throws {
     let machine = try LibraryMachine()
     let exact = CUDALibraryExecutions(machine.context, options: CUDALibraryOptions(isExact: true))
     var product = Self.product
     product.epilogue.activation = .gelu
     #expect(machine.executions.execution(of: .matrixProduct(product)) == nil)
+    product.epilogue.activation = .geluByTanh
+    #expect(machine.executions.execution(of: .matrixProduct(product)) != nil)
+    #expect(exact.execution(of: .matrixProduct(product)) == nil)
+    var unbiased = product
+    unbiased.epilogue.hasBias = false
+    #expect(machine.executions.execution(of: .matrixProduct(unbiased)) == nil)
+    var convolution = Self.convolution
+    convolution.epilogue.activation = .geluByTanh
+    #expect(machine.executions.execution(of: .convolution(convolution)) == nil)
     product.epilogue.activation = .relu(slope: 0)
     #expect(machine.executions.execution(of: .matrixProduct(product)) != nil)
     // A ReLU may hide NaN.

@@ -17,6 +17,8 @@ struct LibraryTests {
     ConvolutionWindow(height: 8, width: 6, inputs: 3, outputs: 1, kernel: 4, stride: 2, format: .nchw),
     ConvolutionWindow(height: 11, width: 7, inputs: 8, outputs: 3, kernel: 2, stride: 3),
     ConvolutionWindow(height: 7, width: 8, inputs: 2, outputs: 3, kernel: 2, padding: .same),
+    // With so many channels the stand-in is faster with channels first.
+    ConvolutionWindow(height: 6, width: 5, inputs: 16, outputs: 18, kernel: 3, stride: 2),
   ]
 
   /// Compares with the interpreter, and expects that many library calls.
@@ -93,6 +95,40 @@ struct LibraryTests {
     try expectSame(graph, [y] + gradient, [images: Tensor(values, shape: shape)], calls: isMaximum ? 1 : 2)
   }
 
+  /// The gradient of maxima that differ goes where it should; of equal ones any may get it.
+  @Test(arguments: windows, [true, false])
+  func gradientOfAnyMaximum(window: ConvolutionWindow, isDistinct: Bool) throws {
+    guard window.dilation == 1 else { return }
+    let graph = Graph()
+    let shape = window.shape(2, window.outputs)
+    let images = graph.placeholder(.float32, shape: Shape(shape), name: "images")
+    let y = maxPool(
+      images, size: PerDimension(window.kernel), strides: PerDimension(window.stride), padding: window.padding,
+      dataFormat: window.format)
+    let gradient = try gradients(of: [y * 3], withRespectTo: [images]).compactMap { $0 }
+    var generator = SeededGenerator(seed: 5)
+    let count = shape.reduce(1, *)
+    let values =
+      isDistinct ? (0..<count).map(Float.init).shuffled(using: &generator) : Array(repeating: 1, count: count)
+    try expectSame(
+      graph, [y] + (isDistinct ? gradient : gradient.map { sum($0) }), [images: Tensor(values, shape: shape)], calls: 2,
+      options: CUDALibraryOptions(allowsAnyMaximum: true))
+  }
+
+  /// Factors lose bits where that is allowed, and only there.
+  @Test(arguments: [true, false]) func productsInBFloat16(isAllowed: Bool) throws {
+    let graph = Graph()
+    let x = graph.placeholder(.float32, shape: [20, 30], name: "x")
+    let y = matMul(x, graph.constant(randomTensor([30, 10], seed: 2)))
+    let feeds = [x: randomTensor([20, 30], seed: 1)]
+    let expected = try Session(graph, options: SessionOptions(device: .interpreter)).run([y], feeds: feeds)[0]
+    let machine = try LibraryMachine(options: CUDALibraryOptions(allowsBFloat16: isAllowed))
+    let found = try machine.run(graph, [y], feeds).results[0]
+    let error = zip(expected.scalars(as: Float.self), found.scalars(as: Float.self)).map { abs($0 - $1) }.max() ?? 0
+    #expect(isAllowed ? 1e-4 < error && error < 0.1 : error < 1e-5)
+    #expect(machine.stub.report == [])
+  }
+
   @Test(
     arguments: [(1, 1, 1), (5, 1, 7), (1, 6, 4), (33, 17, 70), (10, 60, 50), (1, 60, 50), (30, 96, 70)], [0, 1, 2, 3])
   func matrixProducts(sizes: (m: Int, n: Int, k: Int), transposes: Int) throws {
@@ -126,7 +162,7 @@ struct LibraryTests {
   // MARK: Epilogues
 
   enum Tail: CaseIterable {
-    case bias, relu, residual, all, gelu, leaky
+    case bias, relu, residual, all, gelu, geluByTanh, leaky
 
     func callAsFunction(_ y: Output, _ bias: Output, _ residual: Output, _ format: DataFormat = .nhwc) -> Output {
       let biased = biasAdd(y, bias, dataFormat: format)
@@ -136,6 +172,7 @@ struct LibraryTests {
       case .residual: biased + residual
       case .all: Martlet.relu(biased + residual)
       case .gelu: 0.5 * biased * (1 + erf(biased * (1 / 2.0.squareRoot())))
+      case .geluByTanh: 0.5 * biased * (1 + tanh(0.7978845608 * (biased + 0.044715 * biased * biased * biased)))
       case .leaky: leakyRelu(biased, alpha: 0.3)
       }
     }
