@@ -20,14 +20,17 @@ struct CUDALibraryOptions: Hashable, Sendable {
 }
 
 extension Epilogue {
-  /// Whether cuBLASLt has it: a bias, a residual, a ReLU, or behind a bias a GELU with a tangent.
+  /// Whether cuBLASLt has it: a scale, a bias, a residual, a ReLU, or behind a bias a GELU with a tangent.
   func isDoneByCublasLt(exactly isExact: Bool) -> Bool {
-    activation == .geluByTanh ? hasBias && !isExact : isDoneByCuDNN(exactly: isExact)
+    var plain = self
+    plain.scale = 1
+    return (abs(scale) == 1 || !isExact)
+      && (activation == .geluByTanh ? hasBias && !isExact : plain.isDoneByCuDNN(exactly: isExact))
   }
 
   /// Whether cuDNN has it: a bias, a residual, a ReLU.
   func isDoneByCuDNN(exactly isExact: Bool) -> Bool {
-    activation == nil || activation == .relu(slope: 0) && !isExact
+    scale == 1 && (activation == nil || activation == .relu(slope: 0) && !isExact)
   }
 }
 

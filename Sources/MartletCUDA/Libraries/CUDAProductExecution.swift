@@ -4,7 +4,7 @@ import MartletGraph
 import MartletTensors
 import Synchronization
 
-/// Matrix products by cuBLASLt, with bias, residual, ReLU, and GELU in its form with a tangent.
+/// Matrix products by cuBLASLt, with scale, bias, residual, ReLU, and GELU in its form with a tangent.
 final class CUDAProductExecution: CUDALibraryExecution, @unchecked Sendable {
   private let call: CublasLtProduct
   private let context: CUDAContext

@@ -120,7 +120,7 @@ final class CublasLtProduct: @unchecked Sendable {
         owner.library.pointee.MatmulDescSetAttribute(operation, Int32(martlet_cublaslt_operation_bias), &bias, 8),
         "cublasLtMatmulDescSetAttribute")
     }
-    var (alpha, beta) = (1.0, product.epilogue.hasResidual ? 1.0 : 0.0)
+    var (alpha, beta) = (Double(product.epilogue.scale), product.epilogue.hasResidual ? 1.0 : 0.0)
     var (alphaFloat, betaFloat) = (Float(alpha), Float(beta))
     let isDouble = product.elementType == .float64
     var algorithm = way.algorithm

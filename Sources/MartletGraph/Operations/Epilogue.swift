@@ -1,8 +1,10 @@
 /// What a library call does to its result, element by element, before it stores it:
-/// `activation(result + bias + residual)`, without the parts that are not there.
+/// `activation(scale · result + bias + residual)`, without the parts that are not there.
 ///
 /// Its operands stand after the call's own: first the bias, then the residual.
 public struct Epilogue: Hashable, Sendable {
+  /// What the result is multiplied by; 1 for nothing.
+  public var scale: Float = 1
   /// Whether an operand with one element for each channel (of products: column) is added.
   public var hasBias: Bool
   /// Whether an operand with as many elements as the result, in the same order, is added. The result may be written
@@ -10,8 +12,10 @@ public struct Epilogue: Hashable, Sendable {
   public var hasResidual: Bool
   public var activation: Activation?
 
-  public init(hasBias: Bool = false, hasResidual: Bool = false, activation: Activation? = nil) {
-    (self.hasBias, self.hasResidual, self.activation) = (hasBias, hasResidual, activation)
+  public init(
+    scale: Float = 1, hasBias: Bool = false, hasResidual: Bool = false, activation: Activation? = nil
+  ) {
+    (self.scale, self.hasBias, self.hasResidual, self.activation) = (scale, hasBias, hasResidual, activation)
   }
 
   public enum Activation: Hashable, Sendable {

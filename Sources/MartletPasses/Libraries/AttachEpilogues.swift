@@ -69,7 +69,9 @@ extension Epilogue {
       case .gelu: "gelu"
       case .geluByTanh: "gelu-by-tanh"
       }
-    let parts = [hasBias ? "bias" : nil, hasResidual ? "residual" : nil, name].compactMap { $0 }
+    let parts = [
+      scale == 1 ? nil : "scale", hasBias ? "bias" : nil, hasResidual ? "residual" : nil, name,
+    ].compactMap { $0 }
     return parts.isEmpty ? "attach-nothing" : "attach-" + parts.joined(separator: "-")
   }
 }

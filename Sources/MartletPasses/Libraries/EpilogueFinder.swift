@@ -48,6 +48,7 @@ struct EpilogueFinder {
     var program: Int
     var base: Int
     var channelAxis: Int
+    var takesFactors: Bool
   }
 
   init(_ function: GraphFunction, target: any Target, isFoldingScales: Bool, isExact: Bool) {
@@ -118,7 +119,10 @@ struct EpilogueFinder {
       }
       let (number, program) = composer.program(outputs: [result], repeating: true, &programs)
       guard let base = composer.inputs.firstIndex(of: body.results(of: node)[0]),
-        let match = match(program, MatchKey(program: number, base: base, channelAxis: channelAxis)),
+        let match = match(
+          program,
+          MatchKey(
+            program: number, base: base, channelAxis: channelAxis, takesFactors: !isConstant && isFoldingScales)),
         match.scale == nil || (isConstant && isFoldingScales)
       else { continue }
       matches.append(
@@ -131,7 +135,8 @@ struct EpilogueFinder {
 
   private mutating func match(_ program: StageProgram, _ key: MatchKey) -> EpilogueMatch? {
     if let known = matches[key] { return known }
-    let match = EpilogueMatcher.match(program, base: key.base, channelAxis: key.channelAxis)
+    let match = EpilogueMatcher.match(
+      program, base: key.base, channelAxis: key.channelAxis, takesFactors: key.takesFactors)
     matches[key] = .some(match)
     return match
   }

@@ -14,6 +14,8 @@ struct EpilogueMatch {
   }
 
   var scale: Vector?
+  /// The scale, where it is one number for all channels; it is not in `scale` then.
+  var factor: Float = 1
   var bias: Vector?
   /// The input that is added element by element.
   var residual: Int?
@@ -33,7 +35,7 @@ struct EpilogueMatch {
   }
 
   var epilogue: Epilogue {
-    Epilogue(hasBias: bias != nil, hasResidual: residual != nil, activation: activation)
+    Epilogue(scale: factor, hasBias: bias != nil, hasResidual: residual != nil, activation: activation)
   }
 }
 
@@ -70,15 +72,21 @@ struct EpilogueMatcher {
   /// - Parameters:
   ///   - base: the input that stands for the library's result.
   ///   - channelAxis: the axis of that input along which a bias lies.
-  static func match(_ program: StageProgram, base: Int, channelAxis: Int) -> EpilogueMatch? {
+  ///   - takesFactors: whether a scale that is one number is the epilogue's own.
+  static func match(
+    _ program: StageProgram, base: Int, channelAxis: Int, takesFactors: Bool
+  ) -> EpilogueMatch? {
     guard program.stages.count == 1, program.outputs == [.stage(0)], case .map(let root) = program.stages[0].kind,
       program.stages[0].result.elementType == program.inputs[base].elementType,
       var matcher = EpilogueMatcher(program, base: base, channelAxis: channelAxis),
       case .form(let form)? = matcher.value(root)
     else { return nil }
-    return EpilogueMatch(
-      scale: form.scale.map { matcher.vector($0) }, bias: form.bias.map { matcher.vector($0) },
+    let factor = takesFactors ? form.scale.flatMap { matcher.number($0.id) } : nil
+    var match = EpilogueMatch(
+      scale: factor == nil ? form.scale.map { matcher.vector($0) } : nil, bias: form.bias.map { matcher.vector($0) },
       residual: form.residual, activation: form.activation, extents: matcher.extents)
+    match.factor = factor ?? 1
+    return match
   }
 
   /// Nil where the result's shape has no axis for the channels.
@@ -166,9 +174,14 @@ struct EpilogueMatcher {
       return combined(form, row.operation, right)
     case (.channel, .form(let form)) where row.operation == .add || row.operation == .multiply:
       return combined(form, row.operation, left)
-    case (.form(var form), .residual(let input)), (.residual(let input), .form(var form)):
-      guard row.operation == .add, form.activation == nil, form.residual == nil else { return nil }
+    case (.form(var form), .residual(let input)) where row.operation == .add,
+      (.residual(let input), .form(var form)) where row.operation == .add || row.operation == .subtract:
+      guard form.activation == nil, form.residual == nil else { return nil }
       form.residual = input
+      if row.operation == .subtract {
+        form.scale = b.negate(form.scale ?? b.constant(1, type))
+        form.bias = form.bias.map { b.negate($0) }
+      }
       return .form(form)
     default: return gelu(id)
     }

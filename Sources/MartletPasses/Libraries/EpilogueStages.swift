@@ -3,7 +3,7 @@ import MartletLoopIR
 import MartletTensors
 
 extension EpilogueMatch {
-  /// What the epilogue means: input 0 is the library's result, then come the bias and the residual.
+  /// What the epilogue, its factor included, means: input 0 is the library's result, then come the bias and the residual.
   ///
   /// - Parameters:
   ///   - base: the type of the library's result.
@@ -15,11 +15,12 @@ extension EpilogueMatch {
     if let bias { inputs.append(bias) }
     if residual != nil { inputs.append(BufferType(type, extents)) }
     var b = StageBuilder(inputs: inputs)
-    let (extents, activation) = (extents, activation)
+    let (extents, activation, factor) = (extents, activation, factor)
     let last = inputs.count - 1
     let hasResidual = residual != nil
     let result = b.map("Epilogue", type, extents) { b, axes in
       var x = b.load(.input(0), type, at: Self.reshaped(&b, axes, extents, base.extents))
+      if factor != 1 { x = b.multiply(b.constant(Double(factor), type), x) }
       if let bias {
         let zero = b.integer(0)
         let along = bias.extents.firstIndex { $0 != 1 }

@@ -28,8 +28,10 @@ final class LibraryMachine: HostBackend {
     executions = CUDALibraryExecutions(context, options: options)
   }
 
-  /// The results, and how many library calls the main block makes.
-  func run(_ graph: Graph, _ fetches: [Output], _ feeds: [Output: Tensor]) throws -> (results: [Tensor], calls: Int) {
+  /// The results, and how many library calls and kernels the main block has.
+  func run(
+    _ graph: Graph, _ fetches: [Output], _ feeds: [Output: Tensor]
+  ) throws -> (results: [Tensor], calls: Int, kernels: Int) {
     let extracted = try Session(graph, options: SessionOptions(device: .interpreter)).program(
       for: fetches, feeds: feeds.mapValues(\.type), until: .graph)
     let interpreter = interpreter
@@ -41,8 +43,9 @@ final class LibraryMachine: HostBackend {
     }
     let plan = try Planner.plan(program, for: self)
     let calls = plan.blocks[0].instructions.count { if case .library = $0.action { true } else { false } }
+    let kernels = plan.blocks[0].instructions.count { if case .kernel = $0.action { true } else { false } }
     let arguments = feeds.sorted { $0.key.id < $1.key.id }.map(\.value)
-    return (try BoundPlan(plan, backend: self).run(arguments, variables: [], number: 0), calls)
+    return (try BoundPlan(plan, backend: self).run(arguments, variables: [], number: 0), calls, kernels)
   }
 
   // MARK: Back end

@@ -190,6 +190,27 @@ struct LibraryTests {
       graph, [result], tail == .residual || tail == .all ? feeds : feeds.filter { $0.key == x }, calls: 1)
   }
 
+  /// Steps of gradient descent: the product of the gradient goes into the weights at once.
+  @Test(arguments: [0.1, -2, 1])
+  func scaledProductsWithResiduals(rate: Double) throws {
+    let graph = Graph()
+    let x = graph.placeholder(.float32, shape: [9, 12], name: "x")
+    let dy = graph.placeholder(.float32, shape: [9, 10], name: "dy")
+    let w = graph.placeholder(.float32, shape: [12, 10], name: "w")
+    let (a, b) = (matMul(x, dy, transposeA: true), matMul(x, dy * 3, transposeA: true))
+    let fetches = [w - rate * a, b * rate + w]
+    let feeds = [
+      x: randomTensor([9, 12], seed: 1), dy: randomTensor([9, 10], seed: 2), w: randomTensor([12, 10], seed: 3),
+    ]
+    try expectSame(graph, fetches, feeds, calls: 2)
+    // All that is left is the kernel that scales dy.
+    let machine = try LibraryMachine()
+    #expect(try machine.run(graph, fetches, feeds).kernels == 1)
+    // An exact session rounds the product before it scales it.
+    let exact = try LibraryMachine(options: CUDALibraryOptions(isExact: true))
+    #expect(try exact.run(graph, fetches, feeds).kernels > 1 || rate == 1)
+  }
+
   @Test(arguments: Tail.allCases, [DataFormat.nhwc, .nchw])
   func convolutionsWithEpilogues(tail: Tail, format: DataFormat) throws {
     let graph = Graph()
