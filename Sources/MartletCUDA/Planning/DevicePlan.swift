@@ -52,7 +52,7 @@ struct DevicePlan: Sendable {
         for step in segment.steps {
           var ranges = step.slots
           switch step.action {
-          case .kernel: break
+          case .kernel, .joined: break
           case .library:
             let skipped = step.instruction.map { unread(InstructionPlace(block: number, index: $0)) } ?? []
             ranges = ranges.indices.filter { !skipped.contains($0) }.map { ranges[$0] }
