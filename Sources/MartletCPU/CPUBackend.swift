@@ -78,6 +78,7 @@ public final class CPUBackend: HostBackend {
   public func claims(_ contract: LibraryContract) -> Bool { execution(of: contract) != nil }
   public func scratchBytes(for contract: LibraryContract) -> Int { execution(of: contract)?.scratchBytes ?? 0 }
   public func isWide(_ contract: LibraryContract) -> Bool { execution(of: contract)?.isWide ?? false }
+  public func nanoseconds(for contract: LibraryContract) -> Int? { execution(of: contract)?.nanoseconds }
 
   public func panelWidth(for product: MatrixProduct) -> Int? {
     PackedProductExecution.panelWidth(for: product, compiler.tiles, machine)
@@ -176,6 +177,8 @@ protocol LibraryExecution: AnyObject, Sendable {
   var scratchBytes: Int { get }
   /// Whether the library shares the work among the team's threads.
   var isWide: Bool { get }
+  /// What a call takes on one worker, about; nil if it may use threads of its own, so that it must not run beside others.
+  var nanoseconds: Int? { get }
   /// What it has the compiler generate when it is bound.
   var nests: [Nest] { get }
   /// The call, ready to run, for operands of which some, by number, are the same in every run.
@@ -184,4 +187,5 @@ protocol LibraryExecution: AnyObject, Sendable {
 
 extension LibraryExecution {
   var nests: [Nest] { [] }
+  var nanoseconds: Int? { nil }
 }

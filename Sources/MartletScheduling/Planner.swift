@@ -150,12 +150,13 @@ public final class Planner {
     return (block, size)
   }
 
-  /// What a small kernel or a copy takes on one worker, about; nil for what is not dealt to workers.
+  /// What a small kernel or library call takes on one worker, about; nil for what is not dealt to workers.
   private func nanoseconds(of node: BlockDraft.Node) -> Int? {
     guard !node.isWide, !node.hasEffect else { return nil }
     switch node.work {
     case .kernel(let kernel): return 25 + kernelWork[kernel] / 64
-    case .copy, .join, .library, .host, .conditional, .loop: return nil
+    case .library(let contract): return device(onHost: node.isOnHost).nanoseconds(for: plan.contracts[contract])
+    case .copy, .join, .host, .conditional, .loop: return nil
     }
   }
 

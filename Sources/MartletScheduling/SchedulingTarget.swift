@@ -11,6 +11,8 @@ public protocol SchedulingTarget: Target {
   func scratchBytes(for contract: LibraryContract) -> Int
   /// Whether a library call is worth the whole team.
   func isWide(_ contract: LibraryContract) -> Bool
+  /// What a library call takes on one worker, about, in nanoseconds; nil for one that must not run beside others.
+  func nanoseconds(for contract: LibraryContract) -> Int?
   /// The form in which the device runs a kernel; by default a loop nest for processors.
   func code(for program: StageProgram, label: String) -> any KernelCode
   /// An operation's own code for the device, if it brings any beside its host code.
@@ -22,6 +24,8 @@ public protocol SchedulingTarget: Target {
 }
 
 extension SchedulingTarget {
+  public func nanoseconds(for contract: LibraryContract) -> Int? { nil }
+
   public func code(
     for function: HostFunction, operands: [TensorType], results: [TensorType]
   ) throws(Diagnostic) -> (any KernelCode)? { nil }

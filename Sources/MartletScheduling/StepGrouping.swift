@@ -1,5 +1,5 @@
-/// Finds stretches of a block's order whose instructions can be dealt to the workers: kernels that are too small for the
-/// whole team, in parts that do not depend on each other.
+/// Finds stretches of a block's order whose instructions can be dealt to the workers: kernels and library calls that are too
+/// small for the whole team, in parts that do not depend on each other.
 ///
 /// A stretch ends with a value that many nodes read, and where a node would join parts so that the workers' shares become
 /// unequal: what comes after begins the next one, and finds everything before it done.

@@ -44,6 +44,34 @@ import Testing
     #expect(Set(trace.events.map(\.worker)) == [0, 1])
   }
 
+  /// Products that the libraries do not share among threads are dealt like kernels.
+  @Test func productsOfMiddlingSizeAreDealt() throws {
+    var chains = Chains(count: 8, length: 0, size: 48)
+    chains.results = chains.results.map { x in (0..<6).reduce(x) { y, _ in tanh(matMul(y, x)) } }
+    // Small numbers, whose rounding six products do not magnify.
+    let elements = (0..<48 * 48).map { Float($0 % 17 - 8) / 50 }
+    chains.feeds = chains.feeds.mapValues { _ in Tensor(elements, shape: [48, 48]) }
+    chains.options.isFusing = true
+    let plan = try chains.plan()
+    #expect(PlanVerifier.violations(of: plan) == [])
+    let block = plan.blocks[0]
+    let dealt = block.groups.flatMap { group in
+      zip(group.instructions, group.workers).filter { place, _ in
+        if case .library = block.instructions[place].action { true } else { false }
+      }
+    }
+    let hasLibrary = block.instructions.contains { if case .library = $0.action { true } else { false } }
+    #expect(dealt.count == (hasLibrary ? 48 : 0))
+    if hasLibrary { #expect(Set(dealt.map(\.1)) == [0, 1]) }
+    let trace = RunTrace()
+    let found = try Session(chains.graph, options: chains.options)
+      .run(chains.results, feeds: chains.feeds, options: RunOptions(trace: trace))
+    let expected = try Session(chains.graph, options: SessionOptions(device: .interpreter))
+      .run(chains.results, feeds: chains.feeds)
+    for (a, b) in zip(found, expected) { expectClose(a, b, relative: 1e-4, absolute: 1e-5) }
+    #expect(Set(trace.events.map(\.worker)) == [0, 1])
+  }
+
   /// One worker, one chain, or too little work: nothing to deal.
   @Test(arguments: [(1, 8, 60), (2, 1, 480), (2, 8, 1)])
   func otherwiseThereAreNoGroups(threads: Int, count: Int, length: Int) throws {

@@ -18,6 +18,11 @@ final class MatrixProductExecution: LibraryExecution {
 
   let scratchBytes: Int
   let isWide: Bool
+  /// At 40 GFLOP/s. A library with threads of its own, not the team's, keeps what it may share among them.
+  var nanoseconds: Int? {
+    guard !isWide, martlet_blas_library().pointee.parallel != 1 else { return nil }
+    return 300 + product.batch * product.m * product.n * product.k / 20
+  }
   private let product: MatrixProduct
   private let method: Method
   /// Whether the workers take pairs of matrices in turn, or pieces of them.
