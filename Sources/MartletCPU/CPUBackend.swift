@@ -117,7 +117,7 @@ public final class CPUBackend: HostBackend {
     case .matrixProduct(let product):
       replacement == .pieces
         ? MatrixProductExecution(product, isDealt: true)
-        : DNNProductExecution(product) ?? MatrixProductExecution(product)
+        : DNNProductExecution(product, isExact: isExact) ?? MatrixProductExecution(product)
     case .convolution(let convolution):
       (isExact ? nil : winograd(convolution))
         ?? ConvolutionExecution(convolution, isOnOneThread: replacement == .oneThread)

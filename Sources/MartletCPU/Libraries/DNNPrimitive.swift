@@ -80,11 +80,11 @@ final class DNNPrimitive: @unchecked Sendable {
 }
 
 extension martlet_dnn_tensor {
-  /// A float32 tensor by its dimensions in oneDNN's logical order and the distances between their elements.
-  init(_ dimensions: [Int], strides: [Int]) {
+  /// A tensor by its dimensions in oneDNN's logical order and the distances between their elements.
+  init(_ dimensions: [Int], strides: [Int], _ type: martlet_dnn_type = martlet_dnn_f32) {
     self.init()
     placement = martlet_dnn_strided
-    type = martlet_dnn_f32
+    self.type = type
     rank = Int32(dimensions.count)
     withUnsafeMutableBytes(of: &dims) { dims in
       for (i, extent) in dimensions.enumerated() {

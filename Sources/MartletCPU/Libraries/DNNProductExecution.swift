@@ -3,7 +3,9 @@ import MartletExecution
 import MartletGraph
 import MartletTensors
 
-/// Products with a constant matrix by oneDNN, which lays it out as it likes and does an epilogue on the way.
+/// Products by oneDNN, which lays the right matrix out as it likes: of `float32` those with a constant matrix, with an epilogue
+/// on the way, and of `bfloat16` all where the processor multiplies pairs of them (AVX512_BF16, AMX). These sum in `float32`
+/// and take subnormal numbers for zero.
 final class DNNProductExecution: LibraryExecution {
   let isWide = true
   let scratchBytes: Int
@@ -19,19 +21,28 @@ final class DNNProductExecution: LibraryExecution {
   private static let narrowLimit = 1 << 18
 
   /// Nil where another library, or generated code behind it, does better.
-  init?(_ product: MatrixProduct) {
-    guard product.elementType == .float32, product.isRightConstant, product.batch == 1, !product.transposeA,
-      Double(product.m) * Double(product.n) * Double(product.k) >= Double(Self.narrowLimit)
+  init?(_ product: MatrixProduct, isExact: Bool) {
+    let type: martlet_dnn_type
+    switch product.elementType {
+    case .float32 where product.isRightConstant && !product.transposeA: type = martlet_dnn_f32
+    case .bfloat16 where product.epilogue.isEmpty && !isExact: type = martlet_dnn_bf16
+    default: return nil
+    }
+    guard product.batch == 1, Double(product.m) * Double(product.n) * Double(product.k) >= Double(Self.narrowLimit)
     else { return nil }
     let (m, n, k) = (product.m, product.n, product.k)
-    let matrix = martlet_dnn_tensor([k, n], strides: product.transposeB ? [1, k] : [n, 1])
+    let matrix = martlet_dnn_tensor([k, n], strides: product.transposeB ? [1, k] : [n, 1], type)
     var description = martlet_dnn_description()
     description.kind = martlet_dnn_product
-    description.source = martlet_dnn_tensor([m, k], strides: [k, 1])
+    description.source = martlet_dnn_tensor([m, k], strides: product.transposeA ? [1, m] : [k, 1], type)
     description.weights = matrix.inAnyLayout
-    description.destination = martlet_dnn_tensor([m, n], strides: [n, 1])
+    description.destination = martlet_dnn_tensor([m, n], strides: [n, 1], type)
     description.setEpilogue(product.epilogue, channels: n, biasRank: 2)
-    guard let primitive = DNNPrimitive(description), !primitive.implementation.hasPrefix("ref") else { return nil }
+    guard let primitive = DNNPrimitive(description) else { return nil }
+    let implementation = primitive.implementation
+    // Elsewhere oneDNN emulates the type, which is slower than float32.
+    let isNative = type == martlet_dnn_f32 || implementation.contains("bf16") || implementation.contains("amx")
+    guard isNative, !implementation.hasPrefix("ref") else { return nil }
     var layout = ScratchLayout()
     if primitive.isLaidOut(martlet_dnn_weights_role, as: matrix) {
       reorder = nil
