@@ -19,6 +19,8 @@ public final class CPUBackend: HostBackend {
   private let compiler: NestCompiler
   /// Where code is kept from process to process.
   private let store: CodeStore?
+  /// Nil where fixed estimates choose schedules.
+  private let tuner: ScheduleTuner?
   private let libraries = Mutex<[LibraryContract: LibraryCall]>([:])
 
   /// A library call, or that none does the contract.
@@ -43,8 +45,10 @@ public final class CPUBackend: HostBackend {
   ///     The environment variable MARTLET_DETERMINISTIC asks for it too, with any value but 0.
   ///   - codeCache: where code is kept from process to process. A folder that cannot be used is as good as none;
   ///     `CodeCache.content()` says why.
+  ///   - tuning: whether the schedules of kernels are chosen by measuring; see ``ScheduleTuner``.
   public init(
-    threads: Int? = nil, exact: Bool = false, deterministic: Bool = false, codeCache: CodeCache = .standard
+    threads: Int? = nil, exact: Bool = false, deterministic: Bool = false, codeCache: CodeCache = .standard,
+    tuning: Bool = false
   ) {
     isExact = exact
     isDeterministic = deterministic || Self.isDeterminismAskedFor
@@ -57,6 +61,11 @@ public final class CPUBackend: HostBackend {
       l3Bytes: facts.l3_bytes > 0 ? Int(facts.l3_bytes) : defaults.l3Bytes)
     compiler = Self.sharedCompiler
     store = codeCache.path.flatMap { try? CodeStore($0) }
+    let measurement = KernelMeasurement(compiler: compiler, machine: machine.shape, workers: workerCount)
+    tuner =
+      tuning
+      ? ScheduleTuner(
+        machine: machine.shape, workers: workerCount, store: store, measure: { measurement.seconds($0, $1) }) : nil
   }
 
   /// The libraries are loaded while the passes run.
@@ -140,6 +149,10 @@ public final class CPUBackend: HostBackend {
   }
 
   // MARK: Kernels
+
+  public func code(for program: StageProgram, label: String) -> any KernelCode {
+    NestCode(program, tuner?.schedule(for: program), for: machine.shape, label: label)
+  }
 
   public func bind(
     _ kernels: [PlanKernel], before contracts: [LibraryContract], isHurried: Bool, report: inout BindingReport

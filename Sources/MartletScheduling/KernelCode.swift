@@ -18,8 +18,10 @@ public struct NestCode: KernelCode {
   public let nest: Nest
   private let candidates: [[Int]]
 
-  public init(_ program: StageProgram, for machine: MachineShape, label: String) {
-    schedule = Schedule.default(for: program, machine: machine)
+  /// - Parameter schedule: nil for the one that fixed estimates choose.
+  public init(_ program: StageProgram, _ schedule: Schedule? = nil, for machine: MachineShape, label: String) {
+    let schedule = schedule ?? .default(for: program, machine: machine)
+    self.schedule = schedule
     nest = lower(program, schedule, for: machine, name: label)
     let analysis = InPlaceAnalysis(program, schedule)
     candidates = program.outputs.indices.map { analysis.candidates(output: $0) }

@@ -31,8 +31,13 @@ extension SchedulingTarget {
   ) throws(Diagnostic) -> (any KernelCode)? { nil }
 
   public func code(for program: StageProgram, label: String) -> any KernelCode {
-    let shape = MachineShape(
-      vectorBytes: machine.vectorBytes, l1: machine.l1Bytes, l2: machine.l2Bytes, l3: machine.l3Bytes)
-    return NestCode(program, for: shape, label: label)
+    NestCode(program, for: machine.shape, label: label)
+  }
+}
+
+extension TargetMachine {
+  /// What schedules know of the machine.
+  package var shape: MachineShape {
+    MachineShape(vectorBytes: vectorBytes, l1: l1Bytes, l2: l2Bytes, l3: l3Bytes)
   }
 }

@@ -84,6 +84,19 @@ import Testing
     }
   }
 
+  /// Whatever is measured, and whatever is chosen then.
+  @Test func tuning() throws {
+    let graph = Graph()
+    let x = graph.placeholder(.float32, shape: [400, 1100])
+    let y = softmax(tanh(x) * 0.7) + transpose(transpose(x) * 2)
+    let feeds = [x: randomTensor([400, 1100], seed: 5)]
+    func results(_ tunes: Bool) throws -> [Tensor] {
+      let options = SessionOptions(device: .cpu, codeCache: .off, tunesSchedules: tunes)
+      return try Session(graph, options: options).run([y, sum(y, axes: [0]), mean(y)], feeds: feeds)
+    }
+    #expect(try results(true) == results(false))
+  }
+
   /// Training steps with random numbers, variables and an optimizer.
   @Test func training() throws {
     try expectSameBits("training") { threads in

@@ -29,7 +29,7 @@ struct ProgramCompiler: Sendable {
     case .cpu, .cuda:
       host = CPUBackend(
         threads: options.threads, exact: options.isExact, deterministic: options.isDeterministic,
-        codeCache: options.codeCache)
+        codeCache: options.codeCache, tuning: options.tunesSchedules)
     case .interpreter: host = InterpreterBackend()
     }
     if case .cuda(let ordinal) = device {

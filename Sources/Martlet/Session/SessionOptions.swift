@@ -25,6 +25,12 @@ public struct SessionOptions: Sendable {
   /// The library calls that cannot promise it are done in another way then, which takes longer; `martlet doctor` lists
   /// them. The environment variable `MARTLET_DETERMINISTIC` does the same for all sessions.
   public var isDeterministic: Bool
+  /// Whether the loops of kernels that take long enough are scheduled by trying out some ways on this machine, instead of by
+  /// fixed estimates. Compiling takes a quarter of a second a kernel longer, once: the choices are kept with the machine code
+  /// (see `codeCache`) for this machine and number of threads.
+  ///
+  /// Results have the same bits whatever is chosen. GPUs are not tuned.
+  public var tunesSchedules: Bool
   /// Where machine code is kept from one process to the next.
   public var codeCache: CodeCache
   /// Whether an operation whose wanted device is not there runs on the session's, with a line in the log, instead of being a
@@ -51,7 +57,8 @@ public struct SessionOptions: Sendable {
   public init(
     device: Device? = nil, threads: Int? = nil, isFusing: Bool = true, isExact: Bool = false,
     isDeterministic: Bool = false, memoryBudget: Int? = nil, codeCache: CodeCache = .standard,
-    isPlacementSoft: Bool = false, cuda: CUDAOptions = CUDAOptions(), rules: RuleSet? = nil,
+    tunesSchedules: Bool = false, isPlacementSoft: Bool = false, cuda: CUDAOptions = CUDAOptions(),
+    rules: RuleSet? = nil,
     disabledRules: Set<String> = [],
     instruments: [any Instrument] = [], log: (@Sendable (String) -> Void)? = nil
   ) {
@@ -62,6 +69,7 @@ public struct SessionOptions: Sendable {
     self.isExact = isExact
     self.isDeterministic = isDeterministic
     self.codeCache = codeCache
+    self.tunesSchedules = tunesSchedules
     self.isPlacementSoft = isPlacementSoft
     self.cuda = cuda
     self.rules = rules

@@ -1,7 +1,7 @@
 /// How the stages of a program are run: a value beside the program, to be compared, hashed, printed and tuned.
-public struct Schedule: Hashable, Sendable {
+public struct Schedule: Hashable, Codable, Sendable {
   /// A long reduction with few results, run as `chunks` partial reductions that are merged afterwards.
-  public struct Split: Hashable, Sendable {
+  public struct Split: Hashable, Codable, Sendable {
     /// The stage, numbered as in the program before any split, with kept scalars as stages.
     public var stage: Int
     /// Which of the reduced axes is cut.
@@ -22,7 +22,7 @@ public struct Schedule: Hashable, Sendable {
   }
 
   /// Where vector lanes come from.
-  public enum Vector: Hashable, Sendable {
+  public enum Vector: Hashable, Codable, Sendable {
     /// Iterations one by one; nothing is vectorised.
     case none
     /// Lanes run along an axis that the stages of the group share: number `dimension` of the shared axes after those that can
@@ -34,7 +34,7 @@ public struct Schedule: Hashable, Sendable {
 
   /// Stretches of a shared axis that an iteration goes through around its lanes, for transpositions: what the lanes of one
   /// index read from cache lines far apart, those of the next indices find beside it.
-  public struct Tile: Hashable, Sendable {
+  public struct Tile: Hashable, Codable, Sendable {
     /// The number of the collapsed shared axis, before that of the lanes.
     public var dimension: Int
     public var size: Int
@@ -42,7 +42,7 @@ public struct Schedule: Hashable, Sendable {
   }
 
   /// Consecutive stages that run in one loop over the leading axes that they share.
-  public struct Group: Hashable, Sendable {
+  public struct Group: Hashable, Codable, Sendable {
     /// The stages, numbered as in the program with kept scalars and splits.
     public var stages: Range<Int>
     /// The number of leading axes of the results that are shared.

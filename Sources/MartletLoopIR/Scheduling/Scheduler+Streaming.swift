@@ -6,11 +6,16 @@ extension Scheduler {
   func streamed(_ groups: [Schedule.Group]) -> [Int] {
     let touched = program.inputs.map(\.byteCount) + program.outputs.map { program.type(of: $0).byteCount }
     guard touched.reduce(0, addedSaturating) > machine.l3 else { return [] }
+    return streamable(groups, leastBytes: machine.l3 / 2)
+  }
+
+  /// The outputs of so many bytes that no unit reads but the one that stores them.
+  func streamable(_ groups: [Schedule.Group], leastBytes: Int) -> [Int] {
     let isReadBack = readBack(groups)
     return program.outputs.indices.filter { output in
       guard case .stage(let number) = program.outputs[output], !isReadBack[number] else { return false }
       switch program.stages[number].kind {
-      case .map, .reduce: return program.stages[number].result.byteCount >= machine.l3 / 2
+      case .map, .reduce: return program.stages[number].result.byteCount >= leastBytes
       // They read what they have stored.
       case .scan, .scatter: return false
       }

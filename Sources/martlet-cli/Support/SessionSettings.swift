@@ -27,6 +27,11 @@ struct SessionSettings: ParsableArguments {
   var exact = false
   @Flag(help: "Avoids library calls whose results depend on the number of threads; 'martlet doctor' lists them.")
   var deterministic = false
+  @Flag(
+    help:
+      "Schedules kernels by trying out some ways on this machine. The choices are kept with the machine code; results have the same bits."
+  )
+  var tune = false
   @OptionGroup var memory: MemoryOptions
   @OptionGroup var rules: RuleOptions
 
@@ -37,8 +42,7 @@ struct SessionSettings: ParsableArguments {
   var options: SessionOptions {
     SessionOptions(
       device: device?.device, threads: threads, isExact: exact, isDeterministic: deterministic,
-      memoryBudget: memory.budget,
-      isPlacementSoft: softPlacement,
+      memoryBudget: memory.budget, tunesSchedules: tune, isPlacementSoft: softPlacement,
       cuda: CUDAOptions(
         allowsTensorFloat32: tf32, allowsBFloat16Products: bfloat16Products, allowsAnyMaximum: anyMaximum,
         allowsUnorderedSums: unorderedSums),
