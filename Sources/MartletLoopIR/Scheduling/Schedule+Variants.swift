@@ -68,8 +68,8 @@ extension Schedule.Group {
     }
   }
 
-  /// More bytes in a group of lanes than eight registers hold are not tried.
-  private static let mostLanes = 64
+  /// The widest lanes of maps, four registers of single precision.
+  static let mostLanes = 64
 
   fileprivate func withOtherLanes() -> [Self] {
     let factors = [(1, 2), (2, 1), (4, 1)]
