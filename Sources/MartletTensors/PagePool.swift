@@ -118,7 +118,9 @@ public final class PagePool: Sendable {
   /// The bytes of memory that the machine has, swap space left out.
   public static let systemByteCount = sysconf(Int32(_SC_PHYS_PAGES)) * sysconf(Int32(_SC_PAGESIZE))
 
-  /// Above this size, blocks are aligned to the processor's large pages, which the system clears much faster.
+  /// Above this size, blocks are aligned to the processor's large pages, for systems that use them of their own accord. They
+  /// are not asked for: a virtual machine may have given free ones back to its host, and gets them again at 0.4 GB/s
+  /// (measured; see Docs/Decisions/CompileTime.md).
   private static let largePage = 2 << 20
 
   private static func systemAllocate(_ size: Int) -> UnsafeMutableRawPointer {
@@ -126,7 +128,6 @@ public final class PagePool: Sendable {
     let isLarge = size >= 2 * largePage
     let status = posix_memalign(&pointer, isLarge ? largePage : alignment, size)
     guard status == 0, let pointer else { fatalError("The system has no \(size) bytes of memory left.") }
-    if isLarge { madvise(pointer, size, MADV_HUGEPAGE) }
     return pointer
   }
 }
