@@ -87,12 +87,41 @@ struct ProductBlocking: Hashable, Sendable {
     if columns == 1 {
       for step in range { (target + step * width).update(from: source + step * steps, count: count) }
     } else {
-      for column in 0..<count {
+      let squares = steps == 1 ? transpose(range, of: source, columns: columns, count: count, to: target) : 0
+      for column in squares..<count {
         let from = source + column * columns
         for step in range { target[step * width + column] = from[step * steps] }
       }
     }
     guard count < width else { return }
     for step in range { (target + step * width + count).update(repeating: 0, count: width - count) }
+  }
+
+  /// Writes whole squares of four columns, whose steps lie side by side, and what is left of these columns' steps.
+  ///
+  /// - Returns: how many columns are written.
+  private func transpose(
+    _ range: Range<Int>, of source: UnsafePointer<Float>, columns: Int, count: Int,
+    to target: UnsafeMutablePointer<Float>
+  ) -> Int {
+    let whole = count & -4
+    let end = range.lowerBound + (range.count & -4)
+    for column in stride(from: 0, to: whole, by: 4) {
+      let from = source + column * columns
+      for step in stride(from: range.lowerBound, to: end, by: 4) {
+        func row(_ number: Int) -> SIMD4<Float> {
+          UnsafeRawPointer(from + number * columns + step).loadUnaligned(as: SIMD4<Float>.self)
+        }
+        let (a, b, c, d) = (row(0), row(1), row(2), row(3))
+        for number in 0..<4 {
+          UnsafeMutableRawPointer(target + (step + number) * width + column)
+            .storeBytes(of: SIMD4(a[number], b[number], c[number], d[number]), as: SIMD4<Float>.self)
+        }
+      }
+      for step in end..<range.upperBound {
+        for number in 0..<4 { target[step * width + column + number] = from[number * columns + step] }
+      }
+    }
+    return whole
   }
 }
