@@ -29,22 +29,24 @@ def copies():
     return result
 
 
-def products(extents):
+def products(names):
+    """By what comes after `matmul_` in a workload's name: the extent, and the type if it is not float32."""
     libraries = ["cublas", "cublaslt"] if torch_device.name == "cuda" else [None]
     result = {}
-    for n in extents:
-        a, b, c = (torch.randn(n, n, device=torch_device.name) for _ in range(3))
+    for name in names:
+        n, type = int(name.split("_")[0]), torch.bfloat16 if name.endswith("_bf16") else torch.float32
+        a, b, c = (torch.randn(n, n, device=torch_device.name, dtype=type) for _ in range(3))
         times = []
         for library in libraries:
             if library:
                 torch.backends.cuda.preferred_blas_library(library)
             times.append(seconds(lambda: torch.mm(a, b, out=c)))
-        result[n] = min(times)
+        result[name] = min(times)
     return result
 
 
 if __name__ == "__main__":
-    extents = [int(name.removeprefix("matmul_")) for name in args.workloads if name.startswith("matmul_")]
+    names = [name.removeprefix("matmul_") for name in args.workloads if name.startswith("matmul_")]
     device = torch.cuda.get_device_name() if torch_device.name == "cuda" else "the processor"
     print(json.dumps(dict(device=device, torch=torch.__version__, cuda=torch.version.cuda, copies=copies(),
-                          products=products(extents))))
+                          products=products(names))))

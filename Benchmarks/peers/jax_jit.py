@@ -125,8 +125,13 @@ def layernorm():
     return forward(lambda r: layer_norm(*r, W.LN_EPS), [], W.rows_data(), fetch=False)
 
 
-def matmul(n):
-    return forward(lambda r: r[0] @ r[1], [], W.matmul_data(n), fetch=False)
+def matmul(n, half=False):
+    return forward(lambda r: r[0] @ r[1], [], rounded(W.matmul_data(n)) if half else W.matmul_data(n), fetch=False)
+
+
+def rounded(arrays):
+    """Arrays of float32 in bfloat16."""
+    return jax.tree.map(lambda a: jnp.asarray(a, jnp.bfloat16), arrays)
 
 
 def mlp_train():
@@ -232,7 +237,7 @@ def bert(p, ids, seg, mask):
     D, eps, Bt = H // N, W.BERT["ln_eps"], ids.shape[0]
     x = p["word"][ids] + p["type"][seg] + p["pos"][:S]
     x = layer_norm(x, p["ln_g"], p["ln_b"], eps).reshape(Bt * S, H)
-    adder = (1.0 - mask.reshape(Bt, 1, 1, S).astype(jnp.float32)) * -10000.0
+    adder = (1.0 - mask.reshape(Bt, 1, 1, S).astype(x.dtype)) * -10000.0
     for i in range(W.BERT["layers"]):
         k = "l%d_" % i
         dense = lambda x, n: x @ p[k + n + "w"] + p[k + n + "b"]
@@ -246,8 +251,8 @@ def bert(p, ids, seg, mask):
     return x.reshape(Bt, S, H)
 
 
-def bert_base_infer(b):
-    return forward(bert, list(W.bert_input(b)), W.bert_params())
+def bert_base_infer(b, half=False):
+    return forward(bert, list(W.bert_input(b)), rounded(W.bert_params()) if half else W.bert_params())
 
 
 REG = dict(overhead_chain=overhead_chain, overhead_wide=overhead_wide, fused_elementwise=fused_elementwise,
@@ -255,6 +260,8 @@ REG = dict(overhead_chain=overhead_chain, overhead_wide=overhead_wide, fused_ele
            lstm_train=lstm_train, resnet50_train_b8=resnet50_train_b8, lenet_infer_b128=lenet_infer)
 for n in W.MATMUL:
     REG["matmul_%d" % n] = lambda n=n: matmul(n)
+REG["matmul_4096_bf16"] = lambda: matmul(4096, True)
+REG["bert_base_infer_b8_bf16"] = lambda: bert_base_infer(8, True)
 for b in (1, 8):
     REG["resnet50_infer_b%d" % b] = lambda b=b: resnet50_infer(b)
     REG["bert_base_infer_b%d" % b] = lambda b=b: bert_base_infer(b)

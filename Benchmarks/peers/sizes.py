@@ -20,7 +20,8 @@ NAMES = (["overhead_chain", "overhead_wide", "fused_elementwise", "softmax_rows"
          + ["matmul_%d" % n for n in MATMUL]
          + ["mlp_train", "lenet_train", "lstm_train",
             "resnet50_infer_b1", "resnet50_infer_b8", "resnet50_train_b8",
-            "bert_base_infer_b1", "bert_base_infer_b8", "lenet_infer_b128"])
+            "bert_base_infer_b1", "bert_base_infer_b8", "lenet_infer_b128"]
+         + ["matmul_4096_bf16", "mlp_train_bf16", "resnet50_infer_b8_bf16", "bert_base_infer_b8_bf16"])
 
 
 def resnet_layers():

@@ -89,7 +89,7 @@ def bert(p, ids, seg, mask):
     ln = lambda x, n: F.layer_norm(x, (H,), p[n + "_g"], p[n + "_b"], eps)
     x = F.embedding(ids, p["word"]) + F.embedding(seg, p["type"]) + p["pos"][:S]
     x = ln(x, "ln").reshape(Bt * S, H)
-    adder = (1.0 - mask.reshape(Bt, 1, 1, S).float()) * -10000.0
+    adder = (1.0 - mask.reshape(Bt, 1, 1, S).to(x.dtype)) * -10000.0
     for i in range(W.BERT["layers"]):
         k = "l%d_" % i
         dense = lambda x, n: F.linear(x, p[k + n + "w"], p[k + n + "b"])

@@ -27,21 +27,27 @@ class Model(torch.nn.Module):
         return self.fn({name: getattr(self, "w_" + name) for name in self.names}, *inputs)
 
 
+def rounded_model(model, half):
+    return model.bfloat16() if half else model
+
+
 def registry(wrap):
-    def forward(fn, feeds, params={}, convert=M.T, resident=()):
-        """feeds: arrays given at every call, whose result comes back; resident: arrays that stay on the device, with it."""
+    def forward(fn, feeds, params={}, convert=M.T, resident=(), half=False):
+        """feeds: arrays given at every call, whose result comes back; resident: arrays that stay on the device, with it.
+        half: parameters and resident arrays are in bfloat16, and feeds of floats are converted at every call."""
         harness.start_clock()
-        model = wrap(Model(fn, params).eval())
-        operands = [M.T(a) for a in resident]
+        rounded = lambda t: t.bfloat16() if half and t.is_floating_point() else t
+        model = wrap(rounded_model(Model(fn, params), half).eval())
+        operands = [rounded(M.T(a)) for a in resident]
 
         def run():
             with torch.no_grad():
-                result = model(*[convert(a) for a in feeds], *operands)
+                result = model(*[rounded(convert(a)) for a in feeds], *operands)
             if resident:
                 torch_device.wait()
                 return result
             return result.cpu()
-        return run, lambda: W.checksum(run().cpu().numpy())
+        return run, lambda: W.checksum(run().float().cpu().numpy())
 
     def training(loss_fn, optimizer, batches, convert, check_steps):
         """loss_fn(examples, labels) -> loss, whose gradients `optimizer` applies."""
@@ -57,9 +63,15 @@ def registry(wrap):
             return loss.item()
         return step, harness.training_check(step, check_steps)
 
-    def train(logits, optimizer, params, batches, convert=M.T, check_steps=10):
+    def train(logits, optimizer, params, batches, convert=M.T, check_steps=10, half=False):
+        """half: products are in bfloat16, parameters and loss in float32."""
         harness.start_clock()
-        model = Model(lambda p, x, y: F.cross_entropy(logits(p, x), y), params, True).train()
+
+        def loss(p, x, y):
+            with torch.autocast(torch_device.name, torch.bfloat16, enabled=half):
+                outputs = logits(p, x)
+            return F.cross_entropy(outputs.float(), y)
+        model = Model(loss, params, True).train()
         return training(wrap(model), optimizer(model.parameters()), batches, convert, check_steps)
 
     def sgd(lr, **settings):
@@ -89,12 +101,12 @@ def registry(wrap):
         return forward(lambda p, x, g, b: F.layer_norm(x, (W.COLS,), g, b, W.LN_EPS), [],
                        resident=W.rows_data())
 
-    def matmul(n):
-        return forward(lambda p, a, b: a @ b, [], resident=W.matmul_data(n))
+    def matmul(n, half=False):
+        return forward(lambda p, a, b: a @ b, [], resident=W.matmul_data(n), half=half)
 
-    def mlp_train():
+    def mlp_train(half=False):
         p, d = W.mlp_data()
-        return train(M.mlp, sgd(W.MLP["lr"]), {"p%d" % i: v for i, v in enumerate(p)}, d)
+        return train(M.mlp, sgd(W.MLP["lr"]), {"p%d" % i: v for i, v in enumerate(p)}, d, half=half)
 
     def lenet_train():
         p, d = W.lenet_data()
@@ -111,20 +123,23 @@ def registry(wrap):
         trained = [q for q in model.parameters() if q.requires_grad]
         return training(wrap(model), sgd(W.LSTM["lr"])(trained), d, M.T, 10)
 
-    def resnet50_infer(batch):
-        return forward(M.resnet50, [W.resnet_input(batch)[0]], M.parameters(W.resnet_params()), M.image)
+    def resnet50_infer(batch, half=False):
+        return forward(M.resnet50, [W.resnet_input(batch)[0]], M.parameters(W.resnet_params()), M.image, half=half)
 
     def resnet50_train_b8():
         r = W.RESNET
         return train(lambda p, x: M.resnet50(p, x, True), sgd(r["lr"], momentum=r["momentum"]),
                      M.parameters(W.resnet_params()), [W.resnet_input(8)], M.image, check_steps=3)
 
-    def bert_base_infer(batch):
-        return forward(M.bert, list(W.bert_input(batch)), M.bert_params())
+    def bert_base_infer(batch, half=False):
+        return forward(M.bert, list(W.bert_input(batch)), M.bert_params(), half=half)
 
     result = dict(overhead_chain=overhead_chain, overhead_wide=overhead_wide, fused_elementwise=fused_elementwise,
                   softmax_rows=softmax_rows, layernorm=layernorm, mlp_train=mlp_train, lenet_train=lenet_train,
                   lenet_infer_b128=lenet_infer, lstm_train=lstm_train, resnet50_train_b8=resnet50_train_b8)
+    result.update(matmul_4096_bf16=lambda: matmul(4096, True), mlp_train_bf16=lambda: mlp_train(True),
+                  resnet50_infer_b8_bf16=lambda: resnet50_infer(8, True),
+                  bert_base_infer_b8_bf16=lambda: bert_base_infer(8, True))
     for n in W.MATMUL:
         result["matmul_%d" % n] = lambda n=n: matmul(n)
     for batch in (1, 8):

@@ -48,6 +48,7 @@ extension Workload {
     + [multilayerPerceptron, leNetTraining, lstmTraining]
     + [resNet50Inference(batch: 1), resNet50Inference(batch: 8), resNet50Training]
     + [bertInference(batch: 1), bertInference(batch: 8), leNetInference]
+    + [matrixProductInBFloat16, multilayerPerceptronInBFloat16, resNet50InferenceInBFloat16, bertInferenceInBFloat16]
 
   /// The same graph with each operation a kernel of its own.
   private var unfused: Workload {

@@ -53,7 +53,7 @@ import Testing
     #expect(Workload.matching("overhead_chain").map(\.name) == ["overhead_chain"])
     #expect(
       Workload.matching("matmul").map(\.name) == [
-        "matmul_256", "matmul_512", "matmul_1024", "matmul_2048", "matmul_4096",
+        "matmul_256", "matmul_512", "matmul_1024", "matmul_2048", "matmul_4096", "matmul_4096_bf16",
       ])
     #expect(Workload.matching("mat").isEmpty)
     #expect(Set(Workload.all.map(\.name)).count == Workload.all.count)

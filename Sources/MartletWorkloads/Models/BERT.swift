@@ -76,7 +76,7 @@ struct BERT {
       + slice(weight("pos"), begin: [0, 0], size: [sequence, hidden])
     var x = reshape(normalized(embedded, "ln"), [batch * sequence, hidden])
     // What the mask excludes gets a weight of practically zero.
-    let penalty = (1 - cast(reshape(mask, [batch, 1, 1, sequence]), to: .float32)) * -10000
+    let penalty = (1 - cast(reshape(mask, [batch, 1, 1, sequence]), to: x.elementType)) * -10000
     for layer in 0..<sizes.layers {
       let name = "l\(layer)_"
       let context = attention(x, name, penalty)
@@ -116,5 +116,10 @@ extension Workload {
   /// The encoding of a batch of sequences by the base model.
   static func bertInference(batch: Int) -> Workload {
     Workload(name: "bert_base_infer_b\(batch)") { BERT.inference(batch: batch).execution }
+  }
+
+  /// The encoding of eight sequences in bfloat16.
+  static let bertInferenceInBFloat16 = Workload(name: "bert_base_infer_b8_bf16") {
+    BERT.inference(batch: 8).inBFloat16().execution
   }
 }

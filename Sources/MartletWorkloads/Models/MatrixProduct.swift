@@ -15,4 +15,9 @@ extension Workload {
   @Sendable static func matrixProduct(_ extent: Int) -> Workload {
     Workload(name: "matmul_\(extent)") { ForwardModel.matrixProduct(extent).execution }
   }
+
+  /// The same of matrices of bfloat16.
+  static let matrixProductInBFloat16 = Workload(name: "matmul_4096_bf16") {
+    ForwardModel.matrixProduct(4096).inBFloat16().execution
+  }
 }

@@ -26,6 +26,11 @@ enum MultilayerPerceptron {
 extension Workload {
   /// A step of stochastic gradient descent on a network of dense layers, 784 to 512 to 256 to 10, in batches of 128.
   static let multilayerPerceptron = Workload(name: "mlp_train") { MultilayerPerceptron.training().execution }
+
+  /// The same with products in bfloat16.
+  static let multilayerPerceptronInBFloat16 = Workload(name: "mlp_train_bf16") {
+    MultilayerPerceptron.training().inBFloat16().execution
+  }
 }
 
 extension RandomArrays {

@@ -167,6 +167,11 @@ extension Workload {
     Workload(name: "resnet50_infer_b\(batch)") { ResNet50.inference(batch: batch).execution }
   }
 
+  /// The logits of eight images in bfloat16.
+  static let resNet50InferenceInBFloat16 = Workload(name: "resnet50_infer_b8_bf16") {
+    ResNet50.inference(batch: 8).inBFloat16().execution
+  }
+
   /// A step of gradient descent with momentum on a batch of 8 images.
   static let resNet50Training = Workload(name: "resnet50_train_b8") { ResNet50.training(batch: 8).execution }
 }

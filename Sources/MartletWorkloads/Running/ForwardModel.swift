@@ -9,7 +9,23 @@ struct ForwardModel {
   var weights = NamedArrays()
   /// Large operands that stay in variables, so that feeding them is not measured.
   var resident: [Tensor] = []
+  /// What floats are computed in.
+  private var type = ElementType.float32
   let result: (Inputs) -> Output
+
+  init(
+    feeds: [Tensor] = [], weights: NamedArrays = NamedArrays(), resident: [Tensor] = [],
+    result: @escaping (Inputs) -> Output
+  ) {
+    (self.feeds, self.weights, self.resident, self.result) = (feeds, weights, resident, result)
+  }
+
+  /// The same with weights and resident operands in bfloat16, and feeds of float32 converted in each run.
+  func inBFloat16() -> ForwardModel {
+    var model = self
+    model.type = .bfloat16
+    return model
+  }
 
   /// The values of a graph that stand for the arrays.
   struct Inputs {
@@ -24,9 +40,12 @@ struct ForwardModel {
     let graph = Graph()
     let placeholders = feeds.map { graph.placeholder($0.elementType, shape: Shape($0.shape)) }
     var constants: [String: Output] = [:]
-    for (name, tensor) in weights.items { constants[name] = graph.constant(tensor, name: name) }
-    let variables = resident.map { graph.variable("resident", $0.shape, .tensor($0)) }
-    let output = result(Inputs(graph: graph, feeds: placeholders, weights: constants, resident: variables))
+    for (name, tensor) in weights.items {
+      constants[name] = graph.constant(tensor.floats(in: type), name: name)
+    }
+    let variables = resident.map { graph.variable("resident", $0.shape, .tensor($0.floats(in: type)), type: type) }
+    let fed = placeholders.map { $0.elementType == .float32 && type != .float32 ? cast($0, to: type) : $0 }
+    let output = result(Inputs(graph: graph, feeds: fed, weights: constants, resident: variables))
     return Recipe(graph: graph, feeds: placeholders, fetches: [output], targets: [])
   }
 
@@ -61,7 +80,7 @@ struct Recipe {
   /// Has runs leave the one result, whose shape is known, in a variable instead of fetching it; returns the variable.
   mutating func keepResult() -> Output {
     let extents = fetches[0].type.tensor?.shape.dimensions?.compactMap(\.known) ?? []
-    let result = graph.variable("result", extents, .zeros, trainable: false)
+    let result = graph.variable("result", extents, .zeros, type: fetches[0].elementType, trainable: false)
     if let store = result.variable?.assign(fetches[0]) { targets.append(store) }
     fetches = []
     return result
@@ -70,9 +89,21 @@ struct Recipe {
 
 /// The mean of the absolute values, summed in double precision.
 private func meanMagnitude(_ tensor: Tensor) -> Double {
-  tensor.withUnsafeBufferPointer(of: Float.self) { elements in
+  if tensor.elementType == .bfloat16 {
+    let elements = tensor.scalars(as: BFloat16.self)
+    return elements.reduce(0) { $0 + Double($1.float.magnitude) } / Double(elements.count)
+  }
+  return tensor.withUnsafeBufferPointer(of: Float.self) { elements in
     var sum = 0.0
     for element in elements { sum += Double(element.magnitude) }
     return sum / Double(elements.count)
+  }
+}
+
+extension Tensor {
+  /// Floats of 32 bits rounded to another type; anything else as it is.
+  fileprivate func floats(in type: ElementType) -> Tensor {
+    guard elementType == .float32, type == .bfloat16 else { return self }
+    return Tensor(scalars(as: Float.self).map { BFloat16($0) }, shape: shape)
   }
 }

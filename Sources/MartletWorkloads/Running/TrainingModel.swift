@@ -12,6 +12,15 @@ struct TrainingModel {
   /// The logits for a batch of examples.
   let logits: (inout Inputs) -> Output
 
+  /// The same with products in bfloat16: variables, and what optimizer and loss compute, stay in float32.
+  func inBFloat16() -> TrainingModel {
+    TrainingModel(weights: weights, batches: batches, optimizer: optimizer, checkedStep: checkedStep) { inputs in
+      var rounded = Inputs(
+        examples: cast(inputs.examples, to: .bfloat16), weights: inputs.weights.mapValues { cast($0, to: .bfloat16) })
+      return cast(logits(&rounded), to: .float32)
+    }
+  }
+
   struct Inputs {
     let examples: Output
     let weights: [String: Output]
