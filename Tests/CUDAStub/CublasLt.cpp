@@ -1,55 +1,22 @@
-// Matrix products and transpositions with cuBLASLt's interface, by plain loops.
-#include "Stub.h"
+// Matrix products with cuBLASLt's interface, by plain loops.
+#include "CublasLt.h"
 
 #include <algorithm>
-#include <cmath>
-#include <cstring>
 
 using namespace stub;
 
 namespace {
-enum { lt_invalid_value = 7, lt_not_supported = 15 };
-
 struct Operation : LibraryObject {
   int compute, scale, transpose_a = 0, transpose_b = 0, epilogue = 1;
   uint64_t bias = 0;
   Operation(int compute, int scale) : LibraryObject("cuBLASLt operation", nullptr), compute(compute), scale(scale) {}
 };
 
-struct Layout : LibraryObject {
-  int type, batch = 1;
-  uint64_t rows, columns;
-  int64_t leading, stride = 0;
-  Layout(int type, uint64_t rows, uint64_t columns, int64_t leading)
-    : LibraryObject("cuBLASLt layout", nullptr), type(type), rows(rows), columns(columns), leading(leading) {}
-  size_t width() const { return type == 1 ? 8 : 4; }
-  // From the first element to behind the last.
-  size_t bytes() const {
-    return (size_t(batch - 1) * size_t(stride) + size_t(columns - 1) * size_t(leading) + size_t(rows)) * width();
-  }
-  double read(const char *base, int index, uint64_t row, uint64_t column) const {
-    const size_t at = size_t(index) * size_t(stride) + size_t(column) * size_t(leading) + size_t(row);
-    return type == 1 ? reinterpret_cast<const double *>(base)[at] : reinterpret_cast<const float *>(base)[at];
-  }
-  void write(char *base, int index, uint64_t row, uint64_t column, double value) const {
-    const size_t at = size_t(index) * size_t(stride) + size_t(column) * size_t(leading) + size_t(row);
-    if (type == 1) {
-      reinterpret_cast<double *>(base)[at] = value;
-    } else {
-      reinterpret_cast<float *>(base)[at] = float(value);
-    }
-  }
-};
-
 struct Preference : LibraryObject {
   uint64_t workspace = 0;
+  uint32_t reductions = 7;
   uint32_t alignments[4] = {256, 256, 256, 256};
   Preference() : LibraryObject("cuBLASLt preference", nullptr) {}
-};
-
-struct Transform : LibraryObject {
-  int scale, transpose_a = 0, transpose_b = 0;
-  Transform(int scale) : LibraryObject("cuBLASLt transform", nullptr), scale(scale) {}
 };
 
 struct Algorithm {
@@ -65,33 +32,6 @@ struct Heuristic {
   int reserved[4];
 };
 
-template <class T> T *get(Call &call, void *handle, const char *kind) {
-  Object *object = call.check(handle, Kind::library);
-  if (!object) return nullptr;
-  T *found = dynamic_cast<T *>(object);
-  if (!found) call.misuse(lt_invalid_value, "the %s is a %s", kind, object->name);
-  return found;
-}
-
-struct LtHandle : LibraryObject {
-  LtHandle(Context *context) : LibraryObject("cuBLASLt handle", context) {}
-};
-
-int destroy(Call &call, void *handle) {
-  Object *object = call.check(handle, Kind::library);
-  if (object) object->alive = false;
-  return call.error;
-}
-
-int set(Call &call, void *to, const void *from, size_t bytes, size_t expected) {
-  if (bytes != expected) return call.misuse(lt_invalid_value, "%zu bytes for an attribute of %zu", bytes, expected);
-  memcpy(to, from, bytes);
-  return success;
-}
-
-uint64_t rows(const Layout &layout, int transposed) { return transposed ? layout.columns : layout.rows; }
-uint64_t columns(const Layout &layout, int transposed) { return transposed ? layout.rows : layout.columns; }
-
 // What is wrong with the shapes of a product; 0 if nothing is.
 int check_product(Call &call, const Operation &operation, const Layout &a, const Layout &b, const Layout &c, const Layout &d) {
   const int type = operation.scale;
@@ -100,7 +40,9 @@ int check_product(Call &call, const Operation &operation, const Layout &a, const
     return call.misuse(lt_not_supported, "compute type %d with scale type %d", operation.compute, type);
   }
   for (const Layout *layout : {&a, &b, &c, &d}) {
-    if (layout->type != type) return call.misuse(lt_invalid_value, "a matrix of type %d", layout->type);
+    if (layout->type != d.type || (d.type == 1) != (type == 1) || (d.type > 1 && operation.compute != 68)) {
+      return call.misuse(lt_invalid_value, "a matrix of type %d", layout->type);
+    }
     if (layout->leading < int64_t(layout->rows)) return call.misuse(lt_invalid_value, "columns overlap");
     if (layout->batch != d.batch) return call.misuse(lt_invalid_value, "batches of %d and %d", layout->batch, d.batch);
     if (layout->batch > 1 && layout == &d && layout->stride < int64_t(layout->columns) * layout->leading) {
@@ -113,7 +55,7 @@ int check_product(Call &call, const Operation &operation, const Layout &a, const
   }
   static const int epilogues[] = {1, 2, 4, 6, 32, 36};
   if (std::find(std::begin(epilogues), std::end(epilogues), operation.epilogue) == std::end(epilogues) ||
-      ((operation.epilogue & 32) && type != 0)) {
+      ((operation.epilogue & 32) && d.type != 0)) {
     return call.misuse(lt_not_supported, "the stub has no epilogue %d", operation.epilogue);
   }
   return success;
@@ -121,26 +63,11 @@ int check_product(Call &call, const Operation &operation, const Layout &a, const
 
 uint64_t fingerprint(const Operation &operation, const Layout &a, const Layout &b, const Layout &d) {
   uint64_t hash = 1469598103934665603u;
-  for (uint64_t part : {uint64_t(operation.compute), uint64_t(operation.transpose_a), uint64_t(operation.transpose_b),
+  for (uint64_t part : {uint64_t(operation.compute), uint64_t(d.type), uint64_t(operation.transpose_a), uint64_t(operation.transpose_b),
                         uint64_t(operation.epilogue), a.rows, a.columns, b.rows, b.columns, d.rows, d.columns, uint64_t(d.batch)}) {
     hash = (hash ^ part) * 1099511628211u;
   }
   return hash;
-}
-
-double scalar(const void *value, int type) {
-  return type == 1 ? *static_cast<const double *>(value) : double(*static_cast<const float *>(value));
-}
-
-// A number to the 7 bits behind the point of bfloat16, rounded to even.
-double rounded(double value) {
-  const float single = float(value);
-  uint32_t bits;
-  memcpy(&bits, &single, 4);
-  if (std::isfinite(single)) bits = (bits + 0x7FFF + (bits >> 16 & 1)) & 0xFFFF0000u;
-  float result;
-  memcpy(&result, &bits, 4);
-  return result;
 }
 
 // GELU in its form with a tangent, which some ways have to 11 bits only.
@@ -150,11 +77,6 @@ double gelu(double x, bool is_coarse) {
   return 0.5 * x * (1 + tangent);
 }
 
-uint64_t address(const void *pointer) { return reinterpret_cast<uint64_t>(pointer); }
-
-bool overlap(const void *a, size_t a_bytes, const void *b, size_t b_bytes) {
-  return address(a) < address(b) + b_bytes && address(b) < address(a) + a_bytes;
-}
 }  // namespace
 
 STUB size_t cublasLtGetVersion(void) { return 130100; }
@@ -206,7 +128,7 @@ STUB int cublasLtMatmulDescSetAttribute(void *handle, int attribute, const void 
 
 STUB int cublasLtMatrixLayoutCreate(void **layout, int type, uint64_t rows, uint64_t columns, int64_t leading) {
   CALL_NEEDING(cublasLtMatrixLayoutCreate, nothing);
-  if (type != 0 && type != 1) return call.misuse(lt_not_supported, "the stub has no type %d", type);
+  if (type != 0 && type != 1 && type != 2 && type != 14) return call.misuse(lt_not_supported, "the stub has no type %d", type);
   *layout = static_cast<Object *>(add(new Layout(type, rows, columns, leading)));
   return success;
 }
@@ -239,6 +161,7 @@ STUB int cublasLtMatmulPreferenceSetAttribute(void *handle, int attribute, const
   Preference *preference = get<Preference>(call, handle, "preference");
   if (!preference) return call.error;
   if (attribute == 1) return set(call, &preference->workspace, value, bytes, 8);
+  if (attribute == 3) return set(call, &preference->reductions, value, bytes, 4);
   if (attribute >= 5 && attribute <= 8) return set(call, &preference->alignments[attribute - 5], value, bytes, 4);
   return call.misuse(lt_invalid_value, "the stub has no attribute %d", attribute);
 }
@@ -258,6 +181,7 @@ STUB int cublasLtMatmulAlgoGetHeuristic(
   if (!preference) return call.error;
   if (asked <= 0) return call.misuse(lt_invalid_value, "%d results are asked for", asked);
   if (check_product(call, *operation, *a, *b, *c, *d)) return call.error;
+  if (d->type > 1 && (preference->reductions & ~2u)) return call.misuse(lt_invalid_value, "parts of sums may be rounded to the result's type");
   uint64_t alignment = 256;
   for (uint32_t one : preference->alignments) alignment = std::min(alignment, uint64_t(one));
   for (uint64_t workspace : {uint64_t(1) << 16, uint64_t(0), uint64_t(1) << 40}) {
@@ -336,65 +260,6 @@ STUB int cublasLtMatmul(
           if (has_relu) value = value > 0 ? value : 0;
           if (has_gelu) value = gelu(value, is_coarse);
           w.write(static_cast<char *>(d), i, row, column, value);
-        }
-      }
-    }
-    return 0;
-  };
-  return enqueue(call, stream, action);
-}
-
-STUB int cublasLtMatrixTransformDescCreate(void **transform, int scale) {
-  CALL_NEEDING(cublasLtMatrixTransformDescCreate, nothing);
-  *transform = static_cast<Object *>(add(new Transform(scale)));
-  return success;
-}
-STUB int cublasLtMatrixTransformDescDestroy(void *transform) {
-  CALL_NEEDING(cublasLtMatrixTransformDescDestroy, nothing);
-  return destroy(call, transform);
-}
-STUB int cublasLtMatrixTransformDescSetAttribute(void *handle, int attribute, const void *value, size_t bytes) {
-  CALL_NEEDING(cublasLtMatrixTransformDescSetAttribute, nothing);
-  Transform *transform = get<Transform>(call, handle, "transform");
-  if (!transform) return call.error;
-  switch (attribute) {
-    case 2: return set(call, &transform->transpose_a, value, bytes, 4);
-    case 3: return set(call, &transform->transpose_b, value, bytes, 4);
-  }
-  return call.misuse(lt_invalid_value, "the stub has no attribute %d", attribute);
-}
-
-STUB int cublasLtMatrixTransform(
-  void *handle, void *transform_handle, const void *alpha, const void *a, void *a_handle, const void *beta,
-  const void *b, void *, void *c, void *c_handle, void *stream_handle) {
-  CALL(cublasLtMatrixTransform);
-  LtHandle *library = get<LtHandle>(call, handle, "handle");
-  Transform *transform = library ? get<Transform>(call, transform_handle, "transform") : nullptr;
-  Layout *al = transform ? get<Layout>(call, a_handle, "layout") : nullptr;
-  Layout *cl = al ? get<Layout>(call, c_handle, "layout") : nullptr;
-  Stream *stream = cl ? call.object<Stream>(stream_handle, Kind::stream) : nullptr;
-  if (!stream) return call.error;
-  const double scale = scalar(alpha, transform->scale);
-  if (b || scalar(beta, transform->scale) != 0) return call.misuse(lt_not_supported, "the stub transforms one matrix");
-  if (rows(*al, transform->transpose_a) != cl->rows || columns(*al, transform->transpose_a) != cl->columns ||
-      al->batch != cl->batch || al->type != cl->type || al->leading < int64_t(al->rows) || cl->leading < int64_t(cl->rows)) {
-    return call.misuse(lt_invalid_value, "the matrices do not fit one another");
-  }
-  if (!call.device_range(address(a), al->bytes(), "a") || !call.device_range(address(c), cl->bytes(), "c")) return call.error;
-  if (overlap(a, al->bytes(), c, cl->bytes())) return call.misuse(lt_invalid_value, "the result overlaps the operand");
-  auto action = std::make_shared<Action>();
-  action->what = "a transposition";
-  action->device = {{address(a), al->bytes()}, {address(c), cl->bytes()}};
-  const Layout x = *al, z = *cl;
-  const int transposed = transform->transpose_a;
-  action->run = [=] {
-    for (int i = 0; i < z.batch; i++) {
-      for (uint64_t column = 0; column < z.columns; column++) {
-        for (uint64_t row = 0; row < z.rows; row++) {
-          const char *from = static_cast<const char *>(a);
-          z.write(
-            static_cast<char *>(c), i, row, column,
-            scale * (transposed ? x.read(from, i, column, row) : x.read(from, i, row, column)));
         }
       }
     }

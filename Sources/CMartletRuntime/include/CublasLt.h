@@ -30,6 +30,8 @@ typedef struct {
 enum {
   martlet_cublaslt_float32 = 0,
   martlet_cublaslt_float64 = 1,
+  martlet_cublaslt_float16 = 2,
+  martlet_cublaslt_bfloat16 = 14,
   martlet_cublaslt_compute_float32 = 68,
   martlet_cublaslt_compute_float64 = 70,
   martlet_cublaslt_compute_bfloat16 = 75,
@@ -44,6 +46,9 @@ enum {
   martlet_cublaslt_operation_epilogue = 7,
   martlet_cublaslt_operation_bias = 8,
   martlet_cublaslt_preference_workspace = 1,
+  martlet_cublaslt_preference_reductions = 3,
+  /// Parts of sums are kept in the type that is computed in.
+  martlet_cublaslt_reductions_in_full = 2,
   martlet_cublaslt_preference_alignment_a = 5,
   martlet_cublaslt_preference_alignment_b = 6,
   martlet_cublaslt_preference_alignment_c = 7,

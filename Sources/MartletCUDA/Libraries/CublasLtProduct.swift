@@ -4,7 +4,7 @@ import MartletTensors
 
 /// A matrix product as cuBLASLt is told of it, with the ways to compute it.
 ///
-/// cuBLASLt's matrices are column-major, so that it is asked for the transposed product: cᵀ = op(b)ᵀ · op(a)ᵀ.
+/// Floats of 16 bits are multiplied and added in float32. cuBLASLt's matrices are column-major, so that it is asked for the transposed product: cᵀ = op(b)ᵀ · op(a)ᵀ.
 final class CublasLtProduct: @unchecked Sendable {
   /// Where operands and result are; 0 for those that the product does not have.
   struct Addresses {
@@ -31,15 +31,21 @@ final class CublasLtProduct: @unchecked Sendable {
   /// Nil where cuBLASLt does not do it.
   init?(_ product: MatrixProduct, _ owner: CublasLtHandle, _ options: CUDALibraryOptions) {
     let p = product
-    guard p.elementType == .float32 || p.elementType == .float64, p.batch == 1 || p.epilogue.isEmpty,
+    guard let type = p.elementType.cublasLtType, p.batch == 1 || p.epilogue.isEmpty,
+      p.epilogue.activation != .geluByTanh || p.elementType == .float32,
       p.m > 0, p.n > 0, p.batch > 0, p.k > 0, max(p.m, p.n, p.k, p.batch) <= Int(Int32.max),
       (try? owner.context.makeCurrent()) != nil
     else { return nil }
     let isDouble = p.elementType == .float64
-    let type = Int32(isDouble ? martlet_cublaslt_float64 : martlet_cublaslt_float32)
+    let scaleType = Int32(isDouble ? martlet_cublaslt_float64 : martlet_cublaslt_float32)
     var operation: martlet_cublaslt_operation?
-    let compute = isDouble ? martlet_cublaslt_compute_float64 : options.computeType
-    guard owner.library.pointee.MatmulDescCreate(&operation, Int32(compute), type) == 0, let operation else {
+    let compute =
+      switch p.elementType {
+      case .float64: martlet_cublaslt_compute_float64
+      case .float32: options.computeType
+      default: martlet_cublaslt_compute_float32
+      }
+    guard owner.library.pointee.MatmulDescCreate(&operation, Int32(compute), scaleType) == 0, let operation else {
       return nil
     }
     func layout(_ rows: Int, _ columns: Int) -> CublasLtLayout? {
@@ -48,7 +54,7 @@ final class CublasLtProduct: @unchecked Sendable {
     guard let a = p.transposeA ? layout(p.k, p.m) : layout(p.m, p.k),
       let b = p.transposeB ? layout(p.n, p.k) : layout(p.k, p.n), let c = layout(p.m, p.n),
       Self.describe(p, owner, operation),
-      case let ways = Self.ways(owner, operation, a: a, b: b, c: c, limit: options.scratchLimit), !ways.isEmpty
+      case let ways = Self.ways(p, owner, operation, a: a, b: b, c: c, limit: options.scratchLimit), !ways.isEmpty
     else {
       _ = owner.library.pointee.MatmulDescDestroy(operation)
       return nil
@@ -82,8 +88,8 @@ final class CublasLtProduct: @unchecked Sendable {
   }
 
   private static func ways(
-    _ owner: CublasLtHandle, _ operation: martlet_cublaslt_operation, a: CublasLtLayout, b: CublasLtLayout,
-    c: CublasLtLayout, limit: Int
+    _ p: MatrixProduct, _ owner: CublasLtHandle, _ operation: martlet_cublaslt_operation, a: CublasLtLayout,
+    b: CublasLtLayout, c: CublasLtLayout, limit: Int
   ) -> [martlet_cublaslt_heuristic] {
     var preference: martlet_cublaslt_preference?
     guard owner.library.pointee.MatmulPreferenceCreate(&preference) == 0, let preference else { return [] }
@@ -92,6 +98,13 @@ final class CublasLtProduct: @unchecked Sendable {
     var isSet =
       owner.library.pointee.MatmulPreferenceSetAttribute(
         preference, Int32(martlet_cublaslt_preference_workspace), &bytes, 8) == 0
+    if p.elementType.isHalf {
+      var reductions = UInt32(martlet_cublaslt_reductions_in_full)
+      isSet =
+        isSet
+        && owner.library.pointee.MatmulPreferenceSetAttribute(
+          preference, Int32(martlet_cublaslt_preference_reductions), &reductions, 4) == 0
+    }
     for attribute in [
       martlet_cublaslt_preference_alignment_a, martlet_cublaslt_preference_alignment_b,
       martlet_cublaslt_preference_alignment_c, martlet_cublaslt_preference_alignment_d,
@@ -140,6 +153,19 @@ final class CublasLtProduct: @unchecked Sendable {
       }
     }
     try owner.check(code, "cublasLtMatmul")
+  }
+}
+
+extension ElementType {
+  /// The number of the type for cuBLASLt; nil for types of which it has no products.
+  fileprivate var cublasLtType: Int32? {
+    switch self {
+    case .float16: Int32(martlet_cublaslt_float16)
+    case .bfloat16: Int32(martlet_cublaslt_bfloat16)
+    case .float32: Int32(martlet_cublaslt_float32)
+    case .float64: Int32(martlet_cublaslt_float64)
+    default: nil
+    }
   }
 }
 

@@ -1,4 +1,3 @@
-import Foundation
 import MartletGraph
 import MartletTensors
 import MartletTestSupport
@@ -8,7 +7,7 @@ import Testing
 
 /// How library calls behave towards a run: what is prepared when, and what failures say.
 struct LibraryExecutionTests {
-  private static let convolution: Convolution = {
+  static let convolution: Convolution = {
     var convolution = Convolution(
       role: .forward, elementType: .float32, isChannelsFirst: false, batch: 1, input: (4, 4, 2), output: (4, 4, 3),
       kernel: (3, 3), groups: 1, isDepthwise: false, strides: (1, 1), dilations: (1, 1), padding: (1, 1, 1, 1))
@@ -16,7 +15,7 @@ struct LibraryExecutionTests {
     return convolution
   }()
 
-  private static let product: MatrixProduct = {
+  static let product: MatrixProduct = {
     var product = MatrixProduct(
       elementType: .float32, m: 200, n: 160, k: 160, transposeA: false, transposeB: false)
     product.epilogue = Epilogue(hasBias: true)
@@ -367,46 +366,6 @@ struct LibraryExecutionTests {
     try bound.enqueue(on: stream, memory.map(\.address))
     #expect(machine.stub.count("cublasLtMatrixTransform") - packed == (usesTensorCores ? 0 : 3))
     try stream.synchronize()
-    #expect(machine.stub.report == [])
-  }
-
-  // MARK: Choices on disk
-
-  private static let finding = "cudnnFindConvolutionForwardAlgorithmEx"
-
-  /// How often ways are run to choose one, in a process that finds what is in a folder.
-  private func timed(_ machine: LibraryMachine, _ folder: String, _ options: CUDALibraryOptions) throws -> [Int] {
-    let executions = CUDALibraryExecutions(machine.context, options: options, cache: .folder(folder))
-    return try [
-      (LibraryContract.matrixProduct(Self.product), "cublasLtMatmul"), (.convolution(Self.convolution), Self.finding),
-    ].map { contract, call in
-      let execution = try #require(executions.execution(of: contract))
-      let before = machine.stub.count(call)
-      _ = execution.scratchBytes
-      return machine.stub.count(call) - before
-    }
-  }
-
-  /// What was found to be fastest is not timed again by the next process; what is damaged, or of other options, is.
-  @Test func choicesAreKept() throws {
-    let machine = try LibraryMachine()
-    let folder = FileManager.default.temporaryDirectory.appending(path: "martlet-choices-\(UUID().uuidString)").path
-    defer { try? FileManager.default.removeItem(atPath: folder) }
-    let options = CUDALibraryOptions()
-    let first = try timed(machine, folder, options)
-    #expect(first.allSatisfy { $0 > 0 })
-    #expect(try timed(machine, folder, options) == [0, 0])
-    #expect(try timed(machine, folder, CUDALibraryOptions(scratchLimit: 1 << 20)) == first)
-    for file in try FileManager.default.contentsOfDirectory(atPath: folder) {
-      let path = folder + "/" + file
-      var bytes = try Data(contentsOf: URL(filePath: path))
-      bytes[bytes.count - 1] ^= 1
-      try bytes.write(to: URL(filePath: path))
-    }
-    #expect(try timed(machine, folder, options) == first)
-    #expect(try timed(machine, folder, options) == [0, 0])
-    let deterministic = CUDALibraryOptions(isDeterministic: true)
-    #expect(try timed(machine, folder, deterministic) == [0, 0])
     #expect(machine.stub.report == [])
   }
 

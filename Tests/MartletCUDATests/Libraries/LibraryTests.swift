@@ -144,6 +144,23 @@ struct LibraryTests {
       graph, [product, double], [a: randomTensor(shapes.0, seed: 1), b: randomTensor(shapes.1, seed: 2)], calls: 2)
   }
 
+  /// In 16 bits, multiplied and added in float32 and rounded once.
+  @Test(arguments: [ElementType.float16, .bfloat16], [[1], [3]])
+  func productsOfHalves(type: ElementType, batch: [Int]) throws {
+    let graph = Graph()
+    let a = graph.placeholder(.float32, shape: Shape(batch + [20, 30]), name: "a")
+    let b = graph.placeholder(.float32, shape: Shape(batch + [30, 10]), name: "b")
+    let y = batchMatMul(cast(a, to: type), cast(b, to: type))
+    let feeds = [a: randomTensor(batch + [20, 30], seed: 1), b: randomTensor(batch + [30, 10], seed: 2)]
+    let expected = try Session(graph, options: SessionOptions(device: .interpreter)).run([y], feeds: feeds)[0]
+    let machine = try LibraryMachine()
+    let found = try machine.run(graph, [y], feeds)
+    #expect(found.calls == 1 && found.results[0].elementType == type)
+    // A unit in the last place, where sums are rounded the other way.
+    expectClose(found.results[0], expected, relative: type == .float16 ? 0x1p-10 : 0x1p-7, absolute: 1e-5)
+    #expect(machine.stub.report == [])
+  }
+
   @Test(arguments: [[1], [3], [2, 4]], [(20, 25, 30), (6, 7, 66)])
   func batchesOfProducts(batch: [Int], sizes: (m: Int, n: Int, k: Int)) throws {
     let (m, n, k) = sizes
