@@ -13,10 +13,11 @@ extension Pipeline {
   ///   - fusing: whether operations are joined into kernels; else each is a kernel of its own.
   ///   - softPlacement: whether nodes whose device is not there go to the one that is.
   ///   - exact: whether operations keep their own rounding where they become part of another.
+  ///   - savingMemory: whether less memory is worth more time.
   ///   - rules: rewrites beside Martlet's own, applied with them.
   ///   - disabledRules: the names of rules that are not applied.
   public static func standard(
-    fusing: Bool, softPlacement: Bool = false, exact: Bool = false, rules: RuleSet? = nil,
+    fusing: Bool, softPlacement: Bool = false, exact: Bool = false, savingMemory: Bool = false, rules: RuleSet? = nil,
     disabledRules: Set<String> = []
   ) -> Pipeline {
     let canonical = rules.map { standardRules + $0 } ?? standardRules
@@ -39,7 +40,7 @@ extension Pipeline {
         MergeProducts(exact: exact)
         EvaluateConstants()
         WidenLibraryCalls()
-        FormAttention(forming: fusing && !exact)
+        FormAttention(forming: fusing && !exact, savingMemory: savingMemory)
         PackSharedMatrices(packing: fusing)
         AttachEpilogues(fusing: fusing, foldingScales: !exact, exact: exact)
         EvaluateConstants()

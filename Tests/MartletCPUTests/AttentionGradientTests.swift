@@ -39,7 +39,7 @@ import Testing
       for (name, input) in masks { feeds[input] = maskArrays[name] }
       feeds[factors] = weights
       self.feeds = feeds
-      session = try Session(graph, options: SessionOptions(device: .cpu, threads: threads))
+      session = try Session(graph, options: .savingMemory(threads: threads))
     }
 
     func calls() throws -> Int {
@@ -125,7 +125,7 @@ import Testing
     let loss = sum(y * factors)
     let fetches = [y] + (try gradients(of: [loss], withRespectTo: Array(inputs.prefix(3))).compactMap { $0 })
     let feeds = Dictionary(uniqueKeysWithValues: zip(inputs, arrays))
-    let session = try Session(graph, options: .cpu)
+    let session = try Session(graph, options: .savingMemory())
     let expected = try Session(graph, options: SessionOptions(device: .cpu, isFusing: false, isExact: true))
       .run(fetches, feeds: feeds)
     for (found, expected) in zip(try session.run(fetches, feeds: feeds), expected) {
@@ -166,11 +166,30 @@ import Testing
     #expect(plan.blocks[0].instructions.count { if case .library = $0.action { true } else { false } } > 2)
   }
 
+  /// Small weights are kept where nobody asks for less memory, large ones are not.
+  @Test(.enabled(if: AttentionTests.isFormed), arguments: [(1000, false), (2100, true)])
+  func onlyLargeWeightsAreComputedAgain(length: Int, isStreamed: Bool) throws {
+    let graph = Graph()
+    let x = graph.placeholder(.float32, shape: [1, length, 16])
+    let loss = sum(square(batchMatMul(softmax(batchMatMul(x, x, adjointY: true)), x)))
+    let slopes = try gradients(of: [loss], withRespectTo: [x]).compactMap { $0 }
+    let plan = try Session(graph, options: .cpu).plan(for: slopes, feeds: [x: x.type.tensor!])
+    let isKept = plan.slots.contains { $0.type?.shape.known == [1, length, length] }
+    #expect(isKept != isStreamed)
+  }
+
   /// Of a long sequence no weights are in memory: 2 heads · 2,000² of them would take 32 MB.
   @Test(.enabled(if: AttentionTests.isFormed)) func takesNoMemoryForWeights() throws {
     let s = AttentionSize(heads: 2, queries: 2000, keys: 2000, width: 32, valueWidth: 32)
     let example = try Example(s, .none)
     let plan = try example.session.plan(for: example.fetches, feeds: example.feeds.mapValues(\.type))
     #expect(plan.arenaBytes < 2 * 2000 * 2000 * 4 / 3)
+  }
+}
+
+extension SessionOptions {
+  /// A processor's session with a limit of memory that nothing reaches.
+  fileprivate static func savingMemory(threads: Int? = nil) -> SessionOptions {
+    SessionOptions(device: .cpu, threads: threads, memoryBudget: 1 << 40)
   }
 }

@@ -52,8 +52,8 @@ struct ProgramCompiler: Sendable {
     if let log = options.log { instruments.append(WarningLog(log: log)) }
     if Self.isProving { instruments += [VerifyInstrument(), Proof()] }
     let result = try Pipeline.standard(
-      fusing: options.isFusing, softPlacement: options.isPlacementSoft, exact: options.isExact, rules: options.rules,
-      disabledRules: options.disabledRules
+      fusing: options.isFusing, softPlacement: options.isPlacementSoft, exact: options.isExact,
+      savingMemory: options.memoryBudget != nil, rules: options.rules, disabledRules: options.disabledRules
     ).run(
       program, target: backend, until: form, instruments: instruments,
       evaluate: { [host] program in try Self.evaluate(program, on: host) })

@@ -14,7 +14,7 @@ public struct SessionOptions: Sendable {
   /// The most bytes that a run may take beside feeds, constants and variables; nil for no limit but the machine's.
   ///
   /// Where a plan would take more, values are computed again instead of being kept (see `Rematerialization`); compiling
-  /// throws if that does not suffice.
+  /// throws if that does not suffice. With any limit the gradient of attention computes its weights again.
   public var memoryBudget: Int?
   /// Whether library calls keep to the arithmetic of the operations that they stand for: no Winograd convolutions, no
   /// batch normalization folded into filters, attention as it is written, and every ReLU lets NaN pass.

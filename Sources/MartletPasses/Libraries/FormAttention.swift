@@ -15,7 +15,15 @@ public struct FormAttention: Pass {
   /// Without fusion each operation stays a step of its own; so does an exact session's.
   public var isForming: Bool
 
-  public init(forming: Bool = true) { isForming = forming }
+  /// Whether a gradient computes weights again even where keeping them takes little memory.
+  public var isSavingMemory: Bool
+
+  public init(forming: Bool = true, savingMemory: Bool = false) {
+    (isForming, isSavingMemory) = (forming, savingMemory)
+  }
+
+  /// Weights of at most so many bytes, which caches hold or nearly so, are read by a gradient sooner than they are computed again.
+  private static let keptByteCount = 16 << 20
 
   /// Masks of more elements are not looked into.
   private static let maximumMaskCount = 1 << 25
@@ -25,7 +33,9 @@ public struct FormAttention: Pass {
     let (target, evaluate) = (context.target, context.evaluate)
     var number = 0
     let result = try program.mapFunctions { function, library in
-      let found = try Self.calls(function, library, target, evaluate)
+      let found = try Self.calls(function, library, target, evaluate).filter {
+        isSavingMemory || $0.isFaster(keeping: Self.keptByteCount)
+      }
       guard !found.isEmpty else { return function }
       var former = Former(found, target: target, number: number)
       var rebuilder = GraphRebuilder(function, library: library)
@@ -94,6 +104,17 @@ public struct FormAttention: Pass {
     }
     known[node] = answer
     return answer
+  }
+}
+
+extension AttentionFinder.Call {
+  /// Whether calls take less time than the operations, as far as the extents tell: a gradient's do if a causal mask leaves out
+  /// half of the work, or if weights have to be fetched from memory.
+  fileprivate func isFaster(keeping keptByteCount: Int) -> Bool {
+    guard gradient != nil else { return true }
+    if case .causal? = contract.selection?.condition { return true }
+    let (heads, scores) = (contract.batch * contract.heads, contract.queries * contract.keys)
+    return heads * scores * contract.elementType.byteWidth > keptByteCount
   }
 }
 
