@@ -29,7 +29,9 @@ public final class CPUBackend: HostBackend {
     case missing
   }
 
-  private static let isDeterminismAskedFor: Bool = {
+  /// Whether the environment variable MARTLET_DETERMINISTIC asks all sessions for results that have the same bits in every run,
+  /// with any value but 0.
+  public static let isDeterminismAskedFor: Bool = {
     let value = getenv("MARTLET_DETERMINISTIC").map { String(cString: $0) } ?? ""
     return value != "" && value != "0"
   }()

@@ -31,7 +31,13 @@ struct LoweringTable {
       return Int(number)
     }
     var lowering = try body.lowering(of: node)
-    if isExact, case .compute(let program) = lowering { lowering = .compute(program.rounding()) }
+    if isExact {
+      switch lowering {
+      case .compute(let program): lowering = .compute(program.rounding())
+      case .library(let contract, let program): lowering = .library(contract, reference: program.rounding())
+      default: break
+      }
+    }
     numbers[i] = Int32(lowerings.count)
     if let key { known[key] = numbers[i] }
     lowerings.append(lowering)

@@ -51,6 +51,64 @@ import Testing
     }
   }
 
+  /// As TensorFlow writes it: what belongs to channels is `float32`. The numbers are those of the same in `float32`, rounded.
+  @Test(arguments: types, [true, false]) func batchNormalization(_ type: ElementType, isTraining: Bool) throws {
+    let array = numbers([2, 3, 3, 4], type, seed: 7)
+    let vectors = (0..<4).map { n in Tensor((0..<4).map { 0.5 + Float(n) / 4 + Float($0) / 8 }, shape: [4]) }
+    let weights = wide(numbers([2, 3, 3, 4], type, seed: 8))
+    func run(_ array: Tensor) throws -> [Tensor] {
+      let graph = Graph()
+      let x = graph.placeholder(array.elementType, shape: Shape(array.shape))
+      let channels = vectors.map { graph.placeholder(.float32, shape: Shape($0.shape)) }
+      let (y, mean, variance) = fusedBatchNorm(
+        x, scale: channels[0], offset: channels[1], mean: channels[2], variance: channels[3],
+        exponentialAverageFactor: isTraining ? 0.25 : 1, isTraining: isTraining)
+      let loss = sum(cast(y, to: .float32) * graph.constant(weights)) + sum(mean * variance)
+      let slopes = try gradients(of: [loss], withRespectTo: [x] + channels).compactMap { $0 }
+      #expect(slopes.map(\.elementType) == [array.elementType] + channels.map(\.elementType))
+      var feeds = Dictionary(uniqueKeysWithValues: zip(channels, vectors))
+      feeds[x] = array
+      return try Session(graph).run([y, mean, variance] + slopes, feeds: feeds)
+    }
+    let (found, expected) = (try run(array), try run(wide(array)))
+    #expect(found[0].elementType == type && found[1].elementType == .float32)
+    for (n, (found, expected)) in zip(found, expected).enumerated() {
+      let unit = 4 / Double(1 << type.significandWidth)
+      let largest = expected.doubles().reduce(0) { max($0, abs($1)) }
+      expectClose(
+        Tensor(rounding: found.doubles(), shape: found.shape, as: .float64),
+        Tensor(rounding: expected.doubles(), shape: expected.shape, as: .float64),
+        relative: unit, absolute: unit * largest, "result \(n)")
+    }
+  }
+
+  /// Constants are folded as operations on feeds would be: in an exact session each operation rounds.
+  @Test(arguments: [SessionOptions.Device.cpu, .interpreter]) func exactSessionsRoundConstantsToo(
+    _ device: SessionOptions.Device
+  ) throws {
+    let graph = Graph()
+    let one = graph.constant(Tensor(rounding: [1], shape: [1], as: .bfloat16))
+    let x = graph.placeholder(.bfloat16, shape: [1])
+    func shifted(_ x: Output) -> Output { x + 1024 - 1024 }
+    let products = [one, x].map {
+      matMul(reshape($0, [1, 1]), graph.constant(Tensor(rounding: [1], shape: [1, 1], as: .bfloat16)))
+    }
+    let fetches = [shifted(one), shifted(x)] + products.map(shifted)
+    let session = try Session(graph, options: SessionOptions(device: device, isExact: true))
+    let found = try session.run(fetches, feeds: [x: Tensor(rounding: [1], shape: [1], as: .bfloat16)])
+    #expect(found.map { $0.doubles() } == Array(repeating: [0], count: 4))
+  }
+
+  /// Division by a power of two becomes a product where its reciprocal is one of the type's numbers.
+  @Test(arguments: types, [8.0, 0.25, -2, 1.0 / 65536]) func quotients(_ type: ElementType, _ divisor: Double) throws {
+    let graph = Graph()
+    let numbers = numbers([20], type, seed: 4)
+    let x = graph.placeholder(type, shape: [20])
+    let y = x / graph.constant(Tensor(rounding: [divisor], shape: [], as: type))
+    let expected = Tensor(rounding: numbers.doubles().map { $0 / divisor }, shape: [20], as: type)
+    #expect(try Session(graph).run([y], feeds: [x: numbers])[0].doubles() == expected.doubles())
+  }
+
   /// Within a kernel what one operation leaves for the next is not rounded, unless the session is exact; a cast always rounds.
   @Test func roundings() throws {
     let graph = Graph()

@@ -35,7 +35,8 @@ struct ProgramCompiler: Sendable {
     if case .cuda(let ordinal) = device {
       let gpu = try CUDABackend(
         ordinal: ordinal, processor: host, options: options.cuda, exact: options.isExact,
-        deterministic: options.isDeterministic, codeCache: options.codeCache, libraries: options.cudaLibraries)
+        deterministic: options.isDeterministic || CPUBackend.isDeterminismAskedFor, codeCache: options.codeCache,
+        libraries: options.cudaLibraries)
       for line in gpu.missingLibraries { options.log?("warning: \(line)") }
       backend = gpu
     } else {
@@ -56,7 +57,7 @@ struct ProgramCompiler: Sendable {
       savingMemory: options.memoryBudget != nil, rules: options.rules, disabledRules: options.disabledRules
     ).run(
       program, target: backend, until: form, instruments: instruments,
-      evaluate: { [host] program in try Self.evaluate(program, on: host) })
+      evaluate: { program in try evaluate(program) })
     profile.add(statistics)
     return result
   }
@@ -68,12 +69,12 @@ struct ProgramCompiler: Sendable {
   }()
 
   /// The results of a program without arguments.
-  private static func evaluate(_ program: Program, on backend: any HostBackend) throws -> [Tensor] {
-    var context = PassContext(target: backend)
-    let fused = try FormKernels().run(program, &context)
-    var plan = try Planner.plan(fused, for: backend)
+  private func evaluate(_ program: Program) throws -> [Tensor] {
+    var context = PassContext(target: host)
+    let fused = try FormKernels(fusing: options.isFusing, exact: options.isExact).run(program, &context)
+    var plan = try Planner.plan(fused, for: host)
     plan.expectsFewRuns = true
-    return try BoundPlan(plan, backend: backend).run([], variables: [], number: 0)
+    return try BoundPlan(plan, backend: host).run([], variables: [], number: 0)
   }
 
   /// The plan of a program; debug builds check its use of memory where that takes little time.

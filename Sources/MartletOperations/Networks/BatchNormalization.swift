@@ -8,6 +8,7 @@ import MartletTensors
 /// With `is_training` the moments are those of `x` over all but the channels; `batch_mean` and `batch_variance`, the
 /// latter times n / (n - 1), are mixed with the operands `mean` and `variance` by `exponential_avg_factor`. Else the
 /// moments are the operands, and go through. The reserve spaces hold what the gradient needs: mean, variance, nothing.
+/// Where `x` has 16 bits the other operands may be `float32`; everything is computed in that then.
 public struct FusedBatchNormV3: Operation {
   public var epsilon: Float = 0.0001
   /// The weight of the batch in the moments that go out; with 1 the operands `mean` and `variance` are not read.
@@ -34,7 +35,7 @@ public struct FusedBatchNormV3: Operation {
     let format = try DataFormat(named: dataFormat)
     let x = try operands[0].shape(ofRank: 4, "x")
     let type = operands[0].elementType ?? .float32
-    try checkChannelType(type, operands[1])
+    let channelType = try channelType(type, operands[1])
     let readsMoments = !isTraining || isMixing
     var channels = Shape([x[format.channelAxis]])
     for (i, name) in ["scale", "offset", "mean", "variance"].enumerated() where i < 2 || readsMoments {
@@ -42,19 +43,21 @@ public struct FusedBatchNormV3: Operation {
     }
     var extents = x.dimensions ?? []
     extents[format.channelAxis] = channels[0]
-    let vector = Inference(type, channels)
-    return [Inference(type, Shape(extents)), vector, vector, vector, vector, Inference(type, [0])]
+    let vector = Inference(channelType, channels)
+    return [Inference(type, Shape(extents)), vector, vector, vector, vector, Inference(channelType, [0])]
   }
 
   public func gradient(_ g: inout GradientContext) throws(Diagnostic) -> [Cotangent] {
-    let channels = ChannelMoments(g.operands[0], dataFormat)
+    let x = widened(g.operands[0], as: g.operands[1])
+    let channels = ChannelMoments(x, dataFormat)
     var result: [Cotangent] = Array(repeating: .none, count: 5)
     let (mean, variance) = isTraining ? (g.results[3], g.results[4]) : (g.operands[3], g.operands[4])
     var towardsX: [Output] = []
-    if let dy = g.upstream[0] {
+    let dy = g.upstream[0].map { widened($0, as: g.operands[1]) }
+    if let dy {
       var grad = FusedBatchNormGradV3()
       (grad.epsilon, grad.dataFormat, grad.isTraining) = (epsilon, dataFormat, isTraining)
-      let parts = g.graph.add(grad, [dy, g.operands[0], g.operands[1], mean, variance, g.results[5]])
+      let parts = g.graph.add(grad, [dy, x, g.operands[1], mean, variance, g.results[5]])
       towardsX.append(parts[0])
       result[1] = .dense(parts[1])
       result[2] = .dense(parts[2])
@@ -79,7 +82,7 @@ public struct FusedBatchNormV3: Operation {
     } else {
       outerMean = [g.upstream[1], g.upstream[3]].compactMap { $0 }
       outerVariance = [g.upstream[2], g.upstream[4]].compactMap { $0 }
-      if let dy = g.upstream[0], g.isNeeded[3] || g.isNeeded[4] {
+      if let dy, g.isNeeded[3] || g.isNeeded[4] {
         let slope = g.operands[1] * rsqrt(variance + Double(epsilon))
         outerMean.append(-channels.sum(dy) * slope)
         let centred = channels.centred(mean)
@@ -88,11 +91,20 @@ public struct FusedBatchNormV3: Operation {
       if !outerMean.isEmpty { result[3] = .dense(addN(outerMean)) }
       if !outerVariance.isEmpty { result[4] = .dense(addN(outerVariance)) }
     }
-    if !towardsX.isEmpty { result[0] = .dense(addN(towardsX)) }
+    if !towardsX.isEmpty { result[0] = .dense(narrowed(addN(towardsX), as: g.operands[0])) }
     return result
   }
 
   public func lowering(_ l: inout LoweringContext) throws(Diagnostic) -> Lowering {
+    if l.operandTypes[0].elementType != l.operandTypes[1].elementType {
+      let operation = self
+      return .composite { expansion throws(Diagnostic) in
+        let operands = expansion.operands
+        let wide = [widened(operands[0], as: operands[1])] + operands.dropFirst()
+        let results = expansion.graph.add(operation, wide)
+        return [narrowed(results[0], as: operands[0])] + results.dropFirst()
+      }
+    }
     let stages = ChannelStages(l, dataFormat, epsilon)
     let type = stages.type
     let weight = Double(exponentialAverageFactor)
@@ -163,18 +175,20 @@ public struct FusedBatchNormGradV3: Operation {
       throw Diagnostic("must have the shape of 'x' \(x)", operand: "y_backprop", found: "\(operands[0].type)")
     }
     let type = operands[0].elementType ?? .float32
-    try checkChannelType(type, operands[2])
+    let channelType = try channelType(type, operands[2])
     var channels = Shape([both[format.channelAxis]])
     for (i, name) in [(2, "scale"), (3, "reserve_space_1"), (4, "reserve_space_2")] {
       channels = try mergeChannels(channels, operands[i], name)
     }
-    let vector = Inference(type, channels)
-    return [Inference(type, both), vector, vector, Inference(type, [0]), Inference(type, [0])]
+    let vector = Inference(channelType, channels)
+    let nothing = Inference(channelType, [0])
+    return [Inference(type, both), vector, vector, nothing, nothing]
   }
 
   /// Of the formula, written in operations.
   public func gradient(_ g: inout GradientContext) throws(Diagnostic) -> [Cotangent] {
-    let (dy, x, scale, mean, variance) = (g.operands[0], g.operands[1], g.operands[2], g.operands[3], g.operands[4])
+    let (scale, mean, variance) = (g.operands[2], g.operands[3], g.operands[4])
+    let (dy, x) = (widened(g.operands[0], as: scale), widened(g.operands[1], as: scale))
     let channels = ChannelMoments(x, dataFormat)
     let inverse = rsqrt(variance + Double(epsilon))
     let normal = channels.centred(mean) * channels.spread(inverse)
@@ -185,16 +199,25 @@ public struct FusedBatchNormGradV3: Operation {
       let common = channels.spread(offsetGradient) + normal * channels.spread(scaleGradient)
       inner = dy - common / channels.count()
     }
-    let xGradient = inner * channels.spread(scale * inverse)
+    let xGradient = narrowed(inner * channels.spread(scale * inverse), as: g.operands[1])
     let weighted = zip([xGradient, scaleGradient, offsetGradient], g.upstream).compactMap { value, weight in
       weight.map { (value, $0) }
     }
-    let inputs = [dy, x, scale, mean, variance]
+    let inputs = Array(g.operands.prefix(5))
     let found = try g.differentiator.gradients(weighted.map(\.0), inputs, weighted.map(\.1))
     return found.map { $0.map { .dense($0) } ?? .none } + [.none]
   }
 
   public func lowering(_ l: inout LoweringContext) throws(Diagnostic) -> Lowering {
+    if l.operandTypes[1].elementType != l.operandTypes[2].elementType {
+      let operation = self
+      return .composite { expansion throws(Diagnostic) in
+        let operands = expansion.operands
+        let wide = operands.prefix(2).map { widened($0, as: operands[2]) } + operands.dropFirst(2)
+        let results = expansion.graph.add(operation, wide)
+        return [narrowed(results[0], as: operands[1])] + results.dropFirst()
+      }
+    }
     let stages = ChannelStages(l, dataFormat, epsilon)
     let type = stages.type
     let isTraining = isTraining
@@ -225,12 +248,24 @@ public struct FusedBatchNormGradV3: Operation {
   }
 }
 
-private func checkChannelType(_ type: ElementType, _ scale: Operand) throws(Diagnostic) {
+/// The type of what belongs to channels: that of `x`, or `float32` beside one of 16 bits.
+private func channelType(_ type: ElementType, _ scale: Operand) throws(Diagnostic) -> ElementType {
+  if type.isHalf, scale.elementType == .float32 { return .float32 }
   guard scale.elementType == type else {
     throw Diagnostic(
-      "the element types differ", operand: "scale", required: "\(type), the type of 'x'", found: "\(scale.type)",
+      "the element types differ", operand: "scale",
+      required: "\(type), the type of 'x'" + (type.isHalf ? ", or float32" : ""), found: "\(scale.type)",
       hint: "convert one with cast(_:to:)")
   }
+  return type
+}
+
+private func widened(_ x: Output, as scale: Output) -> Output {
+  x.elementType == scale.elementType ? x : cast(x, to: scale.elementType)
+}
+
+private func narrowed(_ y: Output, as x: Output) -> Output {
+  y.elementType == x.elementType ? y : cast(y, to: x.elementType)
 }
 
 private func mergeChannels(_ channels: Shape, _ operand: Operand, _ name: String) throws(Diagnostic) -> Shape {

@@ -72,7 +72,7 @@ extension RuleSet {
         guard c.elementCount == 1, c.elementType.isFloatingPoint, let value = c.doubles().first, value.isNormal,
           value.significand == 1, abs(value.exponent) < 100
         else { return nil }
-        let reciprocal = Tensor.filled(1 / value, like: c)
+        let reciprocal = Tensor(rounding: [1 / value], shape: c.shape, as: c.elementType)
         guard reciprocal.doubles() == [1 / value] else { return nil }
         let inverse = m.graph.constant(reciprocal)
         return [m.graph.addOne(Mul(), [m["x"], inverse])]
@@ -132,13 +132,5 @@ extension Tensor {
   /// Whether every element is `value`, by bits: 0.0 is not −0.0.
   func isFilled(with value: Double) -> Bool {
     elementCount > 0 && elementCount <= 4096 && doubles().allSatisfy { $0.bitPattern == value.bitPattern }
-  }
-
-  /// An array of the same type and shape with every element `value`.
-  static func filled(_ value: Double, like other: Tensor) -> Tensor {
-    switch other.elementType {
-    case .float32: Tensor([Float](repeating: Float(value), count: other.elementCount), shape: other.shape)
-    default: Tensor([Double](repeating: value, count: other.elementCount), shape: other.shape)
-    }
   }
 }
