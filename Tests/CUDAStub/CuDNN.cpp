@@ -318,8 +318,9 @@ STUB int cudnnPoolingBackward(
   DnnTensor *operand = result ? dnn_set<DnnTensor>(call, x_handle) : nullptr;
   DnnTensor *image = operand ? dnn_set<DnnTensor>(call, dx_handle) : nullptr;
   if (!image || !windows_fit(call, *pooling, *image, *result)) return call.error;
-  if (pooling->mode != 2 && pooling->mode != 0) return call.misuse(dnn_not_supported, "mode %d", pooling->mode);
-  const bool is_maximum = pooling->mode == 0;
+  // Mode 0 would do on a device too, but not with the same bits in every run.
+  if (pooling->mode != 2 && pooling->mode != 3) return call.misuse(dnn_not_supported, "mode %d", pooling->mode);
+  const bool is_maximum = pooling->mode == 3;
   if (dnn_factor(alpha) != 1 || dnn_factor(beta) != 0) return call.misuse(dnn_not_supported, "the stub has the plain case only");
   auto action = std::make_shared<Action>();
   action->what = "the gradient of pooling";

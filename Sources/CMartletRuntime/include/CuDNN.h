@@ -37,6 +37,7 @@ enum {
   martlet_cudnn_multiply_add = 3,
   martlet_cudnn_propagate_nan = 1,
   martlet_cudnn_maximum = 0,
+  martlet_cudnn_maximum_deterministic = 3,
   martlet_cudnn_average_excluding_padding = 2,
   martlet_cudnn_relu = 1,
   martlet_cudnn_identity = 5,

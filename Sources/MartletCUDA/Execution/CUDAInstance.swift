@@ -250,17 +250,18 @@ final class CUDAInstance: @unchecked Sendable {
 
   /// Waits for all that was begun; false if the device has a fault.
   func drain() -> Bool {
+    defer {
+      for block in fetched.values { bound.backend.pinned.giveBack(block) }
+      fetched = [:]
+    }
     guard isRunning else { return true }
     isRunning = false
-    let isSound = streams.reduce(true) { isSound, stream in
+    return streams.reduce(true) { isSound, stream in
       do throws(CUDAFailure) {
         try stream.synchronize()
         return isSound
       } catch { return false }
     }
-    for block in fetched.values { bound.backend.pinned.giveBack(block) }
-    fetched = [:]
-    return isSound
   }
 
   /// Gives a segment's steps to the streams. The first stream begins before and ends behind all others.

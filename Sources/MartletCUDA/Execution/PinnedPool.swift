@@ -31,10 +31,21 @@ final class PinnedPool: Sendable {
       return block
     }
     do throws(CUDAFailure) {
-      return if let known { known } else { try PinnedMemory(context, byteCount: size) }
+      return if let known { known } else { try pinned(size) }
     } catch {
       state.withLock { $0.lentBytes -= size }
       throw error
+    }
+  }
+
+  /// A new block, for which what is kept is given up if need be.
+  private func pinned(_ byteCount: Int) throws(CUDAFailure) -> PinnedMemory {
+    do throws(CUDAFailure) {
+      return try PinnedMemory(context, byteCount: byteCount)
+    } catch {
+      guard error.isOutOfMemory else { throw error }
+      trim()
+      return try PinnedMemory(context, byteCount: byteCount)
     }
   }
 

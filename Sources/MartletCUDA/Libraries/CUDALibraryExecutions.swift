@@ -42,7 +42,7 @@ final class CUDALibraryExecutions: Sendable {
     }
   }
 
-  /// Attention is not claimed: cuDNN has it for 16-bit types only.
+  /// Attention is not claimed: it is formed in float32, and cuDNN has it for 16-bit types only.
   private func make(_ contract: LibraryContract) -> (any CUDALibraryExecution)? {
     switch contract {
     case .matrixProduct(let product):

@@ -27,8 +27,11 @@ final class CUDAPoolingExecution: CUDALibraryExecution, @unchecked Sendable {
         p.batch, p.channels, p.inputHeight, p.inputWidth, isChannelsFirst: p.isChannelsFirst)
       result = try descriptors.images(
         p.batch, p.channels, p.outputHeight, p.outputWidth, isChannelsFirst: p.isChannelsFirst)
+      // The gradient of the other mode for maxima may have other bits in every run.
+      let maximum =
+        p.role == .forward ? martlet_cudnn_maximum : martlet_cudnn_maximum_deterministic
       operation = try descriptors.pooling(
-        mode: p.kind == .maximum ? martlet_cudnn_maximum : martlet_cudnn_average_excluding_padding,
+        mode: p.kind == .maximum ? maximum : martlet_cudnn_average_excluding_padding,
         window: (p.kernelHeight, p.kernelWidth), padding: (p.paddingTop, p.paddingLeft),
         strides: (p.strideHeight, p.strideWidth))
     } catch {

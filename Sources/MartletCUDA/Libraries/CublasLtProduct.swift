@@ -4,7 +4,8 @@ import MartletTensors
 
 /// A matrix product as cuBLASLt is told of it, with the ways to compute it.
 ///
-/// Floats of 16 bits are multiplied and added in float32. cuBLASLt's matrices are column-major, so that it is asked for the transposed product: cᵀ = op(b)ᵀ · op(a)ᵀ.
+/// Floats of 16 bits are multiplied and added in float32. cuBLASLt's matrices are column-major, so that it is asked for the
+/// transposed product: cᵀ = op(b)ᵀ · op(a)ᵀ.
 final class CublasLtProduct: @unchecked Sendable {
   /// Where operands and result are; 0 for those that the product does not have.
   struct Addresses {
@@ -84,7 +85,14 @@ final class CublasLtProduct: @unchecked Sendable {
       martlet_cublaslt_operation_transpose_a, p.transposeB ? martlet_cublaslt_transposed : martlet_cublaslt_plain)
       && set(
         martlet_cublaslt_operation_transpose_b, p.transposeA ? martlet_cublaslt_transposed : martlet_cublaslt_plain)
-      && set(martlet_cublaslt_operation_epilogue, epilogue)
+      && set(martlet_cublaslt_operation_epilogue, epilogue) && (!p.epilogue.hasBias || promiseBias(owner, operation))
+  }
+
+  /// The heuristic takes the bias's alignment from its address: what every slot of a plan is a multiple of.
+  private static func promiseBias(_ owner: CublasLtHandle, _ operation: martlet_cublaslt_operation) -> Bool {
+    var address = UInt64(16)
+    let attribute = Int32(martlet_cublaslt_operation_bias)
+    return owner.library.pointee.MatmulDescSetAttribute(operation, attribute, &address, 8) == 0
   }
 
   private static func ways(
