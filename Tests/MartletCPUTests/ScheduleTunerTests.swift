@@ -157,7 +157,7 @@ struct ScheduleTunerTests {
     for program in [Self.map(elements: 1000), Self.sums(rows: 300, columns: 20)] {
       let first = Schedule.default(for: program, machine: Self.machine)
       let schedules = [first] + first.variants(for: program, machine: Self.machine).joined()
-      #expect(measurement.seconds(program, schedules).allSatisfy { $0! > 0 && $0! < 1 })
+      #expect(measurement.seconds(program, schedules).allSatisfy { $0! > 0 && $0!.isFinite })
     }
   }
 }

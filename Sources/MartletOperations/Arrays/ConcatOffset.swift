@@ -32,6 +32,15 @@ public struct ConcatOffset: Operation {
     guard let rank = shape.known?[0], let axis = try operands[0].axis(of: rank, "concat_dim") else {
       return shapes.map { _ in Inference(type, shape) }
     }
+    for (i, operand) in shapes.enumerated() {
+      guard let extents = operand.elements, let others = first.elements else { continue }
+      for (place, pair) in zip(extents, others).enumerated() where place != axis && pair.0.known != pair.1.known {
+        guard pair.0.known != nil, pair.1.known != nil else { continue }
+        throw Diagnostic(
+          "the shapes differ beside the axis \(axis)", operand: "shape[\(i)]", required: "\(Shape(others))",
+          found: "\(Shape(extents))")
+      }
+    }
     var start: Dimension? = 0
     return shapes.map { operand in
       defer { start = start.flatMap { start in operand.elements.map { start + $0[axis] } } }
@@ -50,7 +59,8 @@ public struct ConcatOffset: Operation {
     let results = (0..<count).map { i in
       b.map("ConcatOffset", type, [rank]) { b, axes in
         let given = b.cast(b.load(.input(0), .int32, at: []), to: .int64)
-        let axis = b.select(b.less(given, b.integer(0)), b.add(given, b.integer(rank)), given)
+        let counted = b.select(b.less(given, b.integer(0)), b.add(given, b.integer(rank)), given)
+        let axis = b.checkIndex(counted, extent: rank)
         var sum = b.integer(0, type)
         for before in 0..<i { sum = b.add(sum, b.load(.input(before + 1), type, at: axes)) }
         return b.select(b.equal(axes[0], axis), sum, b.integer(0, type))

@@ -23,8 +23,12 @@ enum CompilationEffort: Hashable, Sendable {
       guard isHurried || nests.reduce(0, { $0 + CompilationEffort.size(of: $1) }) >= leastSize else {
         return Array(repeating: .full, count: nests.count)
       }
-      let most = isHurried ? mostOperationsOfFewRuns : mostOperations
-      return nests.map { $0.greatestOperationCount <= most ? .quick : .full }
+      return nests.map { isSmall($0, isHurried: isHurried) ? .quick : .full }
+    }
+
+    /// Whether a nest takes so little that quick code will do.
+    func isSmall(_ nest: Nest, isHurried: Bool) -> Bool {
+      nest.greatestOperationCount <= (isHurried ? mostOperationsOfFewRuns : mostOperations)
     }
   }
 

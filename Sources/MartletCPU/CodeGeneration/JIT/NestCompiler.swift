@@ -8,8 +8,7 @@ import Synchronization
 /// Compiles nests to machine code of this processor, and keeps the code of nests that it has seen.
 ///
 /// Any number of threads may use a compiler at once. Code is found again by a nest's structure: names do not matter,
-/// nor how many iterations a phase has. LLVM
-/// is loaded when the first code must be generated. Where there is very much to compile, nests with little work are compiled
+/// nor how many iterations a phase has. LLVM is loaded when the first code must be generated. Where there is very much to compile, nests with little work are compiled
 /// with little effort, and again in the background if they turn out to run often; see ``CompilationEffort``.
 ///
 /// ```swift
@@ -89,18 +88,20 @@ public final class NestCompiler: Sendable {
     _ nests: [Nest], hurried: Int = 0, inAnyCase: Bool = false, store: CodeStore?, counts: inout Statistics
   ) throws(Diagnostic) -> [CompiledKernel] {
     let keys = nests.map { $0.codeKey }
+    // Code does not depend on all extents, but whether it may be quick does.
+    let mayBeQuick = nests.enumerated().map { $0 < hurried && policy.isSmall($1, isHurried: inAnyCase) }
     var found = state.withLock { state in keys.map { state.kernels[$0] } }
     var numbers: [StructuralKey: Int] = [:]
     var missing: [KeyedNest] = []
-    for (i, key) in keys.enumerated() where (found[i] == nil || found[i]!.isQuick && i >= hurried) {
+    for (i, key) in keys.enumerated() where (found[i] == nil || found[i]!.isQuick && !mayBeQuick[i]) {
       found[i] = nil
       if let known = numbers[key] {
         // What is wanted with full effort once is compiled so for all.
-        if i >= hurried { missing[known].mayBeQuick = false }
+        if !mayBeQuick[i] { missing[known].mayBeQuick = false }
         continue
       }
       numbers[key] = missing.count
-      missing.append(KeyedNest(key: key, nest: nests[i], mayBeQuick: i < hurried))
+      missing.append(KeyedNest(key: key, nest: nests[i], mayBeQuick: mayBeQuick[i]))
     }
     var added = Statistics()
     added.reused = nests.count - missing.count
