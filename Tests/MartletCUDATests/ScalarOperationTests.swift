@@ -22,7 +22,7 @@ struct ScalarOperationTests {
     case .float32:
       return Tensor(
         [
-          0, -0.0, 1, -1, 0.5, -0.5, 1.5, 2.5, -2.5, 3, -7.25, 100, 1e-3, .pi, 88, -104, 1e10, -3e38, .infinity,
+          0, -0.0, 1, -1, 0.5, -0.5, 1.5, 2.5, -2.5, 3, -7.25, 100, 1e-3, .pi, 88, -89, -104, 1e10, -3e38, .infinity,
           -.infinity,
           .nan, .leastNonzeroMagnitude, -.leastNormalMagnitude / 2, 16_777_215, 0x1p31, -0x1p31, 0x1p63, 254.9, -0.9,
         ] as [Float])

@@ -65,7 +65,7 @@ enum Prelude {
       m_device T m_expm1(T x) { return expm1##F(x); } \\
       m_device T m_log(T x) { return log##F(x); } \\
       m_device T m_log1p(T x) { return log1p##F(x); } \\
-      m_device T m_sigmoid(T x) { return T(1) / (T(1) + exp##F(-x)); } \\
+      m_device T m_sigmoid(T x) { T e = exp##F(x < 0 ? x : -x); return (x < 0 ? e : T(1)) / (T(1) + e); } \\
       m_device T m_sin(T x) { return sin##F(x); } \\
       m_device T m_cos(T x) { return cos##F(x); } \\
       m_device T m_tan(T x) { return tan##F(x); } \\
