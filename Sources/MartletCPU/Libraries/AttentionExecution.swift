@@ -18,8 +18,7 @@ final class AttentionExecution: LibraryExecution {
   private let values: PanelProduct
   private let weights: TileCode
   private let quotients: TileCode
-  private let queryBlock: Int
-  private let keyBlock: Int
+  private let blocks: AttentionBlocks
   private let layout: Layout
 
   /// Where a worker keeps things in its scratch memory, in bytes.
@@ -32,46 +31,32 @@ final class AttentionExecution: LibraryExecution {
     var byteCount = 0
   }
 
-  /// With fewer multiplications there is nothing to gain.
-  private static let narrowLimit = 1 << 18
-  /// Scores that are worked on at a time: 128 kB.
-  private static let scoreLimit = 1 << 15
-
   /// Nil where there is no code for it.
   init?(_ attention: Attention, _ compiler: TileCompiler, _ machine: TargetMachine, workers: Int) {
     let a = attention
-    let work = Double(a.batch * a.heads) * Double(a.queries) * Double(a.keys) * Double(a.width + a.valueWidth)
-    guard a.elementType == .float32, compiler.lanes == 16, work >= Double(Self.narrowLimit), a.queries > 0,
-      a.valueWidth > 0, (1...1024).contains(a.width), a.q.column == 1 || a.width == 1,
-      a.result.column == 1 || a.valueWidth == 1, let mask = ScoresMask(a)
-    else { return nil }
-    let lanes = compiler.lanes
-    let scores = ProductBlocking(m: a.queries, n: a.keys, k: a.width, lanes: lanes, machine, depth: a.width)
-    keyBlock = ProductBlocking.evenly(a.keys, atMost: 384, multipleOf: scores.width)
-    queryBlock = ProductBlocking.evenly(a.queries, atMost: max(Self.scoreLimit / keyBlock, 48), multipleOf: scores.rows)
-    let values = ProductBlocking(m: queryBlock, n: a.valueWidth, k: a.keys, lanes: lanes, machine, depth: keyBlock)
-    let heights = [min(queryBlock, a.queries), a.queries % queryBlock]
-    guard let scoreProduct = PanelProduct(scores, heights: heights, compiler),
-      let valueProduct = PanelProduct(values, heights: heights, compiler),
+    guard a.valueWidth > 0, let blocks = AttentionBlocks(a, compiler, machine), let mask = ScoresMask(a) else {
+      return nil
+    }
+    let values = ProductBlocking(
+      m: blocks.queries, n: a.valueWidth, k: a.keys, lanes: compiler.lanes, machine, depth: blocks.keys)
+    guard let scoreProduct = PanelProduct(blocks.scores, heights: blocks.queryHeights, compiler),
+      let valueProduct = PanelProduct(values, heights: blocks.queryHeights, compiler),
       let weights = try? compiler.code(of: .weights(mask)), let quotients = try? compiler.code(of: .quotients)
     else { return nil }
-    (self.scores, self.values) = (scoreProduct, valueProduct)
+    (self.scores, self.values, self.blocks) = (scoreProduct, valueProduct, blocks)
     (self.attention, self.workers, self.weights, self.quotients) = (attention, workers, weights, quotients)
     masking = AttentionMasking(attention: attention)
     var scratch = ScratchLayout()
     var layout = Layout()
-    layout.keys = scratch.add(scores.packedBytes)
+    layout.keys = scratch.add(blocks.scores.packedBytes)
     layout.values = scratch.add(values.packedBytes)
-    layout.scores = scratch.add(queryBlock * Self.stride(keyBlock) * MemoryLayout<Float>.stride)
-    layout.maxima = scratch.add(queryBlock * MemoryLayout<Float>.stride)
-    layout.sums = scratch.add(queryBlock * MemoryLayout<Float>.stride)
+    layout.scores = scratch.add(blocks.scoreBytes)
+    layout.maxima = scratch.add(blocks.queries * MemoryLayout<Float>.stride)
+    layout.sums = scratch.add(blocks.queries * MemoryLayout<Float>.stride)
     layout.byteCount = scratch.byteCount
     self.layout = layout
     scratchBytes = workers * layout.byteCount
   }
-
-  /// The distance of rows of scores: no power of two, whose rows would fall on the same lines of the cache.
-  private static func stride(_ keyBlock: Int) -> Int { keyBlock + 16 }
 
   // MARK: Running
 
@@ -118,8 +103,8 @@ final class AttentionExecution: LibraryExecution {
     let workers = min(team, self.workers)
     guard worker < workers else { return }
     let heads = attention.batch * attention.heads
-    let blocks = (attention.queries + queryBlock - 1) / queryBlock
-    let pieces = heads % workers == 0 || heads >= 8 * workers ? 1 : min(workers, blocks)
+    let count = (attention.queries + blocks.queries - 1) / blocks.queries
+    let pieces = heads % workers == 0 || heads >= 8 * workers ? 1 : min(workers, count)
     let scratch = operands.scratch + worker * layout.byteCount
     var (packed, isSkipping) = (-1, false)
     for part in heads * pieces * worker / workers..<heads * pieces * (worker + 1) / workers {
@@ -131,8 +116,8 @@ final class AttentionExecution: LibraryExecution {
       }
       packed = head
       // In turns: behind a causal selection the last ones have most to do.
-      for block in Swift.stride(from: piece, to: blocks, by: pieces) {
-        run(operands, head, first: block * queryBlock, isSkipping, scratch)
+      for block in Swift.stride(from: piece, to: count, by: pieces) {
+        run(operands, head, first: block * blocks.queries, isSkipping, scratch)
       }
     }
   }
@@ -155,10 +140,10 @@ final class AttentionExecution: LibraryExecution {
     _ operands: Operands, _ head: Int, first: Int, _ isSkipping: Bool, _ scratch: UnsafeMutableRawPointer
   ) {
     let a = attention
-    let rows = min(queryBlock, a.queries - first)
+    let rows = min(blocks.queries, a.queries - first)
     let q = operands.q + masking.offset(a.q, head) + first * a.q.row
     let result = operands.result + masking.offset(a.result, head) + first * a.result.row
-    let stride = Self.stride(keyBlock)
+    let stride = blocks.stride
     var block = martlet_scores()
     block.scores = floats(scratch, layout.scores)
     block.stride = Int64(stride)
@@ -170,8 +155,8 @@ final class AttentionExecution: LibraryExecution {
     block.result_stride = Int64(a.result.row)
     block.result_columns = Int64(a.valueWidth)
     let keys = masking.keyCount(query: first, rows: rows, isSkipping: isSkipping)
-    for key in Swift.stride(from: 0, to: keys, by: keyBlock) {
-      let columns = min(keyBlock, keys - key)
+    for key in Swift.stride(from: 0, to: keys, by: blocks.keys) {
+      let columns = min(blocks.keys, keys - key)
       scores.multiply(
         q, stride: a.q.row, rows: rows, floats(scratch, layout.keys), from: 0, depth: a.width,
         columns: key..<key + columns, to: block.scores, stride: stride, adding: false)

@@ -25,8 +25,7 @@ final class AttentionGradientExecution: LibraryExecution {
   private let valueGradients: PanelProduct
   private let code: TileCode
   private let products: TileCode
-  private let queryBlock: Int
-  private let keyBlock: Int
+  private let blocks: AttentionBlocks
   /// The pieces of each head's keys.
   private let pieces: Int
   private let layout: Layout
@@ -47,9 +46,6 @@ final class AttentionGradientExecution: LibraryExecution {
     var partialSums = 0
   }
 
-  private static let narrowLimit = 1 << 18
-  /// Scores that are worked on at a time, and as many gradients: 128 kB each.
-  private static let scoreLimit = 1 << 15
   /// Into how many pieces work is cut at least, if that takes no more than so many parts of a sum.
   private static let pieceCount = (wanted: 16, perHead: 4)
 
@@ -57,23 +53,18 @@ final class AttentionGradientExecution: LibraryExecution {
   init?(_ gradient: AttentionGradient, _ compiler: TileCompiler, _ machine: TargetMachine, workers: Int) {
     let a = gradient.attention
     let heads = a.batch * a.heads
-    let work = Double(heads) * Double(a.queries) * Double(a.keys) * Double(a.width + a.valueWidth)
     func isInRows(_ strides: Attention.Strides?, _ width: Int) -> Bool { (strides?.column ?? 1) == 1 || width == 1 }
-    guard a.elementType == .float32, compiler.lanes == 16, work >= Double(Self.narrowLimit), a.queries > 0,
-      (1...1024).contains(a.width), (1...1024).contains(a.valueWidth), isInRows(a.q, a.width),
-      isInRows(a.result, a.valueWidth), isInRows(gradient.resultGradient, a.valueWidth),
+    guard let blocks = AttentionBlocks(a, compiler, machine), (1...1024).contains(a.valueWidth),
+      isInRows(gradient.resultGradient, a.valueWidth),
       isInRows(gradient.queryGradient, a.width), isInRows(gradient.keyGradient, a.width),
       isInRows(gradient.valueGradient, a.valueWidth), let mask = ScoresMask(a)
     else { return nil }
     func blocking(m: Int, n: Int, k: Int, depth: Int) -> ProductBlocking {
       ProductBlocking(m: m, n: n, k: k, lanes: compiler.lanes, machine, depth: depth)
     }
-    let scores = blocking(m: a.queries, n: a.keys, k: a.width, depth: a.width)
-    keyBlock = ProductBlocking.evenly(a.keys, atMost: 384, multipleOf: scores.width)
-    queryBlock = ProductBlocking.evenly(a.queries, atMost: max(Self.scoreLimit / keyBlock, 48), multipleOf: scores.rows)
-    let queryHeights = [min(queryBlock, a.queries), a.queries % queryBlock]
+    let (queryBlock, keyBlock, queryHeights) = (blocks.queries, blocks.keys, blocks.queryHeights)
     let keyHeights = [min(keyBlock, a.keys), a.keys % keyBlock]
-    guard let scoreProduct = PanelProduct(scores, heights: queryHeights, compiler),
+    guard let scoreProduct = PanelProduct(blocks.scores, heights: queryHeights, compiler),
       let weightGradients = PanelProduct(
         blocking(m: a.queries, n: a.keys, k: a.valueWidth, depth: a.valueWidth), heights: queryHeights, compiler),
       let queryGradients = PanelProduct(
@@ -86,7 +77,7 @@ final class AttentionGradientExecution: LibraryExecution {
         isByColumns: true, compiler),
       let code = try? compiler.code(of: .gradients(mask)), let products = try? compiler.code(of: .products)
     else { return nil }
-    (self.gradient, attention, self.workers) = (gradient, a, workers)
+    (self.gradient, attention, self.workers, self.blocks) = (gradient, a, workers, blocks)
     masking = AttentionMasking(attention: a)
     (self.scores, self.weightGradients, self.queryGradients) = (scoreProduct, weightGradients, queryGradients)
     (self.keyGradients, self.valueGradients, self.code, self.products) = (keyGradients, valueGradients, code, products)
@@ -94,14 +85,13 @@ final class AttentionGradientExecution: LibraryExecution {
     pieces = min((Self.pieceCount.wanted + heads - 1) / heads, Self.pieceCount.perHead, keyBlocks)
     var scratch = ScratchLayout()
     var layout = Layout()
-    layout.scoreKeys = scratch.add(scores.packedBytes)
+    layout.scoreKeys = scratch.add(blocks.scores.packedBytes)
     layout.values = scratch.add(weightGradients.blocking.packedBytes)
     layout.keys = scratch.add(queryGradients.blocking.packedBytes)
     layout.queries = scratch.add(keyGradients.blocking.packedBytes)
     layout.gradients = scratch.add(valueGradients.blocking.packedBytes)
-    let blockBytes = queryBlock * Self.stride(keyBlock) * MemoryLayout<Float>.stride
-    layout.scores = scratch.add(blockBytes)
-    layout.weightGradients = scratch.add(blockBytes)
+    layout.scores = scratch.add(blocks.scoreBytes)
+    layout.weightGradients = scratch.add(blocks.scoreBytes)
     layout.products = scratch.add(a.queries * MemoryLayout<Float>.stride)
     layout.byteCount = scratch.byteCount
     layout.partialSums = workers * layout.byteCount
@@ -109,8 +99,6 @@ final class AttentionGradientExecution: LibraryExecution {
     let partialBytes = heads * pieces * a.queries * a.width * MemoryLayout<Float>.stride
     scratchBytes = layout.partialSums + (pieces > 1 && gradient.queryGradient != nil ? partialBytes : 0)
   }
-
-  private static func stride(_ keyBlock: Int) -> Int { keyBlock + 16 }
 
   // MARK: Running
 
@@ -174,7 +162,7 @@ final class AttentionGradientExecution: LibraryExecution {
     let workers = min(team, self.workers)
     guard worker < workers else { return }
     let scratch = operands.scratch + worker * layout.byteCount
-    let keyBlocks = (attention.keys + keyBlock - 1) / keyBlock
+    let keyBlocks = (attention.keys + blocks.keys - 1) / blocks.keys
     let count = attention.batch * attention.heads * pieces
     var (packed, isSkipping) = (-1, false)
     // In turns: behind a causal selection the first pieces of a head have most to do.
@@ -189,7 +177,7 @@ final class AttentionGradientExecution: LibraryExecution {
       let target = queryTarget(operands, head, piece)
       if let target { clear(target.rows, stride: target.stride, attention.queries, attention.width) }
       for block in keyBlocks * piece / pieces..<keyBlocks * (piece + 1) / pieces {
-        run(operands, head, key: block * keyBlock, target, isSkipping, scratch)
+        run(operands, head, key: block * blocks.keys, target, isSkipping, scratch)
       }
     }
   }
@@ -266,8 +254,8 @@ final class AttentionGradientExecution: LibraryExecution {
     _ isSkipping: Bool, _ scratch: UnsafeMutableRawPointer
   ) {
     let a = attention
-    let columns = min(keyBlock, a.keys - key)
-    let stride = Self.stride(keyBlock)
+    let columns = min(blocks.keys, a.keys - key)
+    let stride = blocks.stride
     let keyTarget = rows(operands.keyGradient, gradient.keyGradient, head, key)
     let valueTarget = rows(operands.valueGradient, gradient.valueGradient, head, key)
     if let keyTarget { clear(keyTarget.rows, stride: keyTarget.stride, columns, a.width) }
@@ -279,8 +267,8 @@ final class AttentionGradientExecution: LibraryExecution {
     block.scale = a.scale
     block.weight_gradients = floats(scratch, layout.weightGradients)
     block.factor = gradient.factor
-    for query in Swift.stride(from: 0, to: a.queries, by: queryBlock) {
-      let rows = min(queryBlock, a.queries - query)
+    for query in Swift.stride(from: 0, to: a.queries, by: blocks.queries) {
+      let rows = min(blocks.queries, a.queries - query)
       guard masking.keyCount(query: query, rows: rows, isSkipping: isSkipping) > key else { continue }
       scores.multiply(
         operands.q + masking.offset(a.q, head) + query * a.q.row, stride: a.q.row, rows: rows,
