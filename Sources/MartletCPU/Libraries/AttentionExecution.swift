@@ -111,8 +111,7 @@ final class AttentionExecution: LibraryExecution {
       let (head, piece) = (part / pieces, part % pieces)
       if head != packed {
         pack(operands, head, scratch)
-        isSkipping = masking.isSkipping(
-          operands.q + masking.offset(attention.q, head), operands.k + masking.offset(attention.k, head))
+        isSkipping = masking.isSkipping(operands.q, operands.k, head: head)
       }
       packed = head
       // In turns: behind a causal selection the last ones have most to do.

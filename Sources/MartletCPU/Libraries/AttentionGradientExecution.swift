@@ -170,8 +170,7 @@ final class AttentionGradientExecution: LibraryExecution {
       let (head, piece) = (part / pieces, part % pieces)
       if head != packed {
         pack(operands, head, scratch)
-        isSkipping = masking.isSkipping(
-          operands.q + masking.offset(attention.q, head), operands.k + masking.offset(attention.k, head))
+        isSkipping = masking.isSkipping(operands.q, operands.k, head: head)
       }
       packed = head
       let target = queryTarget(operands, head, piece)

@@ -50,13 +50,14 @@ struct AttentionMasking: Sendable {
 
   /// Whether what a causal selection excludes has the weight 0 for certain: the scores of a head are no greater than
   /// the norms of a row of q and of one of k multiplied.
-  func isSkipping(_ q: UnsafePointer<Float>, _ k: UnsafePointer<Float>) -> Bool {
+  func isSkipping(_ q: UnsafePointer<Float>, _ k: UnsafePointer<Float>, head: Int) -> Bool {
     let a = attention
     guard let selection = a.selection, case .causal = selection.condition,
       a.mask == nil || selection.value == -.infinity
     else { return false }
     let bound =
-      abs(a.scale) * greatestNorm(q, a.q, rows: a.queries) * greatestNorm(k, a.k, rows: a.keys)
+      abs(a.scale) * greatestNorm(q + offset(a.q, head), a.q, rows: a.queries)
+      * greatestNorm(k + offset(a.k, head), a.k, rows: a.keys)
     return bound.isFinite && selection.value < Self.lowestExponent - 2.1 * bound
   }
 

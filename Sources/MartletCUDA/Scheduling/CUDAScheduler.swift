@@ -248,6 +248,18 @@ struct CUDAScheduler {
   }
 }
 
+extension ScalarArena {
+  /// What an operation on a state and something else combines the state with; nil where that depends on the state too.
+  fileprivate func update(by row: ScalarRow) -> ScalarID? {
+    func isState(_ id: ScalarID) -> Bool { self[id].operation == .state }
+    for (state, update) in [(0, 1), (1, 0)] where isState(row.operand(state)) {
+      let update = row.operand(update)
+      if !reachable(from: [update]).contains(where: isState) { return update }
+    }
+    return nil
+  }
+}
+
 extension Scan {
   /// The operation that combines the state with something that does not depend on it, in any grouping, and what that is; nil
   /// for other steps.
@@ -256,12 +268,7 @@ extension Scan {
     guard [.add, .multiply, .minimum, .maximum].contains(row.operation), row.condition == .none,
       [.float32, .float64, .int32, .int64].contains(row.type)
     else { return nil }
-    func isState(_ id: ScalarID) -> Bool { scalars[id].operation == .state }
-    for (state, update) in [(0, 1), (1, 0)] where isState(row.operand(state)) {
-      let update = row.operand(update)
-      if !scalars.reachable(from: [update]).contains(where: isState) { return (row.operation, update) }
-    }
-    return nil
+    return scalars.update(by: row).map { (row.operation, $0) }
   }
 }
 
@@ -274,12 +281,7 @@ extension Scatter {
     guard [.float32, .float64, .int32, .int64].contains(type), row.condition == .none,
       operations.contains(row.operation)
     else { return nil }
-    func isState(_ id: ScalarID) -> Bool { scalars[id].operation == .state }
-    for (state, update) in [(0, 1), (1, 0)] where isState(row.operand(state)) {
-      let update = row.operand(update)
-      if !scalars.reachable(from: [update]).contains(where: isState) { return (row.operation, update) }
-    }
-    return nil
+    return scalars.update(by: row).map { (row.operation, $0) }
   }
 
   /// The extents of the trailing axes that an update passes to its position unchanged.
