@@ -6,6 +6,7 @@
 #include "Wait.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -219,6 +220,24 @@ int32_t martlet_team_limit(int32_t workers) {
   if (!gomp_set_threads) return 0;
   if (threads_told != wanted) gomp_set_threads(threads_told = wanted);
   return 1;
+}
+
+// MARK: Workers that wait for each other
+
+void martlet_progress_report(uint32_t *counter, uint32_t count) { __atomic_store_n(counter, count, __ATOMIC_RELEASE); }
+
+int32_t martlet_progress_wait(uint32_t *counter, uint32_t count) {
+  for (int spins = 0;; spins++) {
+    uint32_t value = __atomic_load_n(counter, __ATOMIC_ACQUIRE);
+    if (value == MARTLET_PROGRESS_STOPPED) return 0;
+    if (value >= count) return 1;
+    // On a busy machine the other worker may have no processor.
+    if (spins < worker_spins) {
+      martlet_pause();
+    } else {
+      sched_yield();
+    }
+  }
 }
 
 static void gomp_body(void *argument) {

@@ -17,7 +17,6 @@ public final class BoundPlan: RunnablePlan, @unchecked Sendable {
   let blocks: UnsafeMutablePointer<BlockRange>
   /// The records that each worker of each group carries out.
   let groups: UnsafeMutablePointer<GroupShares>
-  private let dealtRecords: UnsafeMutablePointer<Int32>
   let recordCount: Int
   private let groupCount: Int
   /// For each record the instruction that it runs.
@@ -58,21 +57,16 @@ public final class BoundPlan: RunnablePlan, @unchecked Sendable {
     records.initialize(from: builder.records, count: recordCount)
     blocks = .allocate(capacity: max(builder.blocks.count, 1))
     blocks.initialize(from: builder.blocks, count: builder.blocks.count)
-    dealtRecords = .allocate(capacity: max(builder.dealt.count, 1))
-    dealtRecords.initialize(from: builder.dealt, count: builder.dealt.count)
     groups = .allocate(capacity: max(builder.groups.count, 1))
-    for (i, ends) in builder.groups.enumerated() {
-      (groups + i).initialize(to: GroupShares(records: dealtRecords, start: ends.start, ends: ends.ends))
-    }
+    groups.initialize(from: builder.groups, count: builder.groups.count)
     groupCount = builder.groups.count
   }
 
   deinit {
     records.deallocate()
     blocks.deallocate()
-    for i in 0..<groupCount { groups[i].ends.deallocate() }
+    for i in 0..<groupCount { groups[i].deallocate() }
     groups.deallocate()
-    dealtRecords.deallocate()
   }
 
   /// An instance that nobody uses, or a new one.
@@ -125,19 +119,6 @@ struct BlockRange {
   var end: Int
 }
 
-/// Which records the workers of a group carry out: worker i those from where worker i − 1 ends.
-struct GroupShares {
-  var records: UnsafeMutablePointer<Int32>
-  var start: Int
-  var ends: UnsafeMutableBufferPointer<Int>
-
-  init(records: UnsafeMutablePointer<Int32>, start: Int, ends: [Int]) {
-    (self.records, self.start) = (records, start)
-    self.ends = .allocate(capacity: ends.count)
-    _ = self.ends.initialize(from: ends)
-  }
-}
-
 /// Writes a plan's instructions as records.
 private struct RecordBuilder {
   let plan: ExecutionPlan
@@ -151,9 +132,7 @@ private struct RecordBuilder {
   var instructions: [PlanInstruction] = []
   var pointers: [PlanAddress] = []
   var blocks: [BlockRange] = []
-  /// The records of all groups' workers, and for each group where its own start and where each worker's end.
-  var dealt: [Int32] = []
-  var groups: [(start: Int, ends: [Int])] = []
+  var groups: [GroupShares] = []
 
   init(
     _ plan: ExecutionPlan, _ backend: any HostBackend, _ constants: [Tensor], kernels: [BoundCall], hosts: [BoundCall]
@@ -177,20 +156,10 @@ private struct RecordBuilder {
   private mutating func add(_ group: PlanGroup, of block: PlanBlock) throws {
     let header = records.count
     append(BoundCall(doNothing), [], block.instructions[group.instructions.lowerBound], .group, first: groups.count)
-    var shares = [[Int32]](repeating: [], count: (group.workers.max() ?? 0) + 1)
-    for (i, worker) in zip(group.instructions, group.workers) {
-      let first = records.count
-      try add(block.instructions[i])
-      shares[worker] += (first..<records.count).map { Int32($0) }
-    }
+    for i in group.instructions { try add(block.instructions[i]) }
+    precondition(records.count - header - 1 == group.workers.count, "an instruction of a group is not one call")
     records[header].second = records.count
-    let start = dealt.count
-    var ends: [Int] = []
-    for share in shares {
-      dealt += share
-      ends.append(dealt.count)
-    }
-    groups.append((start, ends))
+    groups.append(GroupShares(group, firstRecord: header + 1))
   }
 
   private mutating func add(_ instruction: PlanInstruction) throws {

@@ -96,14 +96,15 @@ struct PlanRunner {
   // MARK: Groups
 
   /// A group as its workers see it.
-  private struct Launch {
+  fileprivate struct Launch {
     var runner: PlanRunner
     var shares: GroupShares
+    var progress: GroupProgress
     var ends: UnsafeMutableBufferPointer<ShareEnd>
   }
 
   /// How a worker's share of a group has ended. Each has a status of its own, so that it is known which record failed.
-  private struct ShareEnd {
+  fileprivate struct ShareEnd {
     /// The record at which it ended early.
     var record: Int?
     var status = martlet_status()
@@ -112,23 +113,20 @@ struct PlanRunner {
   /// Runs a group's records on the team; false if one of them ended the run.
   private mutating func run(group: Int) -> Bool {
     let shares = groups[group]
-    let failed = withUnsafeTemporaryAllocation(of: ShareEnd.self, capacity: shares.ends.count) { ends in
-      ends.initialize(repeating: ShareEnd())
-      var launch = Launch(runner: self, shares: shares, ends: ends)
-      withUnsafeMutablePointer(to: &launch) { pointer in
-        martlet_team_parallel(
-          { context, worker, workers in
-            guard let launch = context?.assumingMemoryBound(to: Launch.self) else { return }
-            let runner = launch.pointee.runner
-            // A team may have fewer workers than the plan.
-            var share = Int(worker)
-            while share < launch.pointee.shares.ends.count {
-              runner.run(launch.pointee.shares, share, worker: Int(worker), &launch.pointee.ends[share])
-              share += Int(workers)
-            }
-          }, UnsafeMutableRawPointer(pointer))
+    let failed = GroupProgress.withCounters(shares.workerCount) { progress in
+      withUnsafeTemporaryAllocation(of: ShareEnd.self, capacity: shares.workerCount) { ends in
+        ends.initialize(repeating: ShareEnd())
+        var launch = Launch(runner: self, shares: shares, progress: progress, ends: ends)
+        withUnsafeMutablePointer(to: &launch) { pointer in
+          martlet_team_parallel(
+            { context, worker, workers in
+              guard let launch = context?.assumingMemoryBound(to: Launch.self) else { return }
+              launch.pointee.run(worker: Int(worker), of: Int(workers))
+            }, UnsafeMutableRawPointer(pointer))
+        }
+        // What comes before another record has a lower number, so that the lowest is the cause.
+        return ends.filter { $0.record != nil }.min { $0.record ?? 0 < $1.record ?? 0 }
       }
-      return ends.filter { $0.record != nil }.min { $0.record ?? 0 < $1.record ?? 0 }
     }
     guard let failed else { return true }
     failedRecord = failed.record
@@ -137,19 +135,54 @@ struct PlanRunner {
   }
 
   /// Carries out one worker's share of a group.
-  private func run(_ shares: GroupShares, _ share: Int, worker: Int, _ end: inout ShareEnd) {
+  fileprivate func run(_ launch: Launch, worker: Int, _ end: inout ShareEnd) {
     end.record = withUnsafeMutablePointer(to: &end.status) { status in
       var state = state.pointee
       state.status = status
-      var next = share == 0 ? shares.start : shares.ends[share - 1]
-      while next < shares.ends[share] {
-        let number = Int(shares.records[next])
+      var done: UInt32 = 0
+      for entry in launch.shares.share(of: worker) {
+        for wait in launch.shares.waits(of: entry) {
+          guard launch.progress.wait(for: Int(wait.worker), wait.count) else {
+            launch.progress.stop(worker)
+            return nil
+          }
+        }
         let begin = now()
-        guard call(records + number, &state), status.pointee.code == 0 else { return number }
-        finish(number, since: begin, worker: worker)
-        next += 1
+        guard call(records + entry.record, &state), status.pointee.code == 0 else {
+          launch.progress.stop(worker)
+          return entry.record
+        }
+        finish(entry.record, since: begin, worker: worker)
+        done += 1
+        launch.progress.report(worker, done)
       }
       return nil
+    }
+  }
+
+  /// Carries out a whole group on one worker.
+  fileprivate func run(all records: Range<Int>, _ end: inout ShareEnd) {
+    end.record = withUnsafeMutablePointer(to: &end.status) { status in
+      var state = state.pointee
+      state.status = status
+      for record in records {
+        let begin = now()
+        guard call(self.records + record, &state), status.pointee.code == 0 else { return record }
+        finish(record, since: begin)
+      }
+      return nil
+    }
+  }
+}
+
+extension PlanRunner.Launch {
+  /// What one worker of the team does.
+  fileprivate func run(worker: Int, of workers: Int) {
+    if workers >= shares.workerCount {
+      if worker < shares.workerCount { runner.run(self, worker: worker, &ends[worker]) }
+    } else if worker == 0 {
+      // Workers that wait for each other have to run at the same time, and a team may be smaller than the plan's.
+      runner.run(all: shares.records, &ends[0])
     }
   }
 }

@@ -8,8 +8,11 @@ struct BlockMemory {
   private let draft: BlockDraft
   private let scheduler: BlockScheduler
   private let order: [Int]
-  /// For each step the first and the last of those that run at the same time.
-  private var span: [ClosedRange<Int>]
+  /// For each step the last one, maybe itself, that may begin before it is over. Memory that a step uses is free behind that.
+  private var lastBeside: [Int]
+  /// For steps in groups, the group's first step and its clocks.
+  private var groupOf: [Int?]
+  private let clocks: [(start: Int, clocks: GroupClocks)]
   /// For each node its step.
   private var position: [Int]
   private let block: Int
@@ -36,9 +39,15 @@ struct BlockMemory {
     self.scheduler = scheduler
     self.draft = scheduler.draft
     self.order = order
-    span = order.indices.map { $0...$0 }
-    for group in groups {
-      for step in group.instructions { span[step] = group.instructions.lowerBound...group.instructions.upperBound - 1 }
+    lastBeside = Array(order.indices)
+    groupOf = Array(repeating: nil, count: order.count)
+    clocks = groups.map { ($0.instructions.lowerBound, GroupClocks($0)) }
+    for (number, group) in groups.enumerated() {
+      let (start, clocks) = clocks[number]
+      for (step, last) in zip(group.instructions, clocks.lastBeside) {
+        lastBeside[step] = start + last
+        groupOf[step] = number
+      }
     }
     position = Array(repeating: 0, count: scheduler.draft.nodes.count)
     for (step, node) in order.enumerated() { position[node] = step }
@@ -66,7 +75,7 @@ struct BlockMemory {
   }
 
   private mutating func findLastUses() {
-    func end(_ node: Int) -> Int { span[position[node]].upperBound }
+    func end(_ node: Int) -> Int { lastBeside[position[node]] }
     for value in draft.values {
       guard let producer = value.producer else { continue }
       let last = value.users.reduce(end(producer)) { max($0, end($1)) }
@@ -127,7 +136,7 @@ struct BlockMemory {
     if let destination = scheduler.destinations[number] { return planner.slotGroups[destination] }
     if let memory = local[number] { return locals[memory].group }
     let memory = addLocal(
-      byteCount: draft.values[number].byteCount, from: span[step].lowerBound, to: lastUse[number])
+      byteCount: draft.values[number].byteCount, from: step, to: lastUse[number])
     local[number] = memory
     return locals[memory].group
   }
@@ -157,7 +166,7 @@ struct BlockMemory {
         locals[memory].end = max(locals[memory].end, lastUse[value.cell])
         local[value.cell] = memory
       } else {
-        local[value.cell] = addLocal(byteCount: value.byteCount, from: span[step].lowerBound, to: lastUse[value.cell])
+        local[value.cell] = addLocal(byteCount: value.byteCount, from: step, to: lastUse[value.cell])
       }
       let group = locals[local[value.cell]!].group
       slots[value.cell] = planner.addSlot(group, value.type, value.name, byteCount: value.byteCount)
@@ -169,7 +178,7 @@ struct BlockMemory {
     for operand in candidates(for: result, of: node) {
       let value = draft.values[operand]
       guard !draft.readsPart(of: operand, node), !readsJoined(in: operand, node), let memory = local[value.cell],
-        !taken.contains(memory), locals[memory].end == span[step].upperBound,
+        !taken.contains(memory), locals[memory].end == lastBeside[step],
         !isUsedBeside(node, operand, at: step),
         locals[memory].byteCount == draft.values[result].byteCount,
         scheduler.isInPlace(node, result: result, over: operand)
@@ -179,11 +188,15 @@ struct BlockMemory {
     return nil
   }
 
-  /// Whether an instruction that may run at the same time as the node uses the memory of its operand.
+  /// Whether an instruction that may run at the same time as the node, or after it, uses the memory of its operand.
   private func isUsedBeside(_ node: Int, _ operand: Int, at step: Int) -> Bool {
-    guard span[step].count > 1 else { return false }
+    guard let group = groupOf[step] else { return false }
+    let (start, clocks) = clocks[group]
     return wholes.contains(operand)
-      || draft.values[operand].users.contains { $0 != node && span[step].contains(position[$0]) }
+      || draft.values[operand].users.contains { user in
+        guard user != node, groupOf[position[user]] == group else { return false }
+        return !clocks.isOver(position[user] - start, before: step - start)
+      }
   }
 
   /// The operands whose memory a result could take, the most useful first.
@@ -213,7 +226,7 @@ struct BlockMemory {
   }
 
   private mutating func addScratch(byteCount: Int, at step: Int, _ name: String) -> Int {
-    let memory = addLocal(byteCount: byteCount, from: span[step].lowerBound, to: span[step].upperBound)
+    let memory = addLocal(byteCount: byteCount, from: step, to: lastBeside[step])
     return planner.addSlot(locals[memory].group, nil, name)
   }
 

@@ -31,10 +31,13 @@ extension ExecutionPlan: CustomStringConvertible {
       lines.append("block \(number) '\(block.name)'")
       var workers: [Int: String] = [:]
       for (number, group) in block.groups.enumerated() {
-        for (i, worker) in zip(group.instructions, group.workers) { workers[i] = " group \(number) worker \(worker):" }
+        for (i, worker) in zip(group.instructions, group.workers) { workers[i] = " group \(number) worker \(worker)" }
+        for wait in group.waits {
+          workers[group.instructions.lowerBound + wait.instruction]? += " after \(wait.count) of worker \(wait.worker)"
+        }
       }
       for (i, instruction) in block.instructions.enumerated() {
-        lines.append("  [\(i)]\(workers[i] ?? "") \(text(of: instruction))")
+        lines.append("  [\(i)]\(workers[i].map { $0 + ":" } ?? "") \(text(of: instruction))")
       }
     }
     return lines.joined(separator: "\n")

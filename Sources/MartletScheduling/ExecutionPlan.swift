@@ -78,16 +78,6 @@ public struct PlanBlock: Sendable {
   public var groups: [PlanGroup] = []
 }
 
-/// Instructions that run at the same time, dealt to the workers. Those of different workers do not need each other.
-public struct PlanGroup: Hashable, Sendable {
-  /// The places of the instructions in the block.
-  public var instructions: Range<Int>
-  /// For each of them the worker that carries it out; a worker carries out its own in order.
-  public var workers: [Int]
-
-  public init(instructions: Range<Int>, workers: [Int]) { (self.instructions, self.workers) = (instructions, workers) }
-}
-
 /// One step of a plan.
 public struct PlanInstruction: Sendable {
   public enum Action: Hashable, Sendable {

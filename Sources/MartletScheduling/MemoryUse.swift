@@ -80,10 +80,11 @@ private struct BusiestStep {
   mutating func visit(block: Int, around: [Int]) {
     let instructions = plan.blocks[block].instructions
     var last: [Int: Int] = [:]
-    // What runs at the same time is in use together.
+    // What may run at the same time is in use together.
     var end = Array(instructions.indices)
     for group in plan.blocks[block].groups {
-      for i in group.instructions { end[i] = group.instructions.upperBound - 1 }
+      let start = group.instructions.lowerBound
+      for (i, last) in zip(group.instructions, GroupClocks(group).lastBeside) { end[i] = start + last }
     }
     for (i, instruction) in instructions.enumerated() {
       for slot in instruction.operands { last[plan.slots[slot].whole ?? slot] = end[i] }

@@ -127,27 +127,50 @@ public struct PlanVerifier {
     if let afterNone { for slot in isValid.indices { isValid[slot] = isValid[slot] && afterNone[slot] } }
   }
 
-  /// What one worker of a group writes no other worker touches.
+  /// What one worker of a group writes another touches only before or after, whatever their speed.
   private mutating func checkWorkers(of group: PlanGroup, in block: Int) {
-    let instructions = plan.blocks[block].instructions[group.instructions]
+    let instructions = Array(plan.blocks[block].instructions[group.instructions])
     guard group.workers.count == instructions.count else {
       violations.append("block \(block) has a group of \(instructions.count) with \(group.workers.count) workers")
       return
     }
-    /// For each slot the worker that touches it, or −1 for several.
-    var toucher: [Int: Int] = [:]
-    for (instruction, worker) in zip(instructions, group.workers) {
+    checkWaits(of: group, in: block)
+    let clocks = GroupClocks(group)
+    var touchers: [Int: [Int]] = [:]
+    for (i, instruction) in instructions.enumerated() {
       for slot in instruction.operands + instruction.results + instruction.scratch {
-        toucher[slot] = toucher[slot, default: worker] == worker ? worker : -1
+        if touchers[slot]?.last != i { touchers[slot, default: []].append(i) }
       }
     }
-    for (instruction, worker) in zip(instructions, group.workers) {
+    for (i, instruction) in instructions.enumerated() {
       for slot in instruction.results + instruction.scratch {
-        for other in [slot] + overlaps[slot] where toucher[other, default: worker] != worker {
-          violations.append("block \(block): %\(slot) is written by worker \(worker) while another uses %\(other)")
+        for other in [slot] + overlaps[slot] {
+          for j in touchers[other] ?? [] where i != j && group.workers[i] != group.workers[j] {
+            guard !clocks.isOver(i, before: j), !clocks.isOver(j, before: i) else { continue }
+            violations.append(
+              "block \(block): %\(slot) is written by worker \(group.workers[i]) while another uses %\(other)")
+          }
         }
       }
     }
+  }
+
+  /// A wait is for something that comes before; otherwise workers would wait for each other for ever.
+  private mutating func checkWaits(of group: PlanGroup, in block: Int) {
+    var carriedOut = [Int](repeating: 0, count: (group.workers.max() ?? 0) + 1)
+    var next = group.waits.startIndex
+    for (i, worker) in group.workers.enumerated() {
+      while next < group.waits.endIndex, group.waits[next].instruction == i {
+        let wait = group.waits[next]
+        if !carriedOut.indices.contains(wait.worker) || !(0...carriedOut[wait.worker]).contains(wait.count) {
+          violations.append(
+            "block \(block) [\(group.instructions.lowerBound + i)] waits for what worker \(wait.worker) does later")
+        }
+        next += 1
+      }
+      carriedOut[worker] += 1
+    }
+    if next < group.waits.endIndex { violations.append("block \(block) has waits that are not in order") }
   }
 
   private mutating func write(_ slot: Int) {

@@ -138,13 +138,12 @@ public final class Planner {
     let results = try builder.build(arguments: arguments)
     var scheduler = BlockScheduler(builder.draft, planner: self)
     scheduler.place(destinations.map { (results[$0.result], $0.slot) })
-    let order = scheduler.order()
-    let (groups, saved) = StepGrouping.groups(
-      scheduler.draft, order: order, costs: scheduler.draft.nodes.map { nanoseconds(of: $0) },
+    let dealt = StepGrouping.deal(
+      scheduler.draft, order: scheduler.order(), costs: scheduler.draft.nodes.map { nanoseconds(of: $0) },
       workers: target.workerCount)
-    savedNanoseconds += saved
-    plan.blocks[block].groups = groups
-    var memory = BlockMemory(scheduler, order: order, groups: groups, block: block, planner: self)
+    savedNanoseconds += dealt.saved
+    plan.blocks[block].groups = dealt.groups
+    var memory = BlockMemory(scheduler, order: dealt.order, groups: dealt.groups, block: block, planner: self)
     let (instructions, size) = try memory.layOut()
     plan.blocks[block].instructions = instructions
     return (block, size)

@@ -1,43 +1,40 @@
-/// Finds stretches of a block's order whose instructions can be dealt to the workers: kernels and library calls that are too
-/// small for the whole team, in parts that do not depend on each other.
+/// Deals stretches of a block's order to the workers: kernels and library calls that are too small for the whole team.
 ///
-/// A stretch ends with a value that many nodes read, and where a node would join parts so that the workers' shares become
-/// unequal: what comes after begins the next one, and finds everything before it done.
+/// List scheduling (R. L. Graham, "Bounds on Multiprocessing Timing Anomalies", 1969): what can begin first is next. Of what can
+/// begin at the same time it is the first in the block's order, which is careful with memory, unless a way to the end is as
+/// long as what is left for each worker: then it is the instruction at which the longest such way begins, as after T. C. Hu
+/// (1961). An instruction that needs another worker's waits for it, and only for it.
 struct StepGrouping {
   /// The nanoseconds that a group must save: a parallel region costs up to 1,000, more where a worker has to be woken.
   private static let leastGain = 3_000
-  /// A value with so many readers among the small kernels ends a stretch.
-  private static let manyReaders = 4
+  /// From the end of an instruction until one of another worker begins that waits for it, in nanoseconds: some 100 for the
+  /// signal, and then its result comes from the other core's cache, at 50 bytes a nanosecond.
+  private static let handover = 150
+  private static let handoverBytes = 50
+  /// How many places of the order are looked at in any case, and at most until there is something for every worker.
+  private static let window = (least: 64, most: 4096)
 
   private let draft: BlockDraft
   private let order: [Int]
   private let workerCount: Int
   /// For each node an estimate of its nanoseconds; negative for one that runs by itself.
   private let costs: [Int]
-  private var predecessors: [[Int]]
-  /// For each node its step.
-  private var steps: [Int]
+  private let predecessors: [[Int]]
+  /// For each node its step in the order that came in.
+  private let steps: [Int]
 
-  /// The part of the present stretch that a node is in, by representatives, and what each part costs.
-  private var parent: [Int]
-  private var partCosts: [Int]
-  private var groups: [PlanGroup] = []
-  /// The nanoseconds that the groups save.
-  private var saved = 0
-  private var start = 0
-  /// What the stretch so far costs, and its largest part.
-  private var total = 0
-  private var largest = 0
+  /// The order with the stretches in the order in which their instructions begin, the groups and the nanoseconds that they
+  /// save.
+  struct Result {
+    var order: [Int]
+    var groups: [PlanGroup] = []
+    var saved = 0
+  }
 
   /// - Parameter costs: for each node its time in nanoseconds on one worker; nil for a node that runs by itself.
-  /// - Returns: the groups, and the nanoseconds that they save.
-  static func groups(
-    _ draft: BlockDraft, order: [Int], costs: [Int?], workers: Int
-  ) -> (groups: [PlanGroup], saved: Int) {
-    guard workers > 1, costs.count(where: { $0 != nil }) > 1 else { return ([], 0) }
-    var grouping = StepGrouping(draft, order, costs.map { $0 ?? -1 }, workers)
-    grouping.run()
-    return (grouping.groups, grouping.saved)
+  static func deal(_ draft: BlockDraft, order: [Int], costs: [Int?], workers: Int) -> Result {
+    guard workers > 1, costs.count(where: { $0 != nil }) > 1 else { return Result(order: order) }
+    return StepGrouping(draft, order, costs.map { $0 ?? -1 }, workers).deal()
   }
 
   private init(_ draft: BlockDraft, _ order: [Int], _ costs: [Int], _ workers: Int) {
@@ -45,102 +42,158 @@ struct StepGrouping {
     self.order = order
     self.costs = costs
     workerCount = workers
-    predecessors = Array(repeating: [], count: draft.nodes.count)
+    var predecessors: [[Int]] = Array(repeating: [], count: draft.nodes.count)
     for (node, all) in draft.successors.enumerated() { for next in all { predecessors[next].append(node) } }
-    steps = Array(repeating: 0, count: draft.nodes.count)
+    self.predecessors = predecessors
+    var steps = Array(repeating: 0, count: draft.nodes.count)
     for (step, node) in order.enumerated() { steps[node] = step }
-    parent = Array(draft.nodes.indices)
-    partCosts = costs
+    self.steps = steps
   }
 
-  private mutating func run() {
-    for (step, node) in order.enumerated() {
-      guard costs[node] >= 0 else {
-        close(at: step)
-        start = step + 1
+  private func deal() -> Result {
+    var result = Result(order: order)
+    var start = 0
+    while start < order.count {
+      guard costs[order[start]] >= 0 else {
+        start += 1
         continue
       }
-      let joined = Set(predecessors[node].filter { steps[$0] >= start }.map { part(of: $0) })
-      let cost = joined.reduce(costs[node]) { $0 + partCosts[$1] }
-      if joined.count > 1, cost * workerCount > total + costs[node], mayGain(to: step) {
-        close(at: step)
-        begin(step, node)
-      } else {
-        for other in joined { parent[other] = node }
-        partCosts[node] = cost
-        total += costs[node]
-        largest = max(largest, cost)
+      let end = order[start...].firstIndex { costs[$0] < 0 } ?? order.count
+      if end - start > 1 { deal(start..<end, into: &result) }
+      start = end
+    }
+    return result
+  }
+
+  /// Makes a stretch a group, if that saves anything.
+  private func deal(_ stretch: Range<Int>, into result: inout Result) {
+    let schedule = schedule(stretch)
+    let alone = stretch.reduce(0) { $0 + costs[order[$1]] }
+    guard alone - schedule.end >= Self.leastGain else { return }
+    result.saved += alone - schedule.end
+    result.groups.append(group(of: schedule, stretch))
+    for (i, place) in schedule.order.enumerated() {
+      result.order[stretch.lowerBound + i] = order[stretch.lowerBound + place]
+    }
+  }
+
+  // MARK: Scheduling
+
+  /// An instruction whose operands have their times. Places are those in the stretch.
+  private struct Ready {
+    var place: Int
+    /// When the operands are where they are needed: on the workers that compute one of them, and on any other.
+    var arrivals: [(worker: Int, time: Int)]
+    var arrivalElsewhere: Int
+
+    /// Where it can begin first, and when.
+    func start(_ schedule: ListSchedule, idlest: Int) -> (worker: Int, time: Int) {
+      var best = (worker: idlest, time: max(schedule.idleFrom[idlest], arrivalElsewhere))
+      for (worker, time) in arrivals {
+        let start = max(schedule.idleFrom[worker], time)
+        if worker == best.worker || (start, worker) < (best.time, best.worker) { best = (worker, start) }
       }
-      if readers(of: node) >= Self.manyReaders {
-        close(at: step + 1)
-        start = step + 1
+      return best
+    }
+  }
+
+  private func schedule(_ stretch: Range<Int>) -> ListSchedule {
+    var schedule = ListSchedule(stretch.count, workerCount: workerCount)
+    let lengths = pathLengths(stretch)
+    var waiting = stretch.map { sources(of: $0, in: stretch).count }
+    var left = stretch.reduce(0) { $0 + cost(of: order[$1]) }
+    var ready: [Ready] = []
+    var seen = 0
+    var firstLeft = 0
+    while schedule.order.count < stretch.count {
+      while schedule.isPlaced(firstLeft) { firstLeft += 1 }
+      while seen
+        < min(firstLeft + (ready.count < 2 * workerCount ? Self.window.most : Self.window.least), stretch.count)
+      {
+        if waiting[seen] == 0 { ready.append(self.ready(seen, stretch, schedule)) }
+        seen += 1
+      }
+      let idlest = schedule.idlest
+      var best = (choice: -1, start: (worker: 0, time: Int.max), rank: 0, place: 0)
+      for (choice, candidate) in ready.enumerated() {
+        let start = candidate.start(schedule, idlest: idlest)
+        let rank = lengths[candidate.place] * workerCount > left ? -lengths[candidate.place] : 0
+        if (start.time, rank, candidate.place) < (best.start.time, best.rank, best.place) {
+          best = (choice, start, rank, candidate.place)
+        }
+      }
+      let place = ready.remove(at: best.choice).place
+      let node = order[stretch.lowerBound + place]
+      schedule.put(place, on: best.start.worker, at: best.start.time, for: cost(of: node))
+      left -= cost(of: node)
+      for next in draft.successors[node] where stretch.contains(steps[next]) {
+        let next = steps[next] - stretch.lowerBound
+        waiting[next] -= 1
+        if waiting[next] == 0, next < seen { ready.append(self.ready(next, stretch, schedule)) }
       }
     }
-    close(at: order.count)
+    return schedule
   }
 
-  private mutating func begin(_ step: Int, _ node: Int) {
-    start = step
-    parent[node] = node
-    partCosts[node] = costs[node]
-    total = costs[node]
-    largest = total
+  private func cost(of node: Int) -> Int { max(costs[node], 1) }
+
+  /// The places in a stretch of what comes before the instruction at a step.
+  private func sources(of step: Int, in stretch: Range<Int>) -> [Int] {
+    predecessors[order[step]].compactMap { stretch.contains(steps[$0]) ? steps[$0] - stretch.lowerBound : nil }
   }
 
-  private func readers(of node: Int) -> Int {
-    draft.successors[node].count { costs[$0] >= 0 }
-  }
-
-  private mutating func part(of node: Int) -> Int {
-    var root = node
-    while parent[root] != root { root = parent[root] }
-    var next = node
-    while parent[next] != root { (next, parent[next]) = (parent[next], root) }
-    return root
-  }
-
-  // MARK: Dealing
-
-  /// The steps of the stretch as a group, if that gains anything.
-  private mutating func close(at end: Int) {
-    defer { (start, total, largest) = (end, 0, 0) }
-    guard end - start > 1 else { return }
-    let workers = deal(from: start, to: end)
-    let gain = gain(of: workers, from: start)
-    guard gain >= Self.leastGain else { return }
-    saved += gain
-    groups.append(PlanGroup(instructions: start..<end, workers: workers))
-  }
-
-  /// Whether the stretch up to a step is a group; the exact answer only where a bound on it allows one.
-  private mutating func mayGain(to end: Int) -> Bool {
-    total - max(largest, total / workerCount) >= Self.leastGain
-      && gain(of: deal(from: start, to: end), from: start) >= Self.leastGain
-  }
-
-  /// The time of all steps less that of the busiest worker.
-  private func gain(of workers: [Int], from start: Int) -> Int {
-    var loads = [Int](repeating: 0, count: workerCount)
-    for (i, worker) in workers.enumerated() { loads[worker] += costs[order[start + i]] }
-    return loads.reduce(0, +) - (loads.max() ?? 0)
-  }
-
-  /// A worker for each step: the parts, the most costly first, each to the worker with the least so far.
-  private mutating func deal(from start: Int, to end: Int) -> [Int] {
-    var parts: [Int] = []
-    var seen: Set<Int> = []
-    for step in start..<end {
-      let part = part(of: order[step])
-      if seen.insert(part).inserted { parts.append(part) }
+  /// For each place of the stretch the nanoseconds of the longest chain that begins with it.
+  private func pathLengths(_ stretch: Range<Int>) -> [Int] {
+    var lengths = [Int](repeating: 0, count: stretch.count)
+    for step in stretch.reversed() {
+      var longest = 0
+      for next in draft.successors[order[step]] where stretch.contains(steps[next]) {
+        longest = max(longest, lengths[steps[next] - stretch.lowerBound])
+      }
+      lengths[step - stretch.lowerBound] = cost(of: order[step]) + longest
     }
-    parts.sort { (partCosts[$1], steps[$0]) < (partCosts[$0], steps[$1]) }
-    var loads = [Int](repeating: 0, count: workerCount)
-    var workerOf: [Int: Int] = [:]
-    for part in parts {
-      let worker = loads.indices.min { (loads[$0], $0) < (loads[$1], $1) } ?? 0
-      workerOf[part] = worker
-      loads[worker] += partCosts[part]
+    return lengths
+  }
+
+  private func ready(_ place: Int, _ stretch: Range<Int>, _ schedule: ListSchedule) -> Ready {
+    var arrivals: [(worker: Int, time: Int)] = []
+    var elsewhere = 0
+    let sources = sources(of: stretch.lowerBound + place, in: stretch)
+    for source in sources {
+      let worker = schedule.worker(of: source)
+      elsewhere = max(elsewhere, schedule.end(of: source) + handover(from: order[stretch.lowerBound + source]))
+      if !arrivals.contains(where: { $0.worker == worker }) { arrivals.append((worker, 0)) }
     }
-    return (start..<end).map { workerOf[part(of: order[$0])] ?? 0 }
+    for i in arrivals.indices {
+      for source in sources {
+        let isOwn = schedule.worker(of: source) == arrivals[i].worker
+        let time = schedule.end(of: source) + (isOwn ? 0 : handover(from: order[stretch.lowerBound + source]))
+        arrivals[i].time = max(arrivals[i].time, time)
+      }
+    }
+    return Ready(place: place, arrivals: arrivals, arrivalElsewhere: elsewhere)
+  }
+
+  private func handover(from node: Int) -> Int {
+    Self.handover + draft.nodes[node].results.reduce(0) { $0 + draft.values[$1].byteCount } / Self.handoverBytes
+  }
+
+  // MARK: Waiting
+
+  /// The group of a schedule, with as few waits as do.
+  private func group(of schedule: ListSchedule, _ stretch: Range<Int>) -> PlanGroup {
+    var group = PlanGroup(instructions: stretch, workers: schedule.order.map { schedule.worker(of: $0) })
+    var clocks = GroupClocks(workerCount: workerCount)
+    var placeInGroup = [Int](repeating: 0, count: stretch.count)
+    for (i, place) in schedule.order.enumerated() { placeInGroup[place] = i }
+    for (i, place) in schedule.order.enumerated() {
+      // The latest first: what that one has waited for needs no wait of its own.
+      for source in sources(of: stretch.lowerBound + place, in: stretch).map({ placeInGroup[$0] }).sorted(by: >) {
+        guard let count = clocks.wait(group.workers[i], for: source) else { continue }
+        group.waits.append(PlanGroup.Wait(instruction: i, worker: group.workers[source], count: count))
+      }
+      clocks.add(for: group.workers[i])
+    }
+    return group
   }
 }

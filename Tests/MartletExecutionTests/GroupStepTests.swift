@@ -31,7 +31,9 @@ import Testing
     #expect(PlanVerifier.violations(of: plan) == [])
     let group = try #require(plan.blocks[0].groups.first)
     #expect(Set(group.workers) == [0, 1])
+    // Each worker goes through four of the chains, and none waits for the other.
     #expect(group.workers.count { $0 == 0 } * 2 == group.workers.count)
+    #expect(group.waits.isEmpty)
     #expect("\(plan)".contains("[0] group 0 worker 0: Tanh"))
 
     let session = try Session(chains.graph, options: chains.options)
@@ -80,28 +82,82 @@ import Testing
     #expect(try chains.plan().blocks.allSatisfy { $0.groups.isEmpty })
   }
 
-  /// What all chains need comes before them, what needs all of them comes after.
-  @Test func forksAndJoinsStandBetweenGroups() throws {
+  /// What all chains need is waited for by the other worker, and what needs all of them waits for their ends.
+  @Test func workersWaitWhereChainsBeginAndEnd() throws {
     var chains = Chains(count: 1, length: 1)
     let fork = chains.results[0]
     let ends = (0..<8).map { chain in (0..<60).reduce(fork * Double(chain + 1)) { y, _ in tanh(y + fork) } }
     chains.results = [addN(ends)]
     let plan = try chains.plan()
     #expect(PlanVerifier.violations(of: plan) == [])
+    let block = plan.blocks[0]
+    let group = try #require(block.groups.first)
+    #expect(block.groups.count == 1)
+    #expect(group.instructions == block.instructions.indices)
+    // One wait of the other worker for the fork, one of the join's worker for the other's share.
+    #expect(group.waits.first.map { group.workers[$0.instruction] != group.workers[0] && $0.count == 1 } == true)
+    let last = try #require(group.waits.last)
+    #expect(last.instruction == group.workers.count - 1)
+    #expect(last.count == group.workers.count { $0 == last.worker })
+    #expect("\(plan)".contains("worker \(1 - last.worker) after \(last.count) of worker \(last.worker): AddN"))
+    for threads in [1, 2] {
+      chains.options.threads = threads
+      let found = try Session(chains.graph, options: chains.options).run(chains.results, feeds: chains.feeds)
+      let expected = try Session(chains.graph, options: SessionOptions(device: .interpreter))
+        .run(chains.results, feeds: chains.feeds)
+      expectClose(found[0], expected[0], relative: 1e-5, absolute: 1e-5)
+    }
+  }
+
+  /// Three chains of the same length on two workers: the third begins when it is as long as what is left for each, not when
+  /// the first is over.
+  @Test func aCriticalChainGoesFirst() throws {
+    let chains = Chains(count: 3, length: 80)
+    let plan = try chains.plan()
+    #expect(PlanVerifier.violations(of: plan) == [])
     let group = try #require(plan.blocks[0].groups.first)
-    #expect(group.instructions.lowerBound > 0)
-    #expect(group.instructions.upperBound < plan.blocks[0].instructions.count)
-    let found = try Session(chains.graph, options: chains.options).run(chains.results, feeds: chains.feeds)
-    let expected = try Session(chains.graph, options: SessionOptions(device: .interpreter))
-      .run(chains.results, feeds: chains.feeds)
-    expectClose(found[0], expected[0], relative: 1e-5, absolute: 1e-5)
+    let share = group.workers.count { $0 == 0 }
+    #expect(abs(2 * share - group.workers.count) <= group.workers.count / 20, "\(share) of \(group.workers.count)")
   }
 
   @Test func theVerifierFindsWorkersThatNeedEachOther() throws {
-    var plan = try Chains(count: 8, length: 60).plan()
+    let plan = try Chains(count: 8, length: 60).plan()
+    var dealtOtherwise = plan
     let workers = plan.blocks[0].groups[0].workers
-    plan.blocks[0].groups[0].workers[workers.count / 2] = 1 - workers[workers.count / 2]
-    #expect(!PlanVerifier.violations(of: plan).isEmpty)
+    dealtOtherwise.blocks[0].groups[0].workers[workers.count / 2] = 1 - workers[workers.count / 2]
+    #expect(!PlanVerifier.violations(of: dealtOtherwise).isEmpty)
+  }
+
+  /// A plan without one of its waits is wrong, as is one that waits for what comes later.
+  @Test func theVerifierFindsEachMissingWait() throws {
+    var chains = Chains(count: 6, length: 40)
+    // Pairs of chains are mixed, so that workers need each other all the time.
+    let mixed = (0..<30).reduce(chains.results) { values, step in
+      values.indices.map { tanh(values[$0] + values[($0 + step) % values.count] * 0.5) }
+    }
+    chains.results = mixed
+    let plan = try chains.plan()
+    #expect(PlanVerifier.violations(of: plan) == [])
+    let group = try #require(plan.blocks[0].groups.first)
+    #expect(group.waits.count > 10)
+    for i in group.waits.indices {
+      var broken = plan
+      broken.blocks[0].groups[0].waits.remove(at: i)
+      #expect(!PlanVerifier.violations(of: broken).isEmpty, "wait \(i) of \(group.waits.count)")
+    }
+    var circular = plan
+    circular.blocks[0].groups[0].waits[0].count = group.workers.count
+    #expect(PlanVerifier.violations(of: circular).contains { $0.contains("does later") })
+    for threads in [1, 2, 3] {
+      chains.options.threads = threads
+      let session = try Session(chains.graph, options: chains.options)
+      let expected = try Session(chains.graph, options: SessionOptions(device: .interpreter))
+        .run(chains.results, feeds: chains.feeds)
+      for _ in 0..<20 {
+        let found = try session.run(chains.results, feeds: chains.feeds)
+        for (a, b) in zip(found, expected) { expectClose(a, b, relative: 1e-5, absolute: 1e-6) }
+      }
+    }
   }
 
   /// The run throws what the first of the failing instructions says.

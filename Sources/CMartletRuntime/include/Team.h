@@ -44,4 +44,13 @@ int32_t martlet_team_limit(int32_t workers);
 /// Called outside `martlet_team_run` it is a task of its own.
 void martlet_team_parallel(martlet_body body, void *context);
 
+/// What a worker's counter says when it has ended early.
+static const uint32_t MARTLET_PROGRESS_STOPPED = UINT32_MAX;
+
+/// Lets other workers see how far this one has come, and what it has written until then.
+void martlet_progress_report(uint32_t *counter, uint32_t count);
+
+/// Returns 1 once another worker's counter is at `count` or beyond, 0 if that worker has ended early.
+int32_t martlet_progress_wait(uint32_t *counter, uint32_t count);
+
 #endif
