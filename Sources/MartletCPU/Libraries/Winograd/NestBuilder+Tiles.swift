@@ -20,8 +20,8 @@ extension NestBuilder {
     let rows = scalars.integer(shape.tiles.rows)
     let line = scalars.floorDivide(tile, columns)
     return (
-      scalars.floorDivide(line, rows), times(scalars.floorModulo(line, rows), WinogradBasis.results),
-      times(scalars.floorModulo(tile, columns), WinogradBasis.results)
+      scalars.floorDivide(line, rows), times(scalars.floorModulo(line, rows), shape.basis.results),
+      times(scalars.floorModulo(tile, columns), shape.basis.results)
     )
   }
 

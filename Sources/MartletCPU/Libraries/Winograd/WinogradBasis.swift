@@ -1,19 +1,28 @@
 import MartletLoopIR
 import MartletTensors
 
-/// The bases in which four results of a convolution by three weights take six products (Toom and Cook; Winograd).
+/// The bases in which a few results of a convolution by a few weights, seven in all, take six products (Toom and Cook;
+/// Winograd): four results by three weights, two by five.
 ///
 /// Inputs d, weights g and results y are moved between the values of polynomials at the points 0, ±p, ±q and ∞ and their
 /// coefficients: y = Aᵀ((G g) ⊙ (Bᵀ d)). With p = 5/8 and q = 3/2 the factors of Bᵀ and Aᵀ are exact in float32 and of a
 /// similar size, and errors half of those with the customary points 1 and 2: over 256 channels about twice the direct
 /// sum's.
-enum WinogradBasis {
-  /// The results of a tile, the weights, and the products for them, along each axis.
-  static let results = 4
-  static let weights = 3
+struct WinogradBasis: Hashable, Sendable {
+  /// The products along each axis: one for each point.
   static let products = 6
 
+  /// The weights and the results of a tile along each axis.
+  let weights: Int
+  var results: Int { Self.products + 1 - weights }
+
   private static let (p, q) = (0.625, 1.5)
+
+  /// Nil for filters with too many weights, or too few to gain.
+  init?(weights: Int) {
+    guard (3...5).contains(weights) else { return nil }
+    self.weights = weights
+  }
 
   /// Bᵀ d of six inputs.
   static func input(_ b: inout ScalarBuilder, _ d: [Scalar]) -> [Scalar] {
@@ -28,53 +37,35 @@ enum WinogradBasis {
     return [outer(0), first.0, first.1, second.0, second.1, outer(1)]
   }
 
-  /// G g of three weights.
-  static func filter(_ b: inout ScalarBuilder, _ g: [Scalar]) -> [Scalar] {
+  /// G g: the values at the points of a polynomial with the coefficients g, which are weights or, for the gradient of
+  /// a filter, the gradients of results.
+  static func values(_ b: inout ScalarBuilder, _ g: [Scalar]) -> [Scalar] {
     func inner(_ p: Double, _ q: Double) -> (Scalar, Scalar) {
-      let scale = 1 / (2 * p * p * (p * p - q * q))
-      let even = b.sum([(scale, g[0]), (scale * p * p, g[2])])
-      let odd = b.multiply(b.constant(scale * p, .float32), g[1])
-      return (b.add(even, odd), b.subtract(even, odd))
+      var (power, even, odd) = (1 / (2 * p * p * (p * p - q * q)), [(Double, Scalar)](), [(Double, Scalar)]())
+      for (i, coefficient) in g.enumerated() {
+        if i % 2 == 0 { even.append((power, coefficient)) } else { odd.append((power, coefficient)) }
+        power *= p
+      }
+      let (evenSum, oddSum) = (b.sum(even), b.sum(odd))
+      return (b.add(evenSum, oddSum), b.subtract(evenSum, oddSum))
     }
     let (first, second) = (inner(p, q), inner(q, p))
     let zero = b.multiply(b.constant(1 / (p * p * q * q), .float32), g[0])
-    return [zero, first.0, first.1, second.0, second.1, g[2]]
+    return [zero, first.0, first.1, second.0, second.1, g[g.count - 1]]
   }
 
-  /// The same for the gradient of a filter: G g of the gradients of four results …
-  static func resultGradient(_ b: inout ScalarBuilder, _ g: [Scalar]) -> [Scalar] {
-    func inner(_ p: Double, _ q: Double) -> (Scalar, Scalar) {
-      let scale = 1 / (2 * p * p * (p * p - q * q))
-      let even = b.sum([(scale, g[0]), (scale * p * p, g[2])])
-      let odd = b.sum([(scale * p, g[1]), (scale * p * p * p, g[3])])
-      return (b.add(even, odd), b.subtract(even, odd))
+  /// Aᵀ m: from six products to `count` results or, for the gradient of a filter, weights.
+  static func sums(_ b: inout ScalarBuilder, _ m: [Scalar], count: Int) -> [Scalar] {
+    let (sumP, sumQ) = (b.add(m[1], m[2]), b.add(m[3], m[4]))
+    let (differenceP, differenceQ) = (b.subtract(m[1], m[2]), b.subtract(m[3], m[4]))
+    var (powerP, powerQ, sums) = (1.0, 1.0, [b.add(m[0], b.add(sumP, sumQ))])
+    for i in 1..<count {
+      (powerP, powerQ) = (powerP * p, powerQ * q)
+      let sum =
+        i % 2 == 0 ? b.sum([(powerP, sumP), (powerQ, sumQ)]) : b.sum([(powerP, differenceP), (powerQ, differenceQ)])
+      sums.append(i == count - 1 ? b.add(sum, m[5]) : sum)
     }
-    let (first, second) = (inner(p, q), inner(q, p))
-    let zero = b.multiply(b.constant(1 / (p * p * q * q), .float32), g[0])
-    return [zero, first.0, first.1, second.0, second.1, g[3]]
-  }
-
-  /// … and Aᵀ m to those of three weights.
-  static func filterGradient(_ b: inout ScalarBuilder, _ m: [Scalar]) -> [Scalar] {
-    let (sumP, sumQ) = (b.add(m[1], m[2]), b.add(m[3], m[4]))
-    let (differenceP, differenceQ) = (b.subtract(m[1], m[2]), b.subtract(m[3], m[4]))
-    return [
-      b.add(m[0], b.add(sumP, sumQ)),
-      b.sum([(p, differenceP), (q, differenceQ)]),
-      b.add(b.sum([(p * p, sumP), (q * q, sumQ)]), m[5]),
-    ]
-  }
-
-  /// Aᵀ m of six products.
-  static func result(_ b: inout ScalarBuilder, _ m: [Scalar]) -> [Scalar] {
-    let (sumP, sumQ) = (b.add(m[1], m[2]), b.add(m[3], m[4]))
-    let (differenceP, differenceQ) = (b.subtract(m[1], m[2]), b.subtract(m[3], m[4]))
-    return [
-      b.add(m[0], b.add(sumP, sumQ)),
-      b.sum([(p, differenceP), (q, differenceQ)]),
-      b.sum([(p * p, sumP), (q * q, sumQ)]),
-      b.add(b.sum([(p * p * p, differenceP), (q * q * q, differenceQ)]), m[5]),
-    ]
+    return sums
   }
 }
 

@@ -4,7 +4,7 @@ import MartletGraph
 import MartletLoopIR
 import MartletTensors
 
-/// Convolutions by 3×3 filters in Winograd's way, by code of our own.
+/// Convolutions by small filters, 3×3 to 5×5, in Winograd's way, by code of our own.
 final class WinogradExecution: LibraryExecution {
   let isWide = true
   let scratchBytes: Int

@@ -4,10 +4,10 @@ import MartletGraph
 import MartletLoopIR
 import MartletTensors
 
-/// The gradient of a 3×3 filter in Winograd's way.
+/// The gradient of a small filter in Winograd's way.
 ///
-/// It is a convolution too: 3×3 results of tiles of 6×6 inputs by the 4×4 gradients under them, summed over all tiles. With
-/// both in the basis the sums are 36 products of matrices.
+/// It is a convolution too: of tiles of 6×6 inputs by the gradients under them, 4×4 for the 3×3 weights of a filter and 2×2 for
+/// 5×5, summed over all tiles. With both in the basis the sums are 36 products of matrices.
 final class WinogradFilterGradient: LibraryExecution {
   let isWide = true
   let scratchBytes: Int

@@ -87,8 +87,8 @@ struct WinogradFilterGradientNests {
     let isTile = b.scalars.less(number, b.scalars.integer(shape.tileCount))
     return reading
       + b.readTile(
-        number, of: shape, from: gradient, result, size: WinogradBasis.results, padding: (0, 0), isCounted: isTile,
-        transform: WinogradBasis.resultGradient
+        number, of: shape, from: gradient, result, size: shape.basis.results, padding: (0, 0), isCounted: isTile,
+        transform: WinogradBasis.values
       ) { b, i, j, channel in
         let panel = b.scalars.floorDivide(channel, b.scalars.integer(width))
         let row = b.scalars.add(b.times(panel, shape.blockTiles), tile)
@@ -138,7 +138,7 @@ struct WinogradFilterGradientNests {
   func filter() -> Nest {
     var b = NestBuilder()
     let (inputs, outputs) = (shape.source.channels, shape.result.channels)
-    let weights = WinogradBasis.weights
+    let weights = shape.basis.weights
     let sums = b.slot(0, BufferType(.float32, [shape.sumCount * shape.filterElements]), isWritten: false)
     let filter = b.slot(1, BufferType(.float32, [weights * weights * inputs * outputs]), isWritten: true)
     let input = b.axis(inputs)
@@ -146,7 +146,7 @@ struct WinogradFilterGradientNests {
     let place = b.scalars.add(b.times(input.value, outputs), output.value)
     let shape = shape
     let body = b.separable(
-      size, size, output.value, lanes: shape.lanes, WinogradBasis.filterGradient,
+      size, size, output.value, lanes: shape.lanes, { WinogradBasis.sums(&$0, $1, count: weights) },
       load: { b, i, j in
         let first = b.scalars.add(place, b.times(b.plus(b.times(i, size), j), shape.filterStride))
         let parts = (0..<shape.sumCount).map { b.load(sums, at: b.plus(first, $0 * shape.filterElements)) }

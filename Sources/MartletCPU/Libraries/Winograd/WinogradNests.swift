@@ -21,7 +21,7 @@ struct WinogradNests {
 
   private mutating func filter() -> Nest {
     let (inputs, outputs, width) = (shape.source.channels, shape.result.channels, shape.panelWidth)
-    let weights = WinogradBasis.weights
+    let weights = shape.basis.weights
     let filter = b.slot(0, BufferType(.float32, [weights * weights * inputs * outputs]), isWritten: false)
     let packed = b.slot(1, BufferType(.float32, [shape.filterElements]), isWritten: true)
     let input = b.axis(inputs)
@@ -35,7 +35,7 @@ struct WinogradNests {
     let place = b.scalars.add(b.times(row, width), lane.value)
     let (shape, size) = (shape, size)
     let body = b.separable(
-      weights, weights, lane.value, lanes: shape.lanes, WinogradBasis.filter,
+      weights, weights, lane.value, lanes: shape.lanes, WinogradBasis.values,
       load: { b, i, j in
         let last = b.scalars.integer(weights - 1)
         let line = b.times(shape.isTurned ? b.scalars.subtract(last, i) : i, weights)
@@ -189,17 +189,17 @@ struct WinogradNests {
       ? b.scalars.less(number, b.scalars.integer(shape.tileCount)) : b.scalars.boolean(true)
     let (shape, size) = (shape, size)
     let body = b.separable(
-      size, size, channel.value, lanes: shape.lanes, WinogradBasis.result,
+      size, size, channel.value, lanes: shape.lanes, { WinogradBasis.sums(&$0, $1, count: shape.basis.results) },
       load: { b, i, j in
         b.load(products, at: b.scalars.add(first, b.times(b.plus(b.times(i, size), j), shape.resultStride)))
       },
       store: { b, i, j, value in
         let (y, x) = (b.plus(row, i), b.scalars.add(column, j))
         var condition = isTile
-        if images.height % WinogradBasis.results != 0 {
+        if images.height % shape.basis.results != 0 {
           condition = b.scalars.and(condition, b.scalars.less(y, b.scalars.integer(images.height)))
         }
-        if images.width % WinogradBasis.results != 0 {
+        if images.width % shape.basis.results != 0 {
           condition = b.scalars.and(condition, b.scalars.less(x, b.scalars.integer(images.width)))
         }
         let line = b.scalars.add(b.times(image, images.height), y)

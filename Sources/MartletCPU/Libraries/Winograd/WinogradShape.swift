@@ -1,6 +1,6 @@
 import MartletGraph
 
-/// A convolution by 3×3 filters with stride 1, or one of its gradients: what is read, what is written, and how the work is
+/// A convolution by small square filters with stride 1, or one of its gradients: what is read, what is written, and how the work is
 /// cut up.
 ///
 /// The gradient of the image is a convolution with the filter turned around. The gradient of the filter is laid out as the
@@ -12,6 +12,7 @@ struct WinogradShape {
     var width: Int
     var channels: Int
   }
+  let basis: WinogradBasis
   let batch: Int
   let source: Images
   let result: Images
@@ -40,23 +41,25 @@ struct WinogradShape {
   /// Nil for what is no such convolution.
   init?(_ c: Convolution, vectorBytes: Int, workers: Int) {
     guard c.elementType == .float32, !c.isChannelsFirst, c.groups == 1, !c.isDepthwise,
-      (c.kernelHeight, c.kernelWidth) == (3, 3), (c.strideHeight, c.strideWidth) == (1, 1),
-      (c.dilationHeight, c.dilationWidth) == (1, 1), vectorBytes >= 32
+      c.kernelHeight == c.kernelWidth, let basis = WinogradBasis(weights: c.kernelHeight),
+      (c.strideHeight, c.strideWidth) == (1, 1), (c.dilationHeight, c.dilationWidth) == (1, 1), vectorBytes >= 32
     else { return nil }
+    self.basis = basis
     batch = c.batch
     isTurned = c.role == .backwardData
     epilogue = c.role == .forward ? c.epilogue : Epilogue()
     let input = Images(height: c.inputHeight, width: c.inputWidth, channels: c.inputChannels)
     let output = Images(height: c.outputHeight, width: c.outputWidth, channels: c.outputChannels)
     (source, result) = isTurned ? (output, input) : (input, output)
-    padding = isTurned ? (2 - c.paddingTop, 2 - c.paddingLeft) : (c.paddingTop, c.paddingLeft)
+    let last = basis.weights - 1
+    padding = isTurned ? (last - c.paddingTop, last - c.paddingLeft) : (c.paddingTop, c.paddingLeft)
     let lanes = vectorBytes / 4
     self.lanes = lanes
     guard source.channels % lanes == 0, result.channels % lanes == 0, min(source.channels, result.channels) > 0,
       epilogue.activation?.isPiecewiseLinear ?? true
     else { return nil }
     panelWidth = RegisterTiles.width(columns: result.channels, lanes: lanes)
-    let size = WinogradBasis.results
+    let size = basis.results
     tiles = ((result.height + size - 1) / size, (result.width + size - 1) / size)
     let count = batch * tiles.rows * tiles.columns
     guard count > 0, source.height > 0, source.width > 0 else { return nil }
