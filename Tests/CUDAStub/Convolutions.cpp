@@ -70,6 +70,8 @@ bool get(Call &call, Shapes &shapes, void *x, void *w, void *convolution, void *
     call.misuse(dnn_bad_parameter, "the result has not as many pixels as there are windows");
   } else if (from.channels_last != to.channels_last || from.channels_last != filter.channels_last) {
     call.misuse(dnn_not_supported, "the layouts differ");
+  } else if (from.type != to.type || from.type != filter.type) {
+    call.misuse(dnn_not_supported, "the types differ");
   }
   return !call.error;
 }
@@ -111,8 +113,6 @@ bool use_workspace(
   }
   return !call.error;
 }
-
-const float *floats(const void *memory) { return static_cast<const float *>(memory); }
 
 int give(Role role, const DnnConvolution &convolution, int asked, int *found, void *results, size_t limit) {
   *found = 0;
@@ -221,7 +221,7 @@ int convolve(
   const DnnConvolution convolution = *shapes.convolution;
   if (!dnn_use(call, *action, x, from.bytes(), "x") || !dnn_use(call, *action, w, filter.bytes(), "w") ||
       !dnn_use(call, *action, y, to.bytes(), "y") || (keep != 0 && !dnn_use(call, *action, z, to.bytes(), "z")) ||
-      (bias && !dnn_use(call, *action, bias, size_t(to.c) * 4, "the bias")) ||
+      (bias && !dnn_use(call, *action, bias, size_t(to.c) * width(to.type), "the bias")) ||
       !use_workspace(call, *action, Role::forward, convolution, algorithm, workspace, bytes)) {
     return call.error;
   }
@@ -233,18 +233,20 @@ int convolve(
   const size_t scratch = needed(Role::forward, algorithm);
   action->run = [=] {
     if (scratch) memset(workspace, 0xEE, scratch);
-    std::vector<double> sums(to.bytes() / 4);
-    for_products(from, filter, convolution, to, [&](size_t i, size_t j, size_t k) { sums[k] += double(floats(x)[i]) * floats(w)[j]; });
+    std::vector<double> sums(to.count());
+    for_products(from, filter, convolution, to, [&](size_t i, size_t j, size_t k) {
+      sums[k] += number(x, from.type, i) * number(w, filter.type, j);
+    });
     for (int n = 0; n < to.n; n++) {
       for (int c = 0; c < to.c; c++) {
         for (int h = 0; h < to.h; h++) {
           for (int v = 0; v < to.w; v++) {
             const size_t at = to.at(n, c, h, v);
             double value = alpha * sums[at];
-            if (keep != 0) value += double(keep) * floats(z)[at];
-            if (bias) value += floats(bias)[c];
+            if (keep != 0) value += double(keep) * number(z, to.type, at);
+            if (bias) value += number(bias, to.type, size_t(c));
             if (has_relu && value < 0) value = 0;
-            static_cast<float *>(y)[at] = float(value);
+            put(y, to.type, at, value);
           }
         }
       }
@@ -280,15 +282,15 @@ int differentiate(
   const size_t scratch = needed(role, algorithm);
   action->run = [=] {
     if (scratch) memset(workspace, 0xEE, scratch);
-    std::vector<double> sums(written / 4);
+    std::vector<double> sums(role == Role::data ? image.count() : filter.count());
     for_products(image, filter, convolution, gradient, [&](size_t i, size_t j, size_t k) {
       if (role == Role::data) {
-        sums[i] += double(floats(w)[j]) * floats(dy)[k];
+        sums[i] += number(w, filter.type, j) * number(dy, gradient.type, k);
       } else {
-        sums[j] += double(floats(x)[i]) * floats(dy)[k];
+        sums[j] += number(x, image.type, i) * number(dy, gradient.type, k);
       }
     });
-    for (size_t i = 0; i < sums.size(); i++) static_cast<float *>(result)[i] = float(sums[i]);
+    for (size_t i = 0; i < sums.size(); i++) put(result, image.type, i, sums[i]);
     return 0;
   };
   return enqueue(call, stream, action);
@@ -316,7 +318,7 @@ STUB int cudnnConvolutionBiasActivationForward(
   DnnTensor *channels = residual ? dnn_set<DnnTensor>(call, bias_type) : nullptr;
   DnnActivation *activation = channels ? dnn_set<DnnActivation>(call, activation_handle) : nullptr;
   if (!activation) return call.error;
-  if (residual->bytes() != shapes.y->bytes() || channels->c != shapes.y->c || channels->bytes() != size_t(channels->c) * 4 || !bias) {
+  if (residual->bytes() != shapes.y->bytes() || channels->c != shapes.y->c || channels->type != shapes.y->type || channels->count() != size_t(channels->c) || !bias) {
     return call.misuse(dnn_bad_parameter, "the residual or the bias does not fit the result");
   }
   if (activation->mode == 5 && algorithm != 1) {

@@ -38,6 +38,12 @@ DnnHandle *dnn_handle(Call &call, void *handle) {
   return call.object<Stream>(library->stream, Kind::stream) ? library : nullptr;
 }
 
+bool dnn_type(int number, Numbers &type) {
+  if (number != 0 && number != 2 && number != 9) return false;
+  type = number == 0 ? Numbers::float32 : number == 2 ? Numbers::float16 : Numbers::bfloat16;
+  return true;
+}
+
 float dnn_factor(const void *value) { return *static_cast<const float *>(value); }
 
 }  // namespace stub
@@ -102,7 +108,9 @@ STUB int cudnnSetTensor4dDescriptor(void *handle, int format, int type, int n, i
   CALL_NEEDING(cudnnSetTensor4dDescriptor, nothing);
   DnnTensor *tensor = dnn<DnnTensor>(call, handle);
   if (!tensor) return call.error;
-  if (type != 0 || format < 0 || format > 1) return call.misuse(dnn_not_supported, "type %d, format %d", type, format);
+  if (!dnn_type(type, tensor->type) || format < 0 || format > 1) {
+    return call.misuse(dnn_not_supported, "type %d, format %d", type, format);
+  }
   if (n <= 0 || c <= 0 || h <= 0 || w <= 0) return call.misuse(dnn_bad_parameter, "an extent is not positive");
   tensor->channels_last = format == 1;
   tensor->n = n, tensor->c = c, tensor->h = h, tensor->w = w;
@@ -114,7 +122,9 @@ STUB int cudnnSetFilter4dDescriptor(void *handle, int type, int format, int k, i
   CALL_NEEDING(cudnnSetFilter4dDescriptor, nothing);
   DnnFilter *filter = dnn<DnnFilter>(call, handle);
   if (!filter) return call.error;
-  if (type != 0 || format < 0 || format > 1) return call.misuse(dnn_not_supported, "type %d, format %d", type, format);
+  if (!dnn_type(type, filter->type) || format < 0 || format > 1) {
+    return call.misuse(dnn_not_supported, "type %d, format %d", type, format);
+  }
   if (k <= 0 || c <= 0 || h <= 0 || w <= 0) return call.misuse(dnn_bad_parameter, "an extent is not positive");
   filter->channels_last = format == 1;
   filter->k = k, filter->c = c, filter->h = h, filter->w = w;
@@ -189,6 +199,7 @@ STUB int cudnnAddTensor(
   DnnTensor *from = stream ? dnn_set<DnnTensor>(call, a_handle) : nullptr;
   DnnTensor *to = from ? dnn_set<DnnTensor>(call, c_handle) : nullptr;
   if (!to) return call.error;
+  if (from->type != to->type) return call.misuse(dnn_not_supported, "the types differ");
   if ((from->n != 1 && from->n != to->n) || (from->c != 1 && from->c != to->c) || (from->h != 1 && from->h != to->h) ||
       (from->w != 1 && from->w != to->w)) {
     return call.misuse(dnn_bad_parameter, "the tensors do not fit one another");
@@ -203,9 +214,9 @@ STUB int cudnnAddTensor(
       for (int k = 0; k < y.c; k++) {
         for (int h = 0; h < y.h; h++) {
           for (int w = 0; w < y.w; w++) {
-            float &value = static_cast<float *>(c)[y.at(n, k, h, w)];
+            const size_t to = y.at(n, k, h, w);
             const size_t at = x.at(x.n == 1 ? 0 : n, x.c == 1 ? 0 : k, x.h == 1 ? 0 : h, x.w == 1 ? 0 : w);
-            value = scale * static_cast<const float *>(a)[at] + (keep == 0 ? 0 : keep * value);
+            put(c, y.type, to, scale * number(a, x.type, at) + (keep == 0 ? 0 : keep * number(c, y.type, to)));
           }
         }
       }
@@ -225,17 +236,18 @@ STUB int cudnnActivationForward(
   DnnTensor *to = from ? dnn_set<DnnTensor>(call, y_handle) : nullptr;
   if (!to) return call.error;
   if (activation->mode != 1) return call.misuse(dnn_bad_parameter, "mode %d", activation->mode);
-  if (from->bytes() != to->bytes() || from->channels_last != to->channels_last || dnn_factor(alpha) != 1 || dnn_factor(beta) != 0) {
+  if (from->type != to->type || from->count() != to->count() || from->channels_last != to->channels_last || dnn_factor(alpha) != 1 || dnn_factor(beta) != 0) {
     return call.misuse(dnn_not_supported, "the stub has the plain case only");
   }
   auto action = std::make_shared<Action>();
   action->what = "an activation";
   if (!dnn_use(call, *action, x, from->bytes(), "x") || !dnn_use(call, *action, y, to->bytes(), "y")) return call.error;
-  const size_t count = to->bytes() / 4;
+  const size_t count = to->count();
+  const Numbers type = to->type;
   action->run = [=] {
     for (size_t i = 0; i < count; i++) {
-      const float value = static_cast<const float *>(x)[i];
-      static_cast<float *>(y)[i] = value < 0 ? 0 : value;
+      const double value = number(x, type, i);
+      put(y, type, i, value < 0 ? 0 : value);
     }
     return 0;
   };
@@ -245,7 +257,7 @@ STUB int cudnnActivationForward(
 // MARK: Pooling
 
 static bool windows_fit(Call &call, const DnnPooling &pooling, const DnnTensor &image, const DnnTensor &result) {
-  if (image.n != result.n || image.c != result.c || image.channels_last != result.channels_last) {
+  if (image.n != result.n || image.c != result.c || image.type != result.type || image.channels_last != result.channels_last) {
     call.misuse(dnn_bad_parameter, "image and result do not fit one another");
   } else if ((result.h - 1) * pooling.stride_h - pooling.pad_h >= image.h || (result.w - 1) * pooling.stride_w - pooling.pad_w >= image.w) {
     call.misuse(dnn_bad_parameter, "a window lies beside the image");
@@ -279,6 +291,7 @@ STUB int cudnnPoolingForward(
   if (dnn_overlap(x, image->bytes(), y, result->bytes())) return call.misuse(dnn_bad_parameter, "x and y overlap");
   const DnnPooling p = *pooling;
   const DnnTensor from = *image, to = *result;
+  const bool is_coarse = from.type == Numbers::bfloat16 && p.window_h * p.window_w > 16;
   action->run = [=] {
     for (int n = 0; n < to.n; n++) {
       for (int c = 0; c < to.c; c++) {
@@ -288,16 +301,17 @@ STUB int cudnnPoolingForward(
             double state = is_maximum ? -INFINITY : 0;
             int count = 0;
             in_window(p, from, h, w, [&](int i, int j) {
-              const float value = static_cast<const float *>(x)[from.at(n, c, i, j)];
+              const double value = number(x, from.type, from.at(n, c, i, j));
               if (!is_maximum) {
-                state += value;
+                // Large windows are not added up as exactly as one might think.
+                state = is_coarse ? rounded(state + value) : state + value;
               } else if (value > state || std::isnan(value)) {
                 state = value;
               }
               count++;
             });
             const int divisor = p.mode == 1 ? p.window_h * p.window_w : count;
-            static_cast<float *>(y)[to.at(n, c, h, w)] = float(is_maximum ? state : state / divisor);
+            put(y, to.type, to.at(n, c, h, w), is_maximum ? state : state / divisor);
           }
         }
       }
@@ -318,6 +332,7 @@ STUB int cudnnPoolingBackward(
   DnnTensor *operand = result ? dnn_set<DnnTensor>(call, x_handle) : nullptr;
   DnnTensor *image = operand ? dnn_set<DnnTensor>(call, dx_handle) : nullptr;
   if (!image || !windows_fit(call, *pooling, *image, *result)) return call.error;
+  if (image->type != Numbers::float32) return call.misuse(dnn_not_supported, "a gradient in 16 bits");
   // Mode 0 would do on a device too, but not with the same bits in every run.
   if (pooling->mode != 2 && pooling->mode != 3) return call.misuse(dnn_not_supported, "mode %d", pooling->mode);
   const bool is_maximum = pooling->mode == 3;

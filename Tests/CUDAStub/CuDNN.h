@@ -1,6 +1,6 @@
 // What the files of the stand-in for cuDNN share.
 #pragma once
-#include "Stub.h"
+#include "Numbers.h"
 
 namespace stub {
 
@@ -14,8 +14,10 @@ struct DnnHandle : LibraryObject {
 struct DnnTensor : LibraryObject {
   bool is_set = false, channels_last = false;
   int n = 0, c = 0, h = 0, w = 0;
+  Numbers type = Numbers::float32;
   DnnTensor() : LibraryObject("cuDNN tensor", nullptr) {}
-  size_t bytes() const { return size_t(n) * c * h * w * 4; }
+  size_t count() const { return size_t(n) * c * h * w; }
+  size_t bytes() const { return count() * width(type); }
   size_t at(int i, int channel, int y, int x) const {
     return channels_last ? ((size_t(i) * h + y) * w + x) * c + channel : ((size_t(i) * c + channel) * h + y) * w + x;
   }
@@ -24,8 +26,10 @@ struct DnnTensor : LibraryObject {
 struct DnnFilter : LibraryObject {
   bool is_set = false, channels_last = false;
   int k = 0, c = 0, h = 0, w = 0;
+  Numbers type = Numbers::float32;
   DnnFilter() : LibraryObject("cuDNN filter", nullptr) {}
-  size_t bytes() const { return size_t(k) * c * h * w * 4; }
+  size_t count() const { return size_t(k) * c * h * w; }
+  size_t bytes() const { return count() * width(type); }
   size_t at(int output, int input, int y, int x) const {
     return channels_last ? ((size_t(output) * h + y) * w + x) * c + input : ((size_t(output) * c + input) * h + y) * w + x;
   }
@@ -74,5 +78,7 @@ Stream *dnn_stream(Call &call, DnnHandle *handle);
 bool dnn_use(Call &call, Action &action, const void *memory, size_t bytes, const char *role);
 bool dnn_overlap(const void *a, size_t a_bytes, const void *b, size_t b_bytes);
 float dnn_factor(const void *value);
+// Sets the type of a descriptor by its number; false if there is none.
+bool dnn_type(int number, Numbers &type);
 
 }  // namespace stub

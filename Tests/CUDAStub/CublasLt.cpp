@@ -40,7 +40,9 @@ int check_product(Call &call, const Operation &operation, const Layout &a, const
     return call.misuse(lt_not_supported, "compute type %d with scale type %d", operation.compute, type);
   }
   for (const Layout *layout : {&a, &b, &c, &d}) {
-    if (layout->type != d.type || (d.type == 1) != (type == 1) || (d.type > 1 && operation.compute != 68)) {
+    const bool is_operand = layout == &a || layout == &b;
+    if (layout->type != (is_operand ? a.type : d.type) || (d.type == 1) != (type == 1) || (a.type > 1 && operation.compute != 68) ||
+        (d.type != a.type && (d.type != 0 || a.type <= 1))) {
       return call.misuse(lt_invalid_value, "a matrix of type %d", layout->type);
     }
     if (layout->leading < int64_t(layout->rows)) return call.misuse(lt_invalid_value, "columns overlap");
@@ -63,7 +65,7 @@ int check_product(Call &call, const Operation &operation, const Layout &a, const
 
 uint64_t fingerprint(const Operation &operation, const Layout &a, const Layout &b, const Layout &d) {
   uint64_t hash = 1469598103934665603u;
-  for (uint64_t part : {uint64_t(operation.compute), uint64_t(d.type), uint64_t(operation.transpose_a), uint64_t(operation.transpose_b),
+  for (uint64_t part : {uint64_t(operation.compute), uint64_t(a.type), uint64_t(d.type), uint64_t(operation.transpose_a), uint64_t(operation.transpose_b),
                         uint64_t(operation.epilogue), a.rows, a.columns, b.rows, b.columns, d.rows, d.columns, uint64_t(d.batch)}) {
     hash = (hash ^ part) * 1099511628211u;
   }
@@ -181,7 +183,7 @@ STUB int cublasLtMatmulAlgoGetHeuristic(
   if (!preference) return call.error;
   if (asked <= 0) return call.misuse(lt_invalid_value, "%d results are asked for", asked);
   if (check_product(call, *operation, *a, *b, *c, *d)) return call.error;
-  if (d->type > 1 && (preference->reductions & ~2u)) return call.misuse(lt_invalid_value, "parts of sums may be rounded to the result's type");
+  if (a->type > 1 && (preference->reductions & ~2u)) return call.misuse(lt_invalid_value, "parts of sums may be rounded to the result's type");
   uint64_t alignment = 256;
   for (uint32_t one : preference->alignments) alignment = std::min(alignment, uint64_t(one));
   for (uint64_t workspace : {uint64_t(1) << 16, uint64_t(0), uint64_t(1) << 40}) {

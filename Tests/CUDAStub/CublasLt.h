@@ -1,24 +1,10 @@
 // What the files of the stand-in for cuBLASLt share.
 #pragma once
-#include "Stub.h"
-
-#include <cmath>
-#include <cstring>
+#include "Numbers.h"
 
 namespace stub {
 
 enum { lt_invalid_value = 7, lt_not_supported = 15 };
-
-// A number to the 7 bits behind the point of bfloat16, rounded to even.
-inline double rounded(double value) {
-  const float single = float(value);
-  uint32_t bits;
-  memcpy(&bits, &single, 4);
-  if (std::isfinite(single)) bits = (bits + 0x7FFF + (bits >> 16 & 1)) & 0xFFFF0000u;
-  float result;
-  memcpy(&result, &bits, 4);
-  return result;
-}
 
 struct Layout : LibraryObject {
   int type, batch = 1;
@@ -26,35 +12,19 @@ struct Layout : LibraryObject {
   int64_t leading, stride = 0;
   Layout(int type, uint64_t rows, uint64_t columns, int64_t leading)
     : LibraryObject("cuBLASLt layout", nullptr), type(type), rows(rows), columns(columns), leading(leading) {}
-  size_t width() const { return type == 1 ? 8 : type == 0 ? 4 : 2; }
+  Numbers numbers() const {
+    return type == 1 ? Numbers::float64 : type == 2 ? Numbers::float16 : type == 14 ? Numbers::bfloat16 : Numbers::float32;
+  }
+  size_t width() const { return stub::width(numbers()); }
   // From the first element to behind the last.
   size_t bytes() const {
     return (size_t(batch - 1) * size_t(stride) + size_t(columns - 1) * size_t(leading) + size_t(rows)) * width();
   }
   double read(const char *base, int index, uint64_t row, uint64_t column) const {
-    const size_t at = size_t(index) * size_t(stride) + size_t(column) * size_t(leading) + size_t(row);
-    if (type == 1) return reinterpret_cast<const double *>(base)[at];
-    if (type == 2) return double(reinterpret_cast<const _Float16 *>(base)[at]);
-    if (type == 0) return reinterpret_cast<const float *>(base)[at];
-    const uint32_t bits = uint32_t(reinterpret_cast<const uint16_t *>(base)[at]) << 16;
-    float value;
-    memcpy(&value, &bits, 4);
-    return value;
+    return number(base, numbers(), size_t(index) * size_t(stride) + size_t(column) * size_t(leading) + size_t(row));
   }
   void write(char *base, int index, uint64_t row, uint64_t column, double value) const {
-    const size_t at = size_t(index) * size_t(stride) + size_t(column) * size_t(leading) + size_t(row);
-    if (type == 1) {
-      reinterpret_cast<double *>(base)[at] = value;
-    } else if (type == 2) {
-      reinterpret_cast<_Float16 *>(base)[at] = _Float16(float(value));
-    } else if (type == 0) {
-      reinterpret_cast<float *>(base)[at] = float(value);
-    } else {
-      const float result = float(rounded(value));
-      uint32_t bits;
-      memcpy(&bits, &result, 4);
-      reinterpret_cast<uint16_t *>(base)[at] = uint16_t(bits >> 16);
-    }
+    put(base, numbers(), size_t(index) * size_t(stride) + size_t(column) * size_t(leading) + size_t(row), value);
   }
 };
 

@@ -28,11 +28,15 @@ typedef struct {
 
 enum {
   martlet_cudnn_float32 = 0,
+  martlet_cudnn_float16 = 2,
+  martlet_cudnn_bfloat16 = 9,
   martlet_cudnn_nchw = 0,
   martlet_cudnn_nhwc = 1,
   martlet_cudnn_cross_correlation = 1,
   /// Tensor cores, with f32 rounded to TF32.
   martlet_cudnn_default_mathematics = 0,
+  /// Tensor cores, for what has 16 bits; f32 would be rounded to TF32.
+  martlet_cudnn_tensor_mathematics = 1,
   /// f32 as it is.
   martlet_cudnn_multiply_add = 3,
   martlet_cudnn_propagate_nan = 1,

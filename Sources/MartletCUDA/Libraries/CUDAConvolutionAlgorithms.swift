@@ -1,10 +1,12 @@
 import CMartletRuntime
 import MartletGraph
+import MartletTensors
 
 /// The ways that cuDNN has for a convolution, and the one that is taken.
 struct CUDAConvolutionAlgorithms {
   let owner: CuDNNHandle
   let role: Convolution.Role
+  let elementType: ElementType
   let image: martlet_cudnn_tensor
   let filter: martlet_cudnn_filter
   let result: martlet_cudnn_tensor
@@ -73,9 +75,12 @@ struct CUDAConvolutionAlgorithms {
     }
   }
 
-  /// Kinds of arithmetic that may be asked for: the default and fused multiply-add, and tensor cores where these may round to
-  /// TF32. Tensor cores with conversions (2) may round f32 to f16, which overflows.
-  private var arithmetic: Set<Int32> { options.allowsTF32 ? [0, 1, 3] : [0, 3] }
+  /// Kinds of arithmetic that may be asked for: the default and fused multiply-add, and tensor cores where these round nothing
+  /// or may round to TF32. Tensor cores with conversions (2) may round f32 to f16, which overflows.
+  private var arithmetic: Set<Int32> { options.allowsTF32 || elementType.isHalf ? [0, 1, 3] : [0, 3] }
+
+  /// Whether images must be convolved as they are: transformed ones may be rounded, to 16 bits where images have these.
+  private var isDirect: Bool { options.isExact || elementType.isHalf }
 
   /// Those that transform images: FFT and Winograd.
   private var transforming: Set<Int32> {
@@ -91,7 +96,7 @@ struct CUDAConvolutionAlgorithms {
     results.filter { one in
       one.status == 0 && one.workspace_bytes <= options.scratchLimit
         && arithmetic.contains(one.mathematics)
-        && (!options.isExact || !transforming.contains(one.algorithm))
+        && (!isDirect || !transforming.contains(one.algorithm))
         && (!options.isDeterministic || one.is_deterministic != 0)
     }
   }

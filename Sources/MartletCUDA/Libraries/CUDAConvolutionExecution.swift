@@ -44,14 +44,15 @@ final class CUDAConvolutionExecution: CUDALibraryExecution, @unchecked Sendable 
 
   /// What needs no more than a call of cuDNN.
   private var isPadded: Bool { axes.height.offset > 0 || axes.width.offset > 0 || paddedBytes != imageBytes }
+  private var width: Int { convolution.elementType.byteWidth }
   private var imageBytes: Int {
-    convolution.batch * convolution.inputHeight * convolution.inputWidth * convolution.inputChannels * 4
+    convolution.batch * convolution.inputHeight * convolution.inputWidth * convolution.inputChannels * width
   }
   private var paddedBytes: Int {
-    convolution.batch * axes.height.extent * axes.width.extent * convolution.inputChannels * 4
+    convolution.batch * axes.height.extent * axes.width.extent * convolution.inputChannels * width
   }
   private var resultBytes: Int {
-    convolution.batch * convolution.outputHeight * convolution.outputWidth * convolution.outputChannels * 4
+    convolution.batch * convolution.outputHeight * convolution.outputWidth * convolution.outputChannels * width
   }
 
   /// Nil where cuDNN does not do it.
@@ -59,7 +60,7 @@ final class CUDAConvolutionExecution: CUDALibraryExecution, @unchecked Sendable 
     _ c: Convolution, _ owner: CuDNNHandle, _ cublasLt: CublasLtHandle, _ options: CUDALibraryOptions,
     _ choices: CUDAChoices? = nil
   ) {
-    guard c.elementType == .float32, c.groups == 1 || c.isDepthwise,
+    guard CuDNNDescriptors.holds(c.elementType), c.groups == 1 || c.isDepthwise,
       CuDNNDescriptors.holds(c.batch, c.inputHeight, c.inputWidth, c.inputChannels),
       CuDNNDescriptors.holds(c.batch, c.outputHeight, c.outputWidth, c.outputChannels),
       CuDNNDescriptors.holds(c.kernelHeight, c.kernelWidth, c.inputChannels, c.outputChannels),
@@ -76,23 +77,25 @@ final class CUDAConvolutionExecution: CUDALibraryExecution, @unchecked Sendable 
     else { return nil }
     let descriptors = CuDNNDescriptors(owner)
     do throws(CUDAFailure) {
-      let isFirst = c.isChannelsFirst
+      let (isFirst, type) = (c.isChannelsFirst, c.elementType)
       image = try descriptors.images(
-        c.batch, c.inputChannels, height.extent, width.extent, isChannelsFirst: isFirst)
+        type, c.batch, c.inputChannels, height.extent, width.extent, isChannelsFirst: isFirst)
       result = try descriptors.images(
-        c.batch, c.outputChannels, c.outputHeight, c.outputWidth, isChannelsFirst: isFirst)
+        type, c.batch, c.outputChannels, c.outputHeight, c.outputWidth, isChannelsFirst: isFirst)
       filter = try descriptors.filter(
-        c.outputChannels, c.isDepthwise ? 1 : c.inputChannels, c.kernelHeight, c.kernelWidth,
+        type, c.outputChannels, c.isDepthwise ? 1 : c.inputChannels, c.kernelHeight, c.kernelWidth,
         isChannelsFirst: isFirst)
       bias =
         c.epilogue.hasBias
-        ? try descriptors.images(1, c.outputChannels, 1, 1, isChannelsFirst: isFirst) : nil
+        ? try descriptors.images(type, 1, c.outputChannels, 1, 1, isChannelsFirst: isFirst) : nil
       activation = try descriptors.activation(
         mode: c.epilogue.activation == nil ? martlet_cudnn_identity : martlet_cudnn_relu)
       operation = try descriptors.convolution(
         padding: (height.padding, width.padding), strides: (c.strideHeight, c.strideWidth),
         dilations: (c.dilationHeight, c.dilationWidth), groups: c.isDepthwise ? c.inputChannels : 1,
-        mathematics: options.allowsTF32 ? martlet_cudnn_default_mathematics : martlet_cudnn_multiply_add)
+        mathematics: type.isHalf
+          ? martlet_cudnn_tensor_mathematics
+          : options.allowsTF32 ? martlet_cudnn_default_mathematics : martlet_cudnn_multiply_add)
       layout = try CUDAFilterLayout(c, cublasLt)
     } catch {
       return nil
@@ -102,7 +105,8 @@ final class CUDAConvolutionExecution: CUDALibraryExecution, @unchecked Sendable 
     packed = nil
     self.choices = choices
     let candidates = CUDAConvolutionAlgorithms(
-      owner: owner, role: c.role, image: image, filter: filter, result: result, convolution: operation,
+      owner: owner, role: c.role, elementType: c.elementType, image: image, filter: filter, result: result,
+      convolution: operation,
       options: options, sizes: (0, 0, 0))
     let ways = candidates.estimated()
     let most = ways.map { Int($0.workspace_bytes) }.max() ?? 0
@@ -153,8 +157,8 @@ final class CUDAConvolutionExecution: CUDALibraryExecution, @unchecked Sendable 
       choice.isFinal = true
       if isMeasured, options.measures, !options.isDeterministic, !takeKept(&choice) {
         let candidates = CUDAConvolutionAlgorithms(
-          owner: owner, role: convolution.role, image: image, filter: filter, result: result, convolution: operation,
-          options: options, sizes: (paddedBytes, layout.byteCount, resultBytes))
+          owner: owner, role: convolution.role, elementType: convolution.elementType, image: image, filter: filter,
+          result: result, convolution: operation, options: options, sizes: (paddedBytes, layout.byteCount, resultBytes))
         let measured = candidates.measured()
         choice.ways = measured + choice.ways
         if let best = measured.first { choices?.keep(Self.key(best), "convolution", .convolution(convolution)) }
@@ -303,7 +307,7 @@ final class CUDAConvolutionExecution: CUDALibraryExecution, @unchecked Sendable 
   }
 
   private func setArithmetic(_ way: martlet_cudnn_performance) throws(CUDAFailure) {
-    guard options.allowsTF32 else { return }
+    guard options.allowsTF32 || convolution.elementType.isHalf else { return }
     try owner.check(
       owner.library.pointee.SetConvolutionMathType(operation, way.mathematics), "cudnnSetConvolutionMathType")
   }
@@ -351,7 +355,7 @@ final class CUDAConvolutionExecution: CUDALibraryExecution, @unchecked Sendable 
 
   private func moveImage(on stream: CUDAStream, plain: UInt64, padded: UInt64, isBack: Bool) throws(CUDAFailure) {
     let c = convolution
-    let pixel = c.isChannelsFirst ? 4 : c.inputChannels * 4
+    let pixel = c.isChannelsFirst ? width : c.inputChannels * width
     let inside = padded + UInt64((axes.height.offset * axes.width.extent + axes.width.offset) * pixel)
     let small = (pitch: c.inputWidth * pixel, height: c.inputHeight)
     let large = (pitch: axes.width.extent * pixel, height: axes.height.extent)

@@ -18,19 +18,20 @@ final class CUDAFilterLayout: Sendable {
   init(_ c: Convolution, _ owner: CublasLtHandle) throws(CUDAFailure) {
     let inputs = c.isDepthwise ? 1 : c.inputChannels
     let (pixels, outputs) = (c.kernelHeight * c.kernelWidth, c.outputChannels)
-    byteCount = pixels * inputs * outputs * 4
+    let type = c.elementType
+    byteCount = pixels * inputs * outputs * type.byteWidth
     let rows = pixels * inputs
     outer =
       rows > 1 && outputs > 1
       ? (
-        to: try CUDATransposition(owner, rows: rows, columns: outputs),
-        from: try CUDATransposition(owner, rows: outputs, columns: rows)
+        to: try CUDATransposition(owner, type, rows: rows, columns: outputs),
+        from: try CUDATransposition(owner, type, rows: outputs, columns: rows)
       ) : nil
     inner =
       c.isChannelsFirst && pixels > 1 && inputs > 1
       ? (
-        to: try CUDATransposition(owner, rows: pixels, columns: inputs, batch: outputs),
-        from: try CUDATransposition(owner, rows: inputs, columns: pixels, batch: outputs)
+        to: try CUDATransposition(owner, type, rows: pixels, columns: inputs, batch: outputs),
+        from: try CUDATransposition(owner, type, rows: inputs, columns: pixels, batch: outputs)
       ) : nil
   }
 

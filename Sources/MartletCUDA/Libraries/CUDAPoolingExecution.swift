@@ -2,6 +2,7 @@ import CMartletRuntime
 import MartletGraph
 
 /// Pooling by cuDNN, and its gradient; that of maxima only where any of equal ones may get it, of which cuDNN promises none.
+/// Nor does it say how gradients of 16 bits are added where windows overlap: these are not asked of it.
 ///
 /// cuDNN clips windows at the image, and takes as many as the result has: padding behind the image need not be said.
 final class CUDAPoolingExecution: CUDALibraryExecution, @unchecked Sendable {
@@ -15,7 +16,9 @@ final class CUDAPoolingExecution: CUDALibraryExecution, @unchecked Sendable {
 
   /// Nil where cuDNN does not do it.
   init?(_ p: Pooling, _ owner: CuDNNHandle, _ options: CUDALibraryOptions) {
-    guard p.elementType == .float32, CuDNNDescriptors.holds(p.batch, p.channels, p.inputHeight, p.inputWidth),
+    let type = p.elementType
+    guard CuDNNDescriptors.holds(type), !type.isHalf || p.role == .forward,
+      CuDNNDescriptors.holds(p.batch, p.channels, p.inputHeight, p.inputWidth),
       CuDNNDescriptors.holds(p.batch, p.channels, p.outputHeight, p.outputWidth),
       p.role == .forward || p.kind == .average || options.allowsAnyMaximum,
       0..<p.kernelHeight ~= p.paddingTop, 0..<p.kernelWidth ~= p.paddingLeft,
@@ -24,9 +27,9 @@ final class CUDAPoolingExecution: CUDALibraryExecution, @unchecked Sendable {
     let descriptors = CuDNNDescriptors(owner)
     do throws(CUDAFailure) {
       image = try descriptors.images(
-        p.batch, p.channels, p.inputHeight, p.inputWidth, isChannelsFirst: p.isChannelsFirst)
+        type, p.batch, p.channels, p.inputHeight, p.inputWidth, isChannelsFirst: p.isChannelsFirst)
       result = try descriptors.images(
-        p.batch, p.channels, p.outputHeight, p.outputWidth, isChannelsFirst: p.isChannelsFirst)
+        type, p.batch, p.channels, p.outputHeight, p.outputWidth, isChannelsFirst: p.isChannelsFirst)
       // The gradient of the other mode for maxima may have other bits in every run.
       let maximum =
         p.role == .forward ? martlet_cudnn_maximum : martlet_cudnn_maximum_deterministic
@@ -40,8 +43,8 @@ final class CUDAPoolingExecution: CUDALibraryExecution, @unchecked Sendable {
     pooling = p
     (self.owner, self.descriptors) = (owner, descriptors)
     let sizes = (
-      image: p.batch * p.channels * p.inputHeight * p.inputWidth * 4,
-      result: p.batch * p.channels * p.outputHeight * p.outputWidth * 4
+      image: p.batch * p.channels * p.inputHeight * p.inputWidth * type.byteWidth,
+      result: p.batch * p.channels * p.outputHeight * p.outputWidth * type.byteWidth
     )
     do throws(CUDAFailure) {
       let slotBytes =
@@ -50,12 +53,24 @@ final class CUDAPoolingExecution: CUDALibraryExecution, @unchecked Sendable {
         case (.backward, .maximum): [sizes.image, sizes.result, sizes.result, sizes.image]
         case (.backward, .average): [0, sizes.result, sizes.image]
         }
+      var isExact = true
       try CUDATrial.run(owner.context, slotBytes) { (stream, slots) throws(CUDAFailure) in
         try enqueue(on: stream, slots)
+        if type.isHalf, p.kind == .average { isExact = try isMean(slots[1], sizes.result, on: stream) }
       }
+      if !isExact { return nil }
     } catch {
-      if !error.isOutOfMemory { return nil }
+      if !error.isOutOfMemory || type.isHalf && p.kind == .average { return nil }
     }
+  }
+
+  /// Whether means of equal numbers are these, which they are if they were added in more than 16 bits.
+  private func isMean(_ address: UInt64, _ byteCount: Int, on stream: CUDAStream) throws(CUDAFailure) -> Bool {
+    let found = try PinnedMemory(owner.context, byteCount: min(byteCount, 1 << 16))
+    defer { withExtendedLifetime(found) { try? stream.synchronize() } }
+    try stream.copy(toHost: found.bytes, from: address, byteCount: found.byteCount)
+    try stream.synchronize()
+    return UnsafeRawBufferPointer(start: found.bytes, count: found.byteCount).allSatisfy { $0 == CUDATrial.byte }
   }
 
   func enqueue(on stream: CUDAStream, _ slots: [UInt64]) throws(CUDAFailure) {

@@ -40,9 +40,9 @@ final class CUDAProductExecution: CUDALibraryExecution, @unchecked Sendable {
   // MARK: Trial
 
   private var slotBytes: [Int] {
-    let (p, width) = (product, product.elementType.byteWidth)
-    let (a, b, c) = (p.m * p.k * p.batch * width, p.k * p.n * p.batch * width, p.m * p.n * p.batch * width)
-    return [a, b] + (p.epilogue.hasBias ? [p.n * width] : []) + (p.epilogue.hasResidual ? [c] : []) + [c]
+    let (p, width, resultWidth) = (product, product.elementType.byteWidth, product.resultType.byteWidth)
+    let (a, b, c) = (p.m * p.k * p.batch * width, p.k * p.n * p.batch * width, p.m * p.n * p.batch * resultWidth)
+    return [a, b] + (p.epilogue.hasBias ? [p.n * resultWidth] : []) + (p.epilogue.hasResidual ? [c] : []) + [c]
   }
 
   /// Whether cuBLASLt does the call with one of the ways, and as exactly as it should; the others are dropped. What cannot be

@@ -22,8 +22,8 @@ final class CUDATransposedConvolution: CUDALibraryExecution {
   ) {
     var other = c
     other.isChannelsFirst = true
-    guard c.elementType == .float32, let inner = CUDAConvolutionExecution(other, owner, cublasLt, options, choices)
-    else { return nil }
+    guard let inner = CUDAConvolutionExecution(other, owner, cublasLt, options, choices) else { return nil }
+    let type = c.elementType
     func image(_ slot: Int, isResult: Bool = false, isOutput: Bool) throws(CUDAFailure) -> Image {
       let pixels = isOutput ? c.outputHeight * c.outputWidth : c.inputHeight * c.inputWidth
       let channels = isOutput ? c.outputChannels : c.inputChannels
@@ -31,9 +31,9 @@ final class CUDATransposedConvolution: CUDALibraryExecution {
       // Operands lose their channels at the end, the result gets them back.
       let (rows, columns) = isResult ? (channels, pixels) : (pixels, channels)
       return Image(
-        slot: slot, byteCount: c.batch * pixels * channels * 4, isResult: isResult,
+        slot: slot, byteCount: c.batch * pixels * channels * type.byteWidth, isResult: isResult,
         transposition: isSame
-          ? nil : try CUDATransposition(cublasLt, rows: rows, columns: columns, batch: c.batch))
+          ? nil : try CUDATransposition(cublasLt, type, rows: rows, columns: columns, batch: c.batch))
     }
     resultSlot = c.role == .forward ? 2 + c.epilogue.operandCount : 3
     do throws(CUDAFailure) {

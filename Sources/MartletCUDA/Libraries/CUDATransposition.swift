@@ -1,6 +1,7 @@
 import CMartletRuntime
+import MartletTensors
 
-/// Transposes row-major matrices of f32, one or a batch of them, by cuBLASLt.
+/// Transposes row-major matrices of floats, one or a batch of them, by cuBLASLt.
 final class CUDATransposition: @unchecked Sendable {
   let byteCount: Int
   private let owner: CublasLtHandle
@@ -8,16 +9,20 @@ final class CUDATransposition: @unchecked Sendable {
   private let destination: CublasLtLayout
   private let transform: martlet_cublaslt_transform
 
-  init(_ owner: CublasLtHandle, rows: Int, columns: Int, batch: Int = 1) throws(CUDAFailure) {
+  /// - Parameter elementType: of which cuBLASLt has matrices.
+  init(
+    _ owner: CublasLtHandle, _ elementType: ElementType, rows: Int, columns: Int, batch: Int = 1
+  ) throws(CUDAFailure) {
     self.owner = owner
-    byteCount = rows * columns * batch * 4
-    let type = Int32(martlet_cublaslt_float32)
+    byteCount = rows * columns * batch * elementType.byteWidth
+    let type = elementType.cublasLtType ?? Int32(martlet_cublaslt_float32)
+    let scaleType = Int32(martlet_cublaslt_float32)
     // Row-major is column-major with rows and columns exchanged.
     source = try CublasLtLayout(owner, type: type, rows: columns, columns: rows, batch: batch)
     destination = try CublasLtLayout(owner, type: type, rows: rows, columns: columns, batch: batch)
     var transform: martlet_cublaslt_transform?
     try owner.check(
-      owner.library.pointee.MatrixTransformDescCreate(&transform, type), "cublasLtMatrixTransformDescCreate")
+      owner.library.pointee.MatrixTransformDescCreate(&transform, scaleType), "cublasLtMatrixTransformDescCreate")
     guard let transform else {
       throw CUDAFailure(call: "cublasLtMatrixTransformDescCreate", code: 0, name: "no transform", text: "")
     }

@@ -1,6 +1,9 @@
 /// Runs of library calls on memory of their own, before a plan relies on them: what libraries accept they may still refuse to
 /// carry out.
 enum CUDATrial {
+  /// What all slots are filled with: small positive numbers in every type.
+  static let byte: UInt8 = 0x3C
+
   /// Gives a call small numbers in slots of these bytes, and waits for it.
   ///
   /// - Throws: Failures of the call, or what says that memory is short.
@@ -15,7 +18,7 @@ enum CUDATrial {
       for byteCount in slots {
         let piece = try DeviceMemory(context, byteCount: byteCount)
         memory.append(piece)
-        try stream.fill(piece.address, byte: 0x3C, byteCount: byteCount)
+        try stream.fill(piece.address, byte: byte, byteCount: byteCount)
       }
       try body(stream, memory.map(\.address))
       try stream.synchronize()

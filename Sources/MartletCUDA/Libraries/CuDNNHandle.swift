@@ -1,6 +1,7 @@
 import CMartletRuntime
 import MartletDiagnostics
 import MartletLoopIR
+import MartletTensors
 import Synchronization
 
 /// cuDNN in a context. A handle belongs to one stream at a time: calls take turns.
@@ -72,31 +73,37 @@ final class CuDNNDescriptors: @unchecked Sendable {
     return handle
   }
 
+  /// Whether tensors may have elements of a type.
+  static func holds(_ type: ElementType) -> Bool { type == .float32 || type.isHalf }
+
   /// Whether tensors of these extents are small enough for all that cuDNN does: it counts elements in 32 bits in places.
   static func holds(_ extents: Int...) -> Bool {
     extents.allSatisfy { $0 > 0 } && extents.reduce(1, multipliedSaturating) <= Int(Int32.max)
   }
 
-  func images(_ n: Int, _ c: Int, _ h: Int, _ w: Int, isChannelsFirst: Bool) throws(CUDAFailure) -> martlet_cudnn_tensor
-  {
+  /// - Parameter type: what ``holds(_:)`` is true of.
+  func images(
+    _ type: ElementType, _ n: Int, _ c: Int, _ h: Int, _ w: Int, isChannelsFirst: Bool
+  ) throws(CUDAFailure) -> martlet_cudnn_tensor {
     var tensor: martlet_cudnn_tensor?
     try owner.check(library.pointee.CreateTensorDescriptor(&tensor), "cudnnCreateTensorDescriptor")
     let made = try keep(tensor, "cudnnCreateTensorDescriptor", library.pointee.DestroyTensorDescriptor)
     try owner.check(
       library.pointee.SetTensor4dDescriptor(
-        made, Int32(isChannelsFirst ? martlet_cudnn_nchw : martlet_cudnn_nhwc), Int32(martlet_cudnn_float32), Int32(n),
-        Int32(c), Int32(h), Int32(w)), "cudnnSetTensor4dDescriptor")
+        made, Int32(isChannelsFirst ? martlet_cudnn_nchw : martlet_cudnn_nhwc), type.cudnnType, Int32(n), Int32(c),
+        Int32(h), Int32(w)), "cudnnSetTensor4dDescriptor")
     return made
   }
 
-  func filter(_ k: Int, _ c: Int, _ h: Int, _ w: Int, isChannelsFirst: Bool) throws(CUDAFailure) -> martlet_cudnn_filter
-  {
+  func filter(
+    _ type: ElementType, _ k: Int, _ c: Int, _ h: Int, _ w: Int, isChannelsFirst: Bool
+  ) throws(CUDAFailure) -> martlet_cudnn_filter {
     var filter: martlet_cudnn_filter?
     try owner.check(library.pointee.CreateFilterDescriptor(&filter), "cudnnCreateFilterDescriptor")
     let made = try keep(filter, "cudnnCreateFilterDescriptor", library.pointee.DestroyFilterDescriptor)
     try owner.check(
       library.pointee.SetFilter4dDescriptor(
-        made, Int32(martlet_cudnn_float32), Int32(isChannelsFirst ? martlet_cudnn_nchw : martlet_cudnn_nhwc), Int32(k),
+        made, type.cudnnType, Int32(isChannelsFirst ? martlet_cudnn_nchw : martlet_cudnn_nhwc), Int32(k),
         Int32(c), Int32(h), Int32(w)), "cudnnSetFilter4dDescriptor")
     return made
   }
@@ -141,5 +148,16 @@ final class CuDNNDescriptors: @unchecked Sendable {
       library.pointee.SetActivationDescriptor(made, Int32(mode), Int32(martlet_cudnn_propagate_nan), 0),
       "cudnnSetActivationDescriptor")
     return made
+  }
+}
+
+extension ElementType {
+  /// The number of the type for cuDNN.
+  fileprivate var cudnnType: Int32 {
+    switch self {
+    case .float16: Int32(martlet_cudnn_float16)
+    case .bfloat16: Int32(martlet_cudnn_bfloat16)
+    default: Int32(martlet_cudnn_float32)
+    }
   }
 }

@@ -32,7 +32,9 @@ final class CublasLtProduct: @unchecked Sendable {
   /// Nil where cuBLASLt does not do it.
   init?(_ product: MatrixProduct, _ owner: CublasLtHandle, _ options: CUDALibraryOptions) {
     let p = product
-    guard let type = p.elementType.cublasLtType, p.batch == 1 || p.epilogue.isEmpty,
+    guard let type = p.elementType.cublasLtType, let resultType = p.resultType.cublasLtType,
+      p.resultType == p.elementType || p.elementType.isHalf && p.resultType == .float32,
+      p.batch == 1 || p.epilogue.isEmpty,
       p.epilogue.activation != .geluByTanh || p.elementType == .float32,
       p.m > 0, p.n > 0, p.batch > 0, p.k > 0, max(p.m, p.n, p.k, p.batch) <= Int(Int32.max),
       (try? owner.context.makeCurrent()) != nil
@@ -49,11 +51,11 @@ final class CublasLtProduct: @unchecked Sendable {
     guard owner.library.pointee.MatmulDescCreate(&operation, Int32(compute), scaleType) == 0, let operation else {
       return nil
     }
-    func layout(_ rows: Int, _ columns: Int) -> CublasLtLayout? {
+    func layout(_ rows: Int, _ columns: Int, _ type: Int32) -> CublasLtLayout? {
       try? CublasLtLayout(owner, type: type, rows: columns, columns: rows, batch: p.batch)
     }
-    guard let a = p.transposeA ? layout(p.k, p.m) : layout(p.m, p.k),
-      let b = p.transposeB ? layout(p.n, p.k) : layout(p.k, p.n), let c = layout(p.m, p.n),
+    guard let a = p.transposeA ? layout(p.k, p.m, type) : layout(p.m, p.k, type),
+      let b = p.transposeB ? layout(p.n, p.k, type) : layout(p.k, p.n, type), let c = layout(p.m, p.n, resultType),
       Self.describe(p, owner, operation),
       case let ways = Self.ways(p, owner, operation, a: a, b: b, c: c, limit: options.scratchLimit), !ways.isEmpty
     else {
@@ -166,7 +168,7 @@ final class CublasLtProduct: @unchecked Sendable {
 
 extension ElementType {
   /// The number of the type for cuBLASLt; nil for types of which it has no products.
-  fileprivate var cublasLtType: Int32? {
+  var cublasLtType: Int32? {
     switch self {
     case .float16: Int32(martlet_cublaslt_float16)
     case .bfloat16: Int32(martlet_cublaslt_bfloat16)

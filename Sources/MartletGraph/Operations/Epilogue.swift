@@ -1,3 +1,5 @@
+import MartletTensors
+
 /// What a library call does to its result, element by element, before it stores it:
 /// `activation(scale · result + bias + residual)`, without the parts that are not there.
 ///
@@ -59,6 +61,15 @@ extension LibraryContract {
       return .convolution(convolution)
     case .pooling, .attention, .attentionGradient: return self
     }
+  }
+
+  /// The same with a result of a type; nil for calls whose results have that of their operands.
+  public func with(resultType: ElementType) -> LibraryContract? {
+    if case .matrixProduct(var product) = self {
+      product.resultType = resultType
+      return .matrixProduct(product)
+    }
+    return elementType == resultType ? self : nil
   }
 
   /// The same where operand 1, a matrix or a filter, is the same in every run.

@@ -32,6 +32,7 @@ extension LibraryContract {
     switch self {
     case .matrixProduct(var product):
       product.elementType = elementType
+      product.resultType = elementType
       return .matrixProduct(product)
     case .convolution(var convolution):
       convolution.elementType = elementType
@@ -51,7 +52,10 @@ extension LibraryContract {
 
 /// c = op(a) · op(b), for each of `batch` pairs of matrices.
 public struct MatrixProduct: Hashable, Sendable {
+  /// Of a and b.
   public var elementType: ElementType
+  /// Of c and the epilogue's operands: that of a and b, or `float32` where these have 16 bits.
+  public var resultType: ElementType
   public var m: Int
   public var n: Int
   public var k: Int
@@ -71,6 +75,7 @@ public struct MatrixProduct: Hashable, Sendable {
     elementType: ElementType, m: Int, n: Int, k: Int, transposeA: Bool, transposeB: Bool, batch: Int = 1
   ) {
     self.elementType = elementType
+    resultType = elementType
     self.m = m
     self.n = n
     self.k = k

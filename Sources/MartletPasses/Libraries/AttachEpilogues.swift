@@ -165,8 +165,10 @@ private struct EpilogueWriter {
       let channel = axis.channel(&b, axes)
       let zero = b.integer(0)
       let indices = types[1].extents.indices.map { $0 == along ? channel : zero }
-      return b.multiply(
-        b.load(.input(0), types[0].elementType, at: axes), b.load(.input(1), types[0].elementType, at: indices))
+      let product = b.multiply(
+        b.widen(b.load(.input(0), types[0].elementType, at: axes)),
+        b.widen(b.load(.input(1), types[1].elementType, at: indices)))
+      return b.narrow(product, to: types[0].elementType)
     }
     return kernel(b.finish([result]), [operand, scale], "Scale", "scaled")
   }

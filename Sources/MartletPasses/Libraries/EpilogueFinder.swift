@@ -33,6 +33,7 @@ struct EpilogueFinder {
   private let body: GraphStorage
   private let target: any Target
   private let isFoldingScales: Bool
+  private let isExact: Bool
   private var users: [[NodeID]]
   /// For each value the nodes that use it.
   private var userCounts: [Int]
@@ -54,7 +55,7 @@ struct EpilogueFinder {
   init(_ function: GraphFunction, target: any Target, isFoldingScales: Bool, isExact: Bool) {
     self.function = function
     self.target = target
-    self.isFoldingScales = isFoldingScales
+    (self.isFoldingScales, self.isExact) = (isFoldingScales, isExact)
     body = function.body
     lowerings = LoweringTable(body, exact: isExact)
     order = function.body.topologicalOrder(results: function.results, targets: function.targets)
@@ -106,9 +107,11 @@ struct EpilogueFinder {
       matches.append(
         Call(
           base: node, result: body.results(of: node)[0], members: [node], contract: contract, reference: reference,
-          match: EpilogueMatch(extents: type.extents), inputs: [], inputTypes: []))
+          match: EpilogueMatch(elementType: type.elementType, extents: type.extents), inputs: [], inputTypes: []))
     }
-    for (members, result) in try regions(of: node) {
+    // Each operation has its own rounding to 16 bits in an exact session.
+    let regions = isExact && type.elementType.isHalf ? [] : try regions(of: node)
+    for (members, result) in regions {
       var composer = KernelComposer(body: body)
       for member in try withRepeated(members) {
         switch try role(of: member) {
@@ -123,12 +126,13 @@ struct EpilogueFinder {
           program,
           MatchKey(
             program: number, base: base, channelAxis: channelAxis, takesFactors: !isConstant && isFoldingScales)),
-        match.scale == nil || (isConstant && isFoldingScales)
+        match.scale == nil || (isConstant && isFoldingScales),
+        let whole = contract.with(match.epilogue).with(resultType: match.elementType)
       else { continue }
       matches.append(
         Call(
-          base: node, result: result, members: [node] + members, contract: contract.with(match.epilogue),
-          reference: reference, match: match, inputs: composer.inputs, inputTypes: program.inputs))
+          base: node, result: result, members: [node] + members, contract: whole, reference: reference, match: match,
+          inputs: composer.inputs, inputTypes: program.inputs))
     }
     return matches.last { target.claims($0.contract) }
   }

@@ -3,7 +3,7 @@ import MartletLoopIR
 import MartletTensors
 
 /// What a stage program does to one of its inputs, as far as an epilogue can say it:
-/// `activation(input · scale + bias + residual)`.
+/// `activation(input · scale + bias + residual)`, rounded once where the result has 16 bits.
 struct EpilogueMatch {
   /// A vector with one element for each channel.
   enum Vector {
@@ -20,17 +20,20 @@ struct EpilogueMatch {
   /// The input that is added element by element.
   var residual: Int?
   var activation: Epilogue.Activation?
+  /// The type of the result, the bias and the residual: the input's, or `float32` where that has 16 bits.
+  var elementType: ElementType
   /// The extents of the result.
   var extents: [Int]
 
   init(
     scale: Vector? = nil, bias: Vector? = nil, residual: Int? = nil, activation: Epilogue.Activation? = nil,
-    extents: [Int]
+    elementType: ElementType, extents: [Int]
   ) {
     self.scale = scale
     self.bias = bias
     self.residual = residual
     self.activation = activation
+    self.elementType = elementType
     self.extents = extents
   }
 
@@ -45,7 +48,9 @@ struct EpilogueMatcher {
   private let inputs: [BufferType]
   private let base: Int
   private let extents: [Int]
+  /// Of the result, and what it is computed in.
   private let type: ElementType
+  private let arithmeticType: ElementType
   private let channelAxis: Int
   private let channels: Int
   private var b: ScalarBuilder
@@ -59,6 +64,8 @@ struct EpilogueMatcher {
     var bias: Scalar?
     var residual: Int?
     var activation: Epilogue.Activation?
+    /// The type of 16 bits that it was rounded to.
+    var rounding: ElementType?
   }
 
   private enum Value {
@@ -77,24 +84,26 @@ struct EpilogueMatcher {
     _ program: StageProgram, base: Int, channelAxis: Int, takesFactors: Bool
   ) -> EpilogueMatch? {
     guard program.stages.count == 1, program.outputs == [.stage(0)], case .map(let root) = program.stages[0].kind,
-      program.stages[0].result.elementType == program.inputs[base].elementType,
       var matcher = EpilogueMatcher(program, base: base, channelAxis: channelAxis),
-      case .form(let form)? = matcher.value(root)
+      let form = matcher.result(root)
     else { return nil }
     let factor = takesFactors ? form.scale.flatMap { matcher.number($0.id) } : nil
     var match = EpilogueMatch(
       scale: factor == nil ? form.scale.map { matcher.vector($0) } : nil, bias: form.bias.map { matcher.vector($0) },
-      residual: form.residual, activation: form.activation, extents: matcher.extents)
+      residual: form.residual, activation: form.activation, elementType: matcher.type, extents: matcher.extents)
     match.factor = factor ?? 1
     return match
   }
 
-  /// Nil where the result's shape has no axis for the channels.
+  /// Nil where the result's shape has no axis for the channels, or its type does not go with the input's.
   private init?(_ program: StageProgram, base: Int, channelAxis: Int) {
     inputs = program.inputs
     self.base = base
     extents = program.stages[0].extents
     type = program.stages[0].result.elementType
+    arithmeticType = type.arithmeticType
+    let sourceType = program.inputs[base].elementType
+    guard type == sourceType || sourceType.isHalf && type == .float32 else { return nil }
     let source = program.inputs[base].extents
     guard program.stages[0].result.elementCount == program.inputs[base].elementCount else { return nil }
     if channelAxis == source.count - 1, extents.last == source.last {
@@ -123,6 +132,15 @@ struct EpilogueMatcher {
 
   // MARK: Values
 
+  /// The form of what is stored.
+  private mutating func result(_ root: ScalarID) -> Form? {
+    let row = b.arena[root]
+    let isRounded = type.isHalf && row.operation == .cast
+    guard case .form(let form)? = value(isRounded ? row.operand(0) : root) else { return nil }
+    // Rounding again changes nothing.
+    return form.rounding == nil || form.rounding == type ? form : nil
+  }
+
   private mutating func value(_ id: ScalarID) -> Value? {
     if let known = known[id] { return known }
     let value = newValue(id)
@@ -135,6 +153,7 @@ struct EpilogueMatcher {
     switch row.operation {
     case .constant: return .channel
     case .load: return load(row)
+    case .cast: return converted(row)
     case .add, .subtract, .multiply, .divide: return arithmetic(id, row)
     case .maximum, .minimum: return bound(row)
     case .tanh: return activated(row.operand(0), .tanh) ?? channel(row)
@@ -149,10 +168,24 @@ struct EpilogueMatcher {
     let buffer = inputs[input]
     let offset = offset(row.operands.map { Scalar($0, .int64) }, buffer.extents)
     if input == base { return offset == place ? .form(Form()) : nil }
-    guard buffer.elementType == type else { return nil }
+    // Vectors may have more bits than the result, or as few as the library's operands.
+    let isMixed = inputs[base].elementType.isHalf && buffer.elementType.arithmeticType == arithmeticType
+    guard buffer.elementType == type || isMixed else { return nil }
     if buffer.elementCount == 1 { return .channel }
     if buffer.elementCount == channels, offset == b.axis(channelAxis) { return .channel }
-    return buffer.extents == extents && offset == place ? .residual(input) : nil
+    let isResidual = buffer.elementType == type && buffer.extents == extents && offset == place
+    return isResidual ? .residual(input) : nil
+  }
+
+  /// Between 16 bits and float32.
+  private mutating func converted(_ row: ScalarRow) -> Value? {
+    let source = b.arena.type(of: row.operand(0))
+    guard let value = value(row.operand(0)) else { return nil }
+    if case .channel = value { return value }
+    if source.isHalf, row.type == .float32 { return value }
+    guard case .form(var form) = value, source == .float32, row.type.isHalf, form.rounding == nil else { return nil }
+    form.rounding = row.type
+    return .form(form)
   }
 
   /// The channel value of a row whose operands are such.
@@ -176,10 +209,10 @@ struct EpilogueMatcher {
       return combined(form, row.operation, left)
     case (.form(var form), .residual(let input)) where row.operation == .add,
       (.residual(let input), .form(var form)) where row.operation == .add || row.operation == .subtract:
-      guard form.activation == nil, form.residual == nil else { return nil }
+      guard form.activation == nil, form.residual == nil, form.rounding == nil else { return nil }
       form.residual = input
       if row.operation == .subtract {
-        form.scale = b.negate(form.scale ?? b.constant(1, type))
+        form.scale = b.negate(form.scale ?? b.constant(1, arithmeticType))
         form.bias = form.bias.map { b.negate($0) }
       }
       return .form(form)
@@ -189,7 +222,7 @@ struct EpilogueMatcher {
 
   /// `form` with a channel value at its right.
   private mutating func combined(_ form: Form, _ operation: ScalarOperation, _ value: Scalar) -> Value? {
-    guard form.activation == nil else { return nil }
+    guard form.activation == nil, form.rounding == nil else { return nil }
     var form = form
     switch operation {
     case .add: form.bias = form.bias.map { b.add($0, value) } ?? value
@@ -199,7 +232,7 @@ struct EpilogueMatcher {
       func scaled(_ b: inout ScalarBuilder, _ x: Scalar) -> Scalar {
         operation == .multiply ? b.multiply(x, value) : b.divide(x, value)
       }
-      let one = b.constant(1, type)
+      let one = b.constant(1, arithmeticType)
       form.scale = scaled(&b, form.scale ?? one)
       form.bias = form.bias.map { scaled(&b, $0) }
     default: return nil
@@ -211,6 +244,8 @@ struct EpilogueMatcher {
 
   private mutating func activated(_ id: ScalarID, _ activation: Epilogue.Activation) -> Value? {
     guard case .form(var form)? = value(id), form.activation == nil else { return nil }
+    // A ReLU may as well come before a rounding.
+    guard form.rounding == nil || activation == .relu(slope: 0) else { return nil }
     form.activation = activation
     return .form(form)
   }
@@ -226,7 +261,7 @@ struct EpilogueMatcher {
       guard let limit = number(limit), case .form(var form)? = value(x) else { continue }
       switch (row.operation, form.activation) {
       case (.maximum, nil) where limit == 0: form.activation = .relu(slope: 0)
-      case (.minimum, .relu(slope: 0)) where limit > 0: form.activation = .clip(0, limit)
+      case (.minimum, .relu(slope: 0)) where limit > 0 && form.rounding == nil: form.activation = .clip(0, limit)
       default: return nil
       }
       return .form(form)
@@ -316,9 +351,10 @@ struct EpilogueMatcher {
 
   /// A channel value as a vector.
   private func vector(_ scalar: Scalar) -> EpilogueMatch.Vector {
-    let row = b.arena[scalar.id]
+    var row = b.arena[scalar.id]
+    if row.operation == .cast { row = b.arena[row.operand(0)] }
     if row.operation == .load, case .input(let input) = Source(payload: row.payload),
-      inputs[input].elementCount == channels
+      inputs[input].elementCount == channels, inputs[input].elementType == type
     {
       return .input(input)
     }
@@ -337,9 +373,10 @@ struct EpilogueMatcher {
     let result = stages.map("channels", type, [channels]) { b, channel in
       let zero = b.integer(0)
       let moved = (0..<axes).map { $0 == channelAxis ? channel[0] : zero }
-      return b.copy([scalar.id], from: arena, axes: moved) { b, row, indices, _ in
+      let value = b.copy([scalar.id], from: arena, axes: moved) { b, row, indices, _ in
         b.load(.input(position(row)), row.type, at: indices)
       }[0]
+      return b.narrow(value, to: type)
     }
     var program = stages.finish([result])
     program.inputs = used.map { inputs[$0] }

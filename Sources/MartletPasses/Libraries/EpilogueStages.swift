@@ -10,7 +10,7 @@ extension EpilogueMatch {
   ///   - bias: that of the bias, which has one element for each channel, whatever its rank.
   ///   - channelAxis: the axis of this match's result along which the bias lies.
   func program(base: BufferType, bias: BufferType?, channelAxis: Int) -> StageProgram {
-    let type = base.elementType
+    let type = elementType
     var inputs = [base]
     if let bias { inputs.append(bias) }
     if residual != nil { inputs.append(BufferType(type, extents)) }
@@ -19,16 +19,17 @@ extension EpilogueMatch {
     let last = inputs.count - 1
     let hasResidual = residual != nil
     let result = b.map("Epilogue", type, extents) { b, axes in
-      var x = b.load(.input(0), type, at: Self.reshaped(&b, axes, extents, base.extents))
-      if factor != 1 { x = b.multiply(b.constant(Double(factor), type), x) }
+      let source = b.load(.input(0), base.elementType, at: Self.reshaped(&b, axes, extents, base.extents))
+      var x = b.widen(source)
+      if factor != 1 { x = b.multiply(b.constant(Double(factor), x.type), x) }
       if let bias {
         let zero = b.integer(0)
         let along = bias.extents.firstIndex { $0 != 1 }
         let indices = bias.extents.indices.map { $0 == along ? axes[channelAxis] : zero }
-        x = b.add(x, b.load(.input(1), type, at: indices))
+        x = b.add(x, b.widen(b.load(.input(1), type, at: indices)))
       }
-      if hasResidual { x = b.add(x, b.load(.input(last), type, at: axes)) }
-      return activation.map { $0.scalar(&b, x) } ?? x
+      if hasResidual { x = b.add(x, b.widen(b.load(.input(last), type, at: axes))) }
+      return b.narrow(activation.map { $0.scalar(&b, x) } ?? x, to: type)
     }
     return b.finish([result])
   }

@@ -35,7 +35,8 @@ final class LibraryMachine: HostBackend {
     let extracted = try Session(graph, options: SessionOptions(device: .interpreter)).program(
       for: fetches, feeds: feeds.mapValues(\.type), until: .graph)
     let interpreter = interpreter
-    let program = try Pipeline.standard(fusing: true).run(extracted, target: self) { program in
+    let program = try Pipeline.standard(fusing: true, exact: executions.options.isExact).run(extracted, target: self) {
+      program in
       var context = PassContext(target: interpreter)
       let fused = try FormKernels().run(program, &context)
       return try BoundPlan(try Planner.plan(fused, for: interpreter), backend: interpreter).run(
@@ -133,28 +134,34 @@ private final class DeviceCall: Sendable {
 extension LibraryContract {
   /// The bytes of operands and result.
   var slotBytes: [Int] {
+    let elementWidth = elementType.byteWidth
     func epilogue(_ epilogue: Epilogue, channels: Int, result: Int) -> [Int] {
-      (epilogue.hasBias ? [channels * 4] : []) + (epilogue.hasResidual ? [result] : []) + [result]
+      (epilogue.hasBias ? [channels] : []) + (epilogue.hasResidual ? [result] : []) + [result]
     }
     // The sizes that gradients are given as int32.
     let extents = 16
     switch self {
     case .matrixProduct(let p):
       let width = p.elementType.byteWidth * p.batch
+      let resultWidth = p.resultType.byteWidth
       return [p.m * p.k * width, p.k * p.n * width]
-        + epilogue(p.epilogue, channels: p.n, result: p.m * p.n * width)
+        + epilogue(p.epilogue, channels: p.n * resultWidth, result: p.m * p.n * p.batch * resultWidth)
     case .convolution(let c):
-      let image = c.batch * c.inputHeight * c.inputWidth * c.inputChannels * 4
-      let result = c.batch * c.outputHeight * c.outputWidth * c.outputChannels * 4
-      let filter = c.kernelHeight * c.kernelWidth * (c.isDepthwise ? 1 : c.inputChannels) * c.outputChannels * 4
+      let image = c.batch * c.inputHeight * c.inputWidth * c.inputChannels * elementWidth
+      let result = c.batch * c.outputHeight * c.outputWidth * c.outputChannels * elementWidth
+      let inputs = c.isDepthwise ? 1 : c.inputChannels
+      let filter = c.kernelHeight * c.kernelWidth * inputs * c.outputChannels * elementWidth
       return switch c.role {
-      case .forward: [image, filter] + epilogue(c.epilogue, channels: c.outputChannels, result: result)
+      case .forward:
+        [image, filter]
+          + epilogue(
+            c.epilogue, channels: c.outputChannels * elementWidth, result: result)
       case .backwardData: [extents, filter, result, image]
       case .backwardFilter: [image, extents, result, filter]
       }
     case .pooling(let p):
-      let image = p.batch * p.inputHeight * p.inputWidth * p.channels * 4
-      let result = p.batch * p.outputHeight * p.outputWidth * p.channels * 4
+      let image = p.batch * p.inputHeight * p.inputWidth * p.channels * elementWidth
+      let result = p.batch * p.outputHeight * p.outputWidth * p.channels * elementWidth
       return switch (p.role, p.kind) {
       case (.forward, _): [image, result]
       case (.backward, .maximum): [image, result, result, image]
