@@ -72,8 +72,8 @@ final class CUDAInstance: @unchecked Sendable {
   private func address(_ range: DeviceRange) -> UInt64 {
     switch range.space {
     case .constant(let number):
-      // What library calls have laid out anew they do not read here.
-      return bound.constants[number].map { $0.address + UInt64(range.bytes.lowerBound) } ?? 0
+      guard let constant = bound.constants[number] else { preconditionFailure("constant \(number) was given back") }
+      return constant.address + UInt64(range.bytes.lowerBound)
     case .variable(let number): return variables[number] + UInt64(range.bytes.lowerBound)
     case .arena, .argument, .result, .staging:
       guard !range.bytes.isEmpty else { return memory.address }
@@ -333,7 +333,9 @@ final class CUDAInstance: @unchecked Sendable {
         guard let call = place.flatMap({ bound.libraries[$0] }) else {
           preconditionFailure("contract \(number) has no library")
         }
-        try call.enqueue(on: stream, step.slots.map(address))
+        // What the call has laid out anew it does not read here, and it may be gone.
+        let unread = call.unreadOperands
+        try call.enqueue(on: stream, step.slots.enumerated().map { unread.contains($0) ? 0 : address($1) })
       }
       if let begin { try timer?.add(step, instruction, begin: begin, stream, number: step.stream) }
       if Self.isSynchronous { try stream.synchronize() }

@@ -39,6 +39,27 @@ public enum CUDACompatibility {
     majors.contains(major) && major <= driver.major
   }
 
+  /// Which of several compilers to take: one that knows the most of these GPUs; of such the newest that is not newer than the
+  /// driver, or else the oldest that is; the first of equal ones.
+  ///
+  /// - Parameters:
+  ///   - compilers: in the order in which they were found.
+  ///   - capabilities: of the machine's GPUs, such as 90.
+  ///   - driver: the newest CUDA that the driver runs.
+  static func bestCompiler(
+    of compilers: [(version: CUDAVersion, architectures: [Int])], for capabilities: [Int], driver: CUDAVersion?
+  ) -> Int {
+    func isBetter(_ a: Int, _ b: Int) -> Bool {
+      let (x, y) = (compilers[a], compilers[b])
+      func known(_ architectures: [Int]) -> Int { capabilities.count { architectures.contains($0) } }
+      let (first, second) = (known(x.architectures), known(y.architectures))
+      if first != second { return first > second }
+      guard let driver, x.version > driver || y.version > driver else { return x.version > y.version }
+      return x.version < y.version
+    }
+    return compilers.indices.dropFirst().reduce(0) { best, next in isBetter(next, best) ? next : best }
+  }
+
   /// What a driver of this version runs, for people.
   public static func text(driver: CUDAVersion) -> String {
     let known = majors.filter { $0 <= driver.major }

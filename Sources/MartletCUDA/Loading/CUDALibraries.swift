@@ -108,13 +108,23 @@ public final class CUDALibraries: Sendable {
 
   private func nvrtc(_ loads: inout Loads) -> Load<martlet_nvrtc> {
     if let load = loads.nvrtc { return load }
-    let driver = driver(&loads).finding.cuda
+    let loaded = driver(&loads)
+    let driver = loaded.finding.cuda
     let load = load(.nvrtc, empty: martlet_nvrtc(), find: martlet_nvrtc_find) { table, finding in
       var (major, minor): (Int32, Int32) = (0, 0)
       guard table.pointee.Version(&major, &minor) == 0 else { return "it does not tell its version" }
       let version = CUDAVersion(major: Int(major), minor: Int(minor))
       (finding.version, finding.cuda) = (version, version)
       return Self.fault(version, driver)
+    } best: { found in
+      CUDACompatibility.bestCompiler(
+        of: found.map {
+          (
+            version: $0.finding.version ?? CUDAVersion(major: 0, minor: 0),
+            architectures: $0.table.pointee.architectures
+          )
+        },
+        for: loaded.table?.pointee.capabilities ?? [], driver: driver)
     }
     loads.nvrtc = load
     return load
@@ -155,11 +165,13 @@ public final class CUDALibraries: Sendable {
     return CUDACompatibility.majors.contains(cuda.major) ? nil : "it is for CUDA \(cuda)"
   }
 
-  /// Loads the first file that has all functions and that `judge` finds nothing wrong with.
+  /// Loads the first file that has all functions and that `judge` finds nothing wrong with, or where there are several and `best`
+  /// is given, the one whose number that gives.
   private func load<Table>(
     _ library: CUDALibrary, empty: Table,
     find: (UnsafeMutableRawPointer?, UnsafeMutablePointer<Table>?) -> UnsafePointer<CChar>?,
-    judge: (UnsafePointer<Table>, inout Finding) -> String?
+    judge: (UnsafePointer<Table>, inout Finding) -> String?,
+    best: (([(table: UnsafePointer<Table>, finding: Finding)]) -> Int)? = nil
   ) -> Load<Table> {
     let (candidates, places): ([String], String) =
       switch source {
@@ -167,6 +179,7 @@ public final class CUDALibraries: Sendable {
       case .files(let files): (files[library].map { [$0] } ?? [], files[library] ?? "nothing was to be loaded")
       }
     var reasons: [String] = []
+    var found: [(table: UnsafePointer<Table>, finding: Finding)] = []
     for candidate in candidates {
       guard let handle = dlopen(candidate, RTLD_LAZY | RTLD_LOCAL) else {
         let reason = dlerror().map { String(cString: $0) } ?? candidate
@@ -185,10 +198,14 @@ public final class CUDALibraries: Sendable {
         continue
       }
       finding.path = Self.path(of: handle) ?? candidate
-      finding.reasons = reasons
-      return Load(table: table, finding: finding)
+      // A file may have several names. One that is loaded stays: it may have started threads.
+      if !found.contains(where: { $0.finding.path == finding.path }) { found.append((UnsafePointer(table), finding)) }
+      if best == nil { break }
     }
-    return Load(finding: Finding(library: library, places: places, reasons: reasons))
+    guard !found.isEmpty else { return Load(finding: Finding(library: library, places: places, reasons: reasons)) }
+    var chosen = found[found.count > 1 ? best?(found) ?? 0 : 0]
+    chosen.finding.reasons = reasons
+    return Load(table: chosen.table, finding: chosen.finding)
   }
 
   private static func path(of handle: UnsafeMutableRawPointer) -> String? {
@@ -205,6 +222,31 @@ extension CUDACompatibility {
     case .driver: "a driver of version \(oldest.driver) or later"
     case .nvrtc, .cublasLt: "\(library.title) of CUDA " + majors.sorted().map { "\($0)" }.joined(separator: " or ")
     case .cudnn: "cuDNN \(cudnnMajor)"
+    }
+  }
+}
+
+extension martlet_nvrtc {
+  /// The compute capabilities that it compiles for, such as 90.
+  fileprivate var architectures: [Int] {
+    var count: Int32 = 0
+    guard GetNumSupportedArchs(&count) == 0, count > 0 else { return [] }
+    var known = [Int32](repeating: 0, count: Int(count))
+    return GetSupportedArchs(&known) == 0 ? known.map(Int.init) : []
+  }
+}
+
+extension martlet_cuda_driver {
+  /// The compute capabilities of the machine's GPUs.
+  fileprivate var capabilities: [Int] {
+    var count: Int32 = 0
+    guard Init(0) == 0, DeviceGetCount(&count) == 0 else { return [] }
+    return (0..<count).compactMap { ordinal in
+      var (device, major, minor): (Int32, Int32, Int32) = (0, 0, 0)
+      guard DeviceGet(&device, ordinal) == 0, DeviceGetAttribute(&major, Int32(martlet_cuda_device_major), device) == 0,
+        DeviceGetAttribute(&minor, Int32(martlet_cuda_device_minor), device) == 0
+      else { return nil }
+      return Int(major * 10 + minor)
     }
   }
 }

@@ -57,6 +57,23 @@ struct CUDALibrariesTests {
         == "it fits CUDA 12.x with cuDNN 9 for CUDA 12")
   }
 
+  /// Of several compilers the newest that the driver runs and that knows the GPU.
+  @Test(arguments: [
+    // The GPU, the driver's CUDA, and the number of the compiler.
+    (90, 13, 0, 1), (75, 13, 0, 1), (70, 13, 0, 0), (120, 13, 0, 1), (90, 12, 8, 0), (90, 13, 1, 3), (121, 13, 0, 3),
+  ])
+  func compilersFitTheDevice(capability: Int, major: Int, minor: Int, number: Int) {
+    let compilers = [
+      (version: CUDAVersion(major: 12, minor: 8), architectures: [50, 60, 70, 75, 80, 90, 100, 120]),
+      (version: CUDAVersion(major: 13, minor: 0), architectures: [75, 80, 90, 100, 120]),
+      (version: CUDAVersion(major: 13, minor: 0), architectures: [75, 80, 90, 100, 120]),
+      (version: CUDAVersion(major: 13, minor: 1), architectures: [75, 80, 90, 100, 120, 121]),
+    ]
+    let found = CUDACompatibility.bestCompiler(
+      of: compilers, for: [capability], driver: CUDAVersion(major: major, minor: minor))
+    #expect(found == number)
+  }
+
   @Test func versionsAreReadFromBothNotations() {
     #expect(CUDAVersion(thousands: 12080) == CUDAVersion(major: 12, minor: 8))
     #expect(CUDAVersion(library: 130_203).description == "13.2.3")
