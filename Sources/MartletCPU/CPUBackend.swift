@@ -116,7 +116,11 @@ public final class CPUBackend: HostBackend {
 
   private func make(_ contract: LibraryContract) -> (any LibraryExecution)? {
     if let epilogue = contract.epilogue, epilogue.scale != 1 { return nil }
-    if case .matrixProduct(let product) = contract, product.resultType != product.elementType { return nil }
+    if case .matrixProduct(let product) = contract,
+      product.resultType != product.elementType || product.summedFactor != nil
+    {
+      return nil
+    }
     if case .matrixProduct(let product) = contract,
       let own = PackedProductExecution(product, compiler.tiles, machine)
     {

@@ -43,6 +43,7 @@ extension Pipeline {
         FormAttention(forming: fusing && !exact, savingMemory: savingMemory)
         PackSharedMatrices(packing: fusing)
         AttachEpilogues(fusing: fusing, foldingScales: !exact, exact: exact)
+        SumFactors(fusing: fusing && !exact)
         EvaluateConstants()
         FormKernels(fusing: fusing, exact: exact)
       }

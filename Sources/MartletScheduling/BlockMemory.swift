@@ -214,6 +214,7 @@ struct BlockMemory {
         branch.arguments.firstIndex(of: branch.body.resolve(branch.results[output])).map { node.operands[$0 + 1] }
       }
     case .library(let contract):
+      guard node.results.first == result else { return [] }
       return planner.plan.contracts[contract].inPlaceOperand.map { [node.operands[$0]] } ?? []
     case .host, .loop, .join: return []
     }

@@ -101,7 +101,7 @@ struct BlockScheduler {
       let candidates = planner.plan.kernels[kernel].code.inPlaceCandidates(output: output)
       return node.operands.indices.allSatisfy { node.operands[$0] != old || candidates.contains($0) }
     case .library(let contract):
-      let candidate = planner.plan.contracts[contract].inPlaceOperand
+      let candidate = node.results.first == result ? planner.plan.contracts[contract].inPlaceOperand : nil
       return node.operands.indices.allSatisfy { node.operands[$0] != old || $0 == candidate }
     case .host, .loop, .join: return false
     }

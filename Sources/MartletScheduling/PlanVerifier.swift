@@ -235,7 +235,7 @@ public struct PlanVerifier {
       return plan.kernels[number].code.inPlaceCandidates(output: output).contains(position)
     case .copy, .conditional: return true
     case .loop(let loop): return loop.states.contains { $0.written == instruction.operands[position] }
-    case .library(let contract): return plan.contracts[contract].inPlaceOperand == position
+    case .library(let contract): return output == 0 && plan.contracts[contract].inPlaceOperand == position
     case .host, .join: return false
     }
   }

@@ -55,7 +55,7 @@ int check_product(Call &call, const Operation &operation, const Layout &a, const
       columns(a, operation.transpose_a) != rows(b, operation.transpose_b) || c.rows != d.rows || c.columns != d.columns) {
     return call.misuse(lt_invalid_value, "the matrices do not fit one another");
   }
-  static const int epilogues[] = {1, 2, 4, 6, 32, 36};
+  static const int epilogues[] = {1, 2, 4, 6, 32, 36, 256, 512};
   if (std::find(std::begin(epilogues), std::end(epilogues), operation.epilogue) == std::end(epilogues) ||
       ((operation.epilogue & 32) && d.type != 0)) {
     return call.misuse(lt_not_supported, "the stub has no epilogue %d", operation.epilogue);
@@ -219,6 +219,7 @@ STUB int cublasLtMatmul(
     return call.misuse(lt_invalid_value, "the algorithm is for another product");
   }
   if (workspace_bytes < chosen.workspace) return call.misuse(lt_invalid_value, "%zu bytes of workspace", workspace_bytes);
+  const bool sums_a = operation->epilogue == 256, sums_b = operation->epilogue == 512;
   const bool has_bias = operation->epilogue & 4, has_relu = operation->epilogue & 2, has_gelu = operation->epilogue & 32;
   // The first way that is listed is not exact.
   const bool is_coarse = chosen.number == 0, is_rounding = operation->compute == 75;
@@ -226,7 +227,8 @@ STUB int cublasLtMatmul(
   action->what = "a matrix product";
   action->device = {{address(a), al->bytes()}, {address(b), bl->bytes()}, {address(d), dl->bytes()}};
   if (keep != 0) action->device.push_back({address(c), cl->bytes()});
-  if (has_bias) action->device.push_back({operation->bias, dl->rows * dl->width()});
+  if (has_bias || sums_a) action->device.push_back({operation->bias, dl->rows * dl->width()});
+  if (sums_b) action->device.push_back({operation->bias, dl->columns * dl->width()});
   if (chosen.workspace) action->device.push_back({address(workspace), chosen.workspace});
   static const char *const roles[] = {"a", "b", "d", "c, the bias or the workspace"};
   for (size_t i = 0; i < action->device.size(); i++) {
@@ -246,6 +248,16 @@ STUB int cublasLtMatmul(
   action->run = [=] {
     if (chosen.workspace) memset(workspace, 0xEE, chosen.workspace);
     const uint64_t inner = columns(x, o.transpose_a);
+    // The first way that is listed has the sums scaled as the product is.
+    const double factor = is_coarse ? scale : 1;
+    for (uint64_t i = 0; i < (sums_a ? w.rows : sums_b ? w.columns : 0); i++) {
+      double sum = 0;
+      for (uint64_t k = 0; k < inner; k++) {
+        sum += sums_a ? (o.transpose_a ? x.read(static_cast<const char *>(a), 0, k, i) : x.read(static_cast<const char *>(a), 0, i, k))
+                      : (o.transpose_b ? y.read(static_cast<const char *>(b), 0, i, k) : y.read(static_cast<const char *>(b), 0, k, i));
+      }
+      put(pointer(o.bias), w.numbers(), i, factor * sum);
+    }
     const char *from_a = static_cast<const char *>(a), *from_b = static_cast<const char *>(b), *from_c = static_cast<const char *>(c);
     for (int i = 0; i < w.batch; i++) {
       for (uint64_t column = 0; column < w.columns; column++) {

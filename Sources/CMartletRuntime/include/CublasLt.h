@@ -59,6 +59,9 @@ enum {
   martlet_cublaslt_epilogue_bias = 4,
   /// The form with a tangent.
   martlet_cublaslt_epilogue_gelu = 32,
+  /// The sums of the first factor, or of the second, over the summed dimension go where a bias would be.
+  martlet_cublaslt_epilogue_sums_a = 256,
+  martlet_cublaslt_epilogue_sums_b = 512,
   martlet_cublaslt_not_supported = 15,
 };
 

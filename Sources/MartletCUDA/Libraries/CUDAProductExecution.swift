@@ -4,12 +4,13 @@ import MartletGraph
 import MartletTensors
 import Synchronization
 
-/// Matrix products by cuBLASLt, with scale, bias, residual, ReLU, and GELU in its form with a tangent.
+/// Matrix products by cuBLASLt, with scale, bias, residual, ReLU, and GELU in its form with a tangent; or with the sums of a
+/// factor where they take less time so.
 final class CUDAProductExecution: CUDALibraryExecution, @unchecked Sendable {
-  private let call: CublasLtProduct
-  private let context: CUDAContext
-  private let options: CUDALibraryOptions
-  private let choices: CUDAChoices?
+  let call: CublasLtProduct
+  let context: CUDAContext
+  let options: CUDALibraryOptions
+  let choices: CUDAChoices?
   /// Its lock also makes calls take turns.
   private let choice: Mutex<Choice>
 
@@ -21,7 +22,7 @@ final class CUDAProductExecution: CUDALibraryExecution, @unchecked Sendable {
     var isFinal = false
   }
 
-  private var product: MatrixProduct { call.product }
+  var product: MatrixProduct { call.product }
 
   /// Products of fewer multiplications take hardly longer than their launch, whatever the way.
   private static let smallWork = 1 << 22
@@ -34,15 +35,17 @@ final class CUDAProductExecution: CUDALibraryExecution, @unchecked Sendable {
     (self.call, self.options, self.choices) = (call, options, choices)
     context = owner.context
     choice = Mutex(Choice(ways: call.ways, workspaceBytes: call.ways.map { Int($0.workspace_bytes) }.max() ?? 0))
-    if !isCarriedOut() { return nil }
+    if !isCarriedOut() || product.summedFactor != nil && !isWorthSumming(owner) { return nil }
   }
 
   // MARK: Trial
 
-  private var slotBytes: [Int] {
+  /// The bytes of operands and results.
+  var slotBytes: [Int] {
     let (p, width, resultWidth) = (product, product.elementType.byteWidth, product.resultType.byteWidth)
     let (a, b, c) = (p.m * p.k * p.batch * width, p.k * p.n * p.batch * width, p.m * p.n * p.batch * resultWidth)
-    return [a, b] + (p.epilogue.hasBias ? [p.n * resultWidth] : []) + (p.epilogue.hasResidual ? [c] : []) + [c]
+    let sums = p.summedFactor.map { [($0 == .left ? p.m : p.n) * resultWidth] } ?? []
+    return [a, b] + (p.epilogue.hasBias ? [p.n * resultWidth] : []) + (p.epilogue.hasResidual ? [c] : []) + [c] + sums
   }
 
   /// Whether cuBLASLt does the call with one of the ways, and as exactly as it should; the others are dropped. What cannot be
@@ -52,11 +55,16 @@ final class CUDAProductExecution: CUDALibraryExecution, @unchecked Sendable {
       var scratch = CUDAScratchLayout()
       _ = scratch.add(choice.workspaceBytes)
       let isApproximate = product.epilogue.activation == .geluByTanh
+      let isSumming = product.summedFactor != nil
       do throws(CUDAFailure) {
         try CUDATrial.run(context, slotBytes + [scratch.byteCount]) { (stream, slots) throws(CUDAFailure) in
           let addresses = addresses(slots)
           if isApproximate {
             choice.ways = try exactWays(choice.ways, on: stream, addresses)
+            return
+          }
+          if isSumming {
+            choice.ways = try summingWays(choice.ways, on: stream, addresses)
             return
           }
           while let way = choice.ways.first {
@@ -70,7 +78,7 @@ final class CUDAProductExecution: CUDALibraryExecution, @unchecked Sendable {
           }
         }
       } catch {
-        if !error.isOutOfMemory || isApproximate { return false }
+        if !error.isOutOfMemory || isApproximate || isSumming { return false }
       }
       return !choice.ways.isEmpty
     }
@@ -179,10 +187,12 @@ final class CUDAProductExecution: CUDALibraryExecution, @unchecked Sendable {
   private func addresses(_ slots: [UInt64]) -> CublasLtProduct.Addresses {
     let epilogue = product.epilogue
     let result = 2 + epilogue.operandCount
+    let scratch = result + (product.summedFactor == nil ? 1 : 2)
     return CublasLtProduct.Addresses(
       a: slots[0], b: slots[1], bias: epilogue.hasBias ? slots[2] : 0,
       residual: epilogue.hasResidual ? slots[result - 1] : 0, c: slots[result],
-      scratch: slots.count > result + 1 ? CUDAScratchLayout.begin(slots[result + 1]) : 0)
+      sums: product.summedFactor == nil ? 0 : slots[result + 1],
+      scratch: slots.count > scratch ? CUDAScratchLayout.begin(slots[scratch]) : 0)
   }
 
   func enqueue(on stream: CUDAStream, _ slots: [UInt64]) throws(CUDAFailure) {

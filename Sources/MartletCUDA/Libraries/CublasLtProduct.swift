@@ -14,6 +14,7 @@ final class CublasLtProduct: @unchecked Sendable {
     var bias: UInt64
     var residual: UInt64
     var c: UInt64
+    var sums: UInt64
     var scratch: UInt64
   }
 
@@ -34,7 +35,9 @@ final class CublasLtProduct: @unchecked Sendable {
     let p = product
     guard let type = p.elementType.cublasLtType, let resultType = p.resultType.cublasLtType,
       p.resultType == p.elementType || p.elementType.isHalf && p.resultType == .float32,
-      p.batch == 1 || p.epilogue.isEmpty,
+      p.batch == 1 || p.epilogue.isEmpty && p.summedFactor == nil,
+      // Both have one address.
+      p.summedFactor == nil || !p.epilogue.hasBias && p.epilogue.activation == nil,
       p.epilogue.activation != .geluByTanh || p.elementType == .float32,
       p.m > 0, p.n > 0, p.batch > 0, p.k > 0, max(p.m, p.n, p.k, p.batch) <= Int(Int32.max),
       (try? owner.context.makeCurrent()) != nil
@@ -82,15 +85,21 @@ final class CublasLtProduct: @unchecked Sendable {
     case .geluByTanh: epilogue |= martlet_cublaslt_epilogue_gelu
     default: epilogue |= martlet_cublaslt_epilogue_relu
     }
+    switch p.summedFactor {
+    case .left: epilogue |= martlet_cublaslt_epilogue_sums_b
+    case .right: epilogue |= martlet_cublaslt_epilogue_sums_a
+    case nil: break
+    }
     if epilogue == 0 { epilogue = martlet_cublaslt_epilogue_none }
     return set(
       martlet_cublaslt_operation_transpose_a, p.transposeB ? martlet_cublaslt_transposed : martlet_cublaslt_plain)
       && set(
         martlet_cublaslt_operation_transpose_b, p.transposeA ? martlet_cublaslt_transposed : martlet_cublaslt_plain)
-      && set(martlet_cublaslt_operation_epilogue, epilogue) && (!p.epilogue.hasBias || promiseBias(owner, operation))
+      && set(martlet_cublaslt_operation_epilogue, epilogue)
+      && (!p.epilogue.hasBias && p.summedFactor == nil || promiseBias(owner, operation))
   }
 
-  /// The heuristic takes the bias's alignment from its address: what every slot of a plan is a multiple of.
+  /// The heuristic takes the alignment of the bias, or of sums, from its address: what every slot of a plan is a multiple of.
   private static func promiseBias(_ owner: CublasLtHandle, _ operation: martlet_cublaslt_operation) -> Bool {
     var address = UInt64(16)
     let attribute = Int32(martlet_cublaslt_operation_bias)
@@ -132,13 +141,13 @@ final class CublasLtProduct: @unchecked Sendable {
     return results.prefix(Int(count)).filter { $0.status == 0 && $0.workspace_bytes <= limit }
   }
 
-  /// Gives a stream the product. The operation holds the bias's address until it is given: calls must take turns.
+  /// Gives a stream the product. The operation holds the address of bias or sums until it is given: calls must take turns.
   func enqueue(
     _ way: martlet_cublaslt_heuristic, on stream: CUDAStream, _ addresses: Addresses
   ) throws(CUDAFailure) {
     try owner.context.makeCurrent()
-    if product.epilogue.hasBias {
-      var bias = addresses.bias
+    if product.epilogue.hasBias || product.summedFactor != nil {
+      var bias = product.epilogue.hasBias ? addresses.bias : addresses.sums
       try owner.check(
         owner.library.pointee.MatmulDescSetAttribute(operation, Int32(martlet_cublaslt_operation_bias), &bias, 8),
         "cublasLtMatmulDescSetAttribute")

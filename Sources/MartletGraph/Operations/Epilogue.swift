@@ -85,7 +85,7 @@ extension LibraryContract {
     }
   }
 
-  /// The operand that the result may be written over, if nothing else reads it.
+  /// The operand that the first result may be written over, if nothing else reads it.
   public var inPlaceOperand: Int? {
     guard let epilogue, epilogue.hasResidual else { return nil }
     return 2 + (epilogue.hasBias ? 1 : 0)

@@ -3,7 +3,7 @@ import MartletTensors
 /// A computation that a back end may hand to a library, with everything that the library needs to know but the
 /// addresses. Operands are dense and row-major in the order given for each.
 public enum LibraryContract: Hashable, Sendable {
-  /// Operands a, b, then those of the epilogue; result c[batch…, m, n].
+  /// Operands a, b, then those of the epilogue; results c[batch…, m, n] and, where a factor is summed, its sums.
   case matrixProduct(MatrixProduct)
   /// Operands and result by role; see `Convolution.Role`.
   case convolution(Convolution)
@@ -70,6 +70,16 @@ public struct MatrixProduct: Hashable, Sendable {
   public var panelWidth: Int?
   /// What is done to the result; only without a batch.
   public var epilogue = Epilogue()
+  /// The factor that is summed over k beside: op(a) to m numbers, or op(b) to n. The epilogue does nothing to these. Only without
+  /// a batch.
+  public var summedFactor: Factor?
+
+  public enum Factor: Hashable, Sendable {
+    /// a.
+    case left
+    /// b.
+    case right
+  }
 
   public init(
     elementType: ElementType, m: Int, n: Int, k: Int, transposeA: Bool, transposeB: Bool, batch: Int = 1

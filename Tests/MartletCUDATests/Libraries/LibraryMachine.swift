@@ -74,6 +74,7 @@ final class LibraryMachine: HostBackend {
 private final class DeviceCall: Sendable {
   private let execution: any CUDALibraryExecution
   private let sizes: [Int]
+  private let operandCount: Int
   private let stream: CUDAStream
 
   init(
@@ -83,6 +84,7 @@ private final class DeviceCall: Sendable {
     let stream = try CUDAStream(context)
     self.stream = stream
     sizes = contract.slotBytes
+    operandCount = sizes.count - contract.resultCount
     var memory: [DeviceMemory] = []
     var addresses: [Int: UInt64] = [:]
     for (number, tensor) in constants {
@@ -120,19 +122,24 @@ private final class DeviceCall: Sendable {
       memory.append(try DeviceMemory(stream.context, byteCount: 64 + scratch))
       addresses.append(memory[sizes.count].address + 64)
     }
-    for number in sizes.indices.dropLast() {
+    for number in 0..<operandCount {
       try stream.copy(to: memory[number].address, fromHost: slots[number]!, byteCount: sizes[number])
     }
     try execution.enqueue(on: stream, addresses)
-    let result = sizes.count - 1
-    try stream.copy(toHost: slots[result]!, from: memory[result].address, byteCount: sizes[result])
+    for result in operandCount..<sizes.count {
+      try stream.copy(toHost: slots[result]!, from: memory[result].address, byteCount: sizes[result])
+    }
     try stream.synchronize()
     withExtendedLifetime(memory) {}
   }
 }
 
 extension LibraryContract {
-  /// The bytes of operands and result.
+  fileprivate var resultCount: Int {
+    if case .matrixProduct(let product) = self, product.summedFactor != nil { 2 } else { 1 }
+  }
+
+  /// The bytes of operands and results.
   var slotBytes: [Int] {
     let elementWidth = elementType.byteWidth
     func epilogue(_ epilogue: Epilogue, channels: Int, result: Int) -> [Int] {
@@ -146,6 +153,7 @@ extension LibraryContract {
       let resultWidth = p.resultType.byteWidth
       return [p.m * p.k * width, p.k * p.n * width]
         + epilogue(p.epilogue, channels: p.n * resultWidth, result: p.m * p.n * p.batch * resultWidth)
+        + (p.summedFactor.map { [($0 == .left ? p.m : p.n) * resultWidth] } ?? [])
     case .convolution(let c):
       let image = c.batch * c.inputHeight * c.inputWidth * c.inputChannels * elementWidth
       let result = c.batch * c.outputHeight * c.outputWidth * c.outputChannels * elementWidth
