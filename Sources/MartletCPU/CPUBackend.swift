@@ -115,9 +115,9 @@ public final class CPUBackend: HostBackend {
   }
 
   private func make(_ contract: LibraryContract) -> (any LibraryExecution)? {
-    if let epilogue = contract.epilogue, epilogue.scale != 1 { return nil }
+    if let epilogue = contract.epilogue, epilogue.scale != 1 || epilogue.hasMask { return nil }
     if case .matrixProduct(let product) = contract,
-      product.resultType != product.elementType || product.summedFactor != nil
+      product.resultType != product.elementType || product.summedFactor != nil || product.storesMask
     {
       return nil
     }

@@ -8,7 +8,8 @@ using namespace stub;
 namespace {
 struct Operation : LibraryObject {
   int compute, scale, transpose_a = 0, transpose_b = 0, epilogue = 1;
-  uint64_t bias = 0;
+  uint64_t bias = 0, mask = 0;
+  int64_t mask_leading = 0;
   Operation(int compute, int scale) : LibraryObject("cuBLASLt operation", nullptr), compute(compute), scale(scale) {}
 };
 
@@ -55,10 +56,13 @@ int check_product(Call &call, const Operation &operation, const Layout &a, const
       columns(a, operation.transpose_a) != rows(b, operation.transpose_b) || c.rows != d.rows || c.columns != d.columns) {
     return call.misuse(lt_invalid_value, "the matrices do not fit one another");
   }
-  static const int epilogues[] = {1, 2, 4, 6, 32, 36, 256, 512};
+  static const int epilogues[] = {1, 2, 4, 6, 32, 36, 134, 136, 256, 512};
   if (std::find(std::begin(epilogues), std::end(epilogues), operation.epilogue) == std::end(epilogues) ||
       ((operation.epilogue & 32) && d.type != 0)) {
     return call.misuse(lt_not_supported, "the stub has no epilogue %d", operation.epilogue);
+  }
+  if ((operation.epilogue & 128) && (operation.mask_leading % 128 || operation.mask_leading < int64_t(d.rows) || operation.mask % 16)) {
+    return call.misuse(lt_invalid_value, "a mask with columns of %lld bits", static_cast<long long>(operation.mask_leading));
   }
   return success;
 }
@@ -124,6 +128,8 @@ STUB int cublasLtMatmulDescSetAttribute(void *handle, int attribute, const void 
     case 4: return set(call, &operation->transpose_b, value, bytes, 4);
     case 7: return set(call, &operation->epilogue, value, bytes, 4);
     case 8: return set(call, &operation->bias, value, bytes, 8);
+    case 11: return set(call, &operation->mask, value, bytes, 8);
+    case 12: return set(call, &operation->mask_leading, value, bytes, 8);
   }
   return call.misuse(lt_invalid_value, "the stub has no attribute %d", attribute);
 }
@@ -228,6 +234,7 @@ STUB int cublasLtMatmul(
   action->device = {{address(a), al->bytes()}, {address(b), bl->bytes()}, {address(d), dl->bytes()}};
   if (keep != 0) action->device.push_back({address(c), cl->bytes()});
   if (has_bias || sums_a) action->device.push_back({operation->bias, dl->rows * dl->width()});
+  if (operation->epilogue & 128) action->device.push_back({operation->mask, uint64_t(operation->mask_leading) / 8 * dl->columns});
   if (sums_b) action->device.push_back({operation->bias, dl->columns * dl->width()});
   if (chosen.workspace) action->device.push_back({address(workspace), chosen.workspace});
   static const char *const roles[] = {"a", "b", "d", "c, the bias or the workspace"};
@@ -273,6 +280,19 @@ STUB int cublasLtMatmul(
           if (has_bias) value += w.read(static_cast<const char *>(pointer(o.bias)), 0, row, 0);
           if (has_relu) value = value > 0 ? value : 0;
           if (has_gelu) value = gelu(value, is_coarse);
+          if (o.epilogue & 128) {
+            const uint64_t bit = column * uint64_t(o.mask_leading) + row;
+            // The first way that is listed has the highest bit first.
+            const uint64_t shift = is_coarse ? 7 - bit % 8 : bit % 8;
+            uint8_t &byte = static_cast<uint8_t *>(pointer(o.mask))[bit / 8];
+            if (o.epilogue == 134) {
+              // What is behind the columns' ends is nothing in particular.
+              if (row % 8 == 0) byte = 0xA6;
+              byte = uint8_t((byte & ~(1 << shift)) | (value > 0) << shift);
+            } else if (!(byte >> shift & 1)) {
+              value = 0;
+            }
+          }
           w.write(static_cast<char *>(d), i, row, column, value);
         }
       }

@@ -45,6 +45,9 @@ enum {
   martlet_cublaslt_operation_transpose_b = 4,
   martlet_cublaslt_operation_epilogue = 7,
   martlet_cublaslt_operation_bias = 8,
+  martlet_cublaslt_operation_mask = 11,
+  /// Bits from column to column.
+  martlet_cublaslt_operation_mask_leading = 12,
   martlet_cublaslt_preference_workspace = 1,
   martlet_cublaslt_preference_reductions = 3,
   /// Parts of sums are kept in the type that is computed in.
@@ -59,6 +62,10 @@ enum {
   martlet_cublaslt_epilogue_bias = 4,
   /// The form with a tangent.
   martlet_cublaslt_epilogue_gelu = 32,
+  /// Beside another: what has become of a ReLU's result is written down as bits.
+  martlet_cublaslt_epilogue_storing = 128,
+  /// The gradient of a ReLU, whose mask has the bits that are set where its result was positive.
+  martlet_cublaslt_epilogue_masked = 136,
   /// The sums of the first factor, or of the second, over the summed dimension go where a bias would be.
   martlet_cublaslt_epilogue_sums_a = 256,
   martlet_cublaslt_epilogue_sums_b = 512,

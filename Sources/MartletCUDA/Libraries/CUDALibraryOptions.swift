@@ -20,17 +20,19 @@ struct CUDALibraryOptions: Hashable, Sendable {
 }
 
 extension Epilogue {
-  /// Whether cuBLASLt has it: a scale, a bias, a residual, a ReLU, or behind a bias a GELU with a tangent.
+  /// Whether cuBLASLt has it: a scale, a bias, a residual, a ReLU, or behind a bias a GELU with a tangent, or without these a mask.
   func isDoneByCublasLt(exactly isExact: Bool) -> Bool {
     var plain = self
-    plain.scale = 1
+    (plain.scale, plain.hasMask) = (1, false)
+    // It may multiply by 0, which infinity survives.
+    if hasMask, isExact || hasBias || activation != nil { return false }
     return (abs(scale) == 1 || !isExact)
       && (activation == .geluByTanh ? hasBias && !isExact : plain.isDoneByCuDNN(exactly: isExact))
   }
 
   /// Whether cuDNN has it: a bias, a residual, a ReLU.
   func isDoneByCuDNN(exactly isExact: Bool) -> Bool {
-    scale == 1 && (activation == nil || activation == .relu(slope: 0) && !isExact)
+    scale == 1 && !hasMask && (activation == nil || activation == .relu(slope: 0) && !isExact)
   }
 }
 

@@ -4,8 +4,8 @@ import MartletGraph
 import MartletTensors
 import Synchronization
 
-/// Matrix products by cuBLASLt, with scale, bias, residual, ReLU, and GELU in its form with a tangent; or with the sums of a
-/// factor where they take less time so.
+/// Matrix products by cuBLASLt, with scale, bias, residual, ReLU, and GELU in its form with a tangent; or with a mask or
+/// the sums of a factor, where these take less time so.
 final class CUDAProductExecution: CUDALibraryExecution, @unchecked Sendable {
   let call: CublasLtProduct
   let context: CUDAContext
@@ -35,7 +35,7 @@ final class CUDAProductExecution: CUDALibraryExecution, @unchecked Sendable {
     (self.call, self.options, self.choices) = (call, options, choices)
     context = owner.context
     choice = Mutex(Choice(ways: call.ways, workspaceBytes: call.ways.map { Int($0.workspace_bytes) }.max() ?? 0))
-    if !isCarriedOut() || product.summedFactor != nil && !isWorthSumming(owner) { return nil }
+    if !isCarriedOut() || hasExtras && !isWorthwhile(owner) { return nil }
   }
 
   // MARK: Trial
@@ -45,7 +45,9 @@ final class CUDAProductExecution: CUDALibraryExecution, @unchecked Sendable {
     let (p, width, resultWidth) = (product, product.elementType.byteWidth, product.resultType.byteWidth)
     let (a, b, c) = (p.m * p.k * p.batch * width, p.k * p.n * p.batch * width, p.m * p.n * p.batch * resultWidth)
     let sums = p.summedFactor.map { [($0 == .left ? p.m : p.n) * resultWidth] } ?? []
-    return [a, b] + (p.epilogue.hasBias ? [p.n * resultWidth] : []) + (p.epilogue.hasResidual ? [c] : []) + [c] + sums
+    let mask = p.epilogue.hasMask || p.storesMask ? [p.m * Epilogue.maskBytes(columns: p.n)] : []
+    let vectors = p.epilogue.hasBias ? [p.n * resultWidth] : []
+    return [a, b] + vectors + (p.epilogue.hasResidual ? [c] : []) + (p.storesMask ? [c] + mask : mask + [c]) + sums
   }
 
   /// Whether cuBLASLt does the call with one of the ways, and as exactly as it should; the others are dropped. What cannot be
@@ -55,7 +57,7 @@ final class CUDAProductExecution: CUDALibraryExecution, @unchecked Sendable {
       var scratch = CUDAScratchLayout()
       _ = scratch.add(choice.workspaceBytes)
       let isApproximate = product.epilogue.activation == .geluByTanh
-      let isSumming = product.summedFactor != nil
+      let hasExtras = hasExtras
       do throws(CUDAFailure) {
         try CUDATrial.run(context, slotBytes + [scratch.byteCount]) { (stream, slots) throws(CUDAFailure) in
           let addresses = addresses(slots)
@@ -63,8 +65,8 @@ final class CUDAProductExecution: CUDALibraryExecution, @unchecked Sendable {
             choice.ways = try exactWays(choice.ways, on: stream, addresses)
             return
           }
-          if isSumming {
-            choice.ways = try summingWays(choice.ways, on: stream, addresses)
+          if hasExtras {
+            choice.ways = try waysWithExtras(choice.ways, on: stream, addresses)
             return
           }
           while let way = choice.ways.first {
@@ -78,7 +80,7 @@ final class CUDAProductExecution: CUDALibraryExecution, @unchecked Sendable {
           }
         }
       } catch {
-        if !error.isOutOfMemory || isApproximate || isSumming { return false }
+        if !error.isOutOfMemory || isApproximate || hasExtras { return false }
       }
       return !choice.ways.isEmpty
     }
@@ -187,10 +189,12 @@ final class CUDAProductExecution: CUDALibraryExecution, @unchecked Sendable {
   private func addresses(_ slots: [UInt64]) -> CublasLtProduct.Addresses {
     let epilogue = product.epilogue
     let result = 2 + epilogue.operandCount
-    let scratch = result + (product.summedFactor == nil ? 1 : 2)
+    let scratch = result + (product.summedFactor == nil && !product.storesMask ? 1 : 2)
+    let mask = epilogue.hasMask ? slots[result - 1] : product.storesMask ? slots[result + 1] : 0
     return CublasLtProduct.Addresses(
       a: slots[0], b: slots[1], bias: epilogue.hasBias ? slots[2] : 0,
-      residual: epilogue.hasResidual ? slots[result - 1] : 0, c: slots[result],
+      residual: epilogue.hasResidual ? slots[epilogue.hasBias ? 3 : 2] : 0,
+      mask: mask, c: slots[result],
       sums: product.summedFactor == nil ? 0 : slots[result + 1],
       scratch: slots.count > scratch ? CUDAScratchLayout.begin(slots[scratch]) : 0)
   }

@@ -13,6 +13,7 @@ final class CublasLtProduct: @unchecked Sendable {
     var b: UInt64
     var bias: UInt64
     var residual: UInt64
+    var mask: UInt64
     var c: UInt64
     var sums: UInt64
     var scratch: UInt64
@@ -37,7 +38,8 @@ final class CublasLtProduct: @unchecked Sendable {
       p.resultType == p.elementType || p.elementType.isHalf && p.resultType == .float32,
       p.batch == 1 || p.epilogue.isEmpty && p.summedFactor == nil,
       // Both have one address.
-      p.summedFactor == nil || !p.epilogue.hasBias && p.epilogue.activation == nil,
+      !p.storesMask || p.epilogue.hasBias && p.epilogue.activation == .relu(slope: 0) && p.summedFactor == nil,
+      p.summedFactor == nil || !p.epilogue.hasBias && p.epilogue.activation == nil && !p.epilogue.hasMask,
       p.epilogue.activation != .geluByTanh || p.elementType == .float32,
       p.m > 0, p.n > 0, p.batch > 0, p.k > 0, max(p.m, p.n, p.k, p.batch) <= Int(Int32.max),
       (try? owner.context.makeCurrent()) != nil
@@ -90,20 +92,33 @@ final class CublasLtProduct: @unchecked Sendable {
     case .right: epilogue |= martlet_cublaslt_epilogue_sums_a
     case nil: break
     }
+    if p.epilogue.hasMask { epilogue |= martlet_cublaslt_epilogue_masked }
+    if p.storesMask { epilogue |= martlet_cublaslt_epilogue_storing }
     if epilogue == 0 { epilogue = martlet_cublaslt_epilogue_none }
     return set(
       martlet_cublaslt_operation_transpose_a, p.transposeB ? martlet_cublaslt_transposed : martlet_cublaslt_plain)
       && set(
         martlet_cublaslt_operation_transpose_b, p.transposeA ? martlet_cublaslt_transposed : martlet_cublaslt_plain)
       && set(martlet_cublaslt_operation_epilogue, epilogue)
-      && (!p.epilogue.hasBias && p.summedFactor == nil || promiseBias(owner, operation))
+      && (!p.epilogue.hasBias && p.summedFactor == nil || promise(martlet_cublaslt_operation_bias, owner, operation))
+      && (!p.epilogue.hasMask && !p.storesMask || promiseMask(p, owner, operation))
   }
 
-  /// The heuristic takes the alignment of the bias, or of sums, from its address: what every slot of a plan is a multiple of.
-  private static func promiseBias(_ owner: CublasLtHandle, _ operation: martlet_cublaslt_operation) -> Bool {
+  /// The heuristic takes the alignment of a bias, sums or a mask from the address: what every slot of a plan is a multiple of.
+  private static func promise(
+    _ attribute: Int, _ owner: CublasLtHandle, _ operation: martlet_cublaslt_operation
+  ) -> Bool {
     var address = UInt64(16)
-    let attribute = Int32(martlet_cublaslt_operation_bias)
-    return owner.library.pointee.MatmulDescSetAttribute(operation, attribute, &address, 8) == 0
+    return owner.library.pointee.MatmulDescSetAttribute(operation, Int32(attribute), &address, 8) == 0
+  }
+
+  private static func promiseMask(
+    _ p: MatrixProduct, _ owner: CublasLtHandle, _ operation: martlet_cublaslt_operation
+  ) -> Bool {
+    var leading = Int64(Epilogue.maskBytes(columns: p.n) * 8)
+    let attribute = Int32(martlet_cublaslt_operation_mask_leading)
+    return owner.library.pointee.MatmulDescSetAttribute(operation, attribute, &leading, 8) == 0
+      && promise(martlet_cublaslt_operation_mask, owner, operation)
   }
 
   private static func ways(
@@ -141,7 +156,7 @@ final class CublasLtProduct: @unchecked Sendable {
     return results.prefix(Int(count)).filter { $0.status == 0 && $0.workspace_bytes <= limit }
   }
 
-  /// Gives a stream the product. The operation holds the address of bias or sums until it is given: calls must take turns.
+  /// Gives a stream the product. The operation holds the address of bias or sums, and that of the mask, until it is given: calls must take turns.
   func enqueue(
     _ way: martlet_cublaslt_heuristic, on stream: CUDAStream, _ addresses: Addresses
   ) throws(CUDAFailure) {
@@ -150,6 +165,12 @@ final class CublasLtProduct: @unchecked Sendable {
       var bias = product.epilogue.hasBias ? addresses.bias : addresses.sums
       try owner.check(
         owner.library.pointee.MatmulDescSetAttribute(operation, Int32(martlet_cublaslt_operation_bias), &bias, 8),
+        "cublasLtMatmulDescSetAttribute")
+    }
+    if product.epilogue.hasMask || product.storesMask {
+      var mask = addresses.mask
+      try owner.check(
+        owner.library.pointee.MatmulDescSetAttribute(operation, Int32(martlet_cublaslt_operation_mask), &mask, 8),
         "cublasLtMatmulDescSetAttribute")
     }
     var (alpha, beta) = (Double(product.epilogue.scale), product.epilogue.hasResidual ? 1.0 : 0.0)

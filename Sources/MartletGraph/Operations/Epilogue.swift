@@ -3,7 +3,7 @@ import MartletTensors
 /// What a library call does to its result, element by element, before it stores it:
 /// `activation(scale · result + bias + residual)`, without the parts that are not there.
 ///
-/// Its operands stand after the call's own: first the bias, then the residual.
+/// Its operands stand after the call's own: first the bias, then the residual, then the mask.
 public struct Epilogue: Hashable, Sendable {
   /// What the result is multiplied by; 1 for nothing.
   public var scale: Float = 1
@@ -13,12 +13,20 @@ public struct Epilogue: Hashable, Sendable {
   /// over it.
   public var hasResidual: Bool
   public var activation: Activation?
+  /// Whether an operand says which elements stay, the others are 0: bit j % 8 of byte j / 8 of row i, from the lowest bit, for
+  /// element j of row i of a matrix. A row has ``maskBytes(columns:)`` bytes, of uint8.
+  public var hasMask: Bool
 
   public init(
-    scale: Float = 1, hasBias: Bool = false, hasResidual: Bool = false, activation: Activation? = nil
+    scale: Float = 1, hasBias: Bool = false, hasResidual: Bool = false, activation: Activation? = nil,
+    hasMask: Bool = false
   ) {
     (self.scale, self.hasBias, self.hasResidual, self.activation) = (scale, hasBias, hasResidual, activation)
+    self.hasMask = hasMask
   }
+
+  /// The bytes of a mask's row: of a multiple of 128 bits.
+  public static func maskBytes(columns: Int) -> Int { (columns + 127) / 128 * 16 }
 
   public enum Activation: Hashable, Sendable {
     /// x where x > 0, else slope · x. A library may give any number for NaN.
@@ -37,7 +45,7 @@ public struct Epilogue: Hashable, Sendable {
   }
 
   public var isEmpty: Bool { self == Epilogue() }
-  public var operandCount: Int { (hasBias ? 1 : 0) + (hasResidual ? 1 : 0) }
+  public var operandCount: Int { (hasBias ? 1 : 0) + (hasResidual ? 1 : 0) + (hasMask ? 1 : 0) }
 }
 
 extension LibraryContract {

@@ -3,7 +3,8 @@ import MartletTensors
 /// A computation that a back end may hand to a library, with everything that the library needs to know but the
 /// addresses. Operands are dense and row-major in the order given for each.
 public enum LibraryContract: Hashable, Sendable {
-  /// Operands a, b, then those of the epilogue; results c[batch…, m, n] and, where a factor is summed, its sums.
+  /// Operands a, b, then those of the epilogue; results c[batch…, m, n] and, where a factor is summed, its sums,
+  /// or where a mask is stored, that.
   case matrixProduct(MatrixProduct)
   /// Operands and result by role; see `Convolution.Role`.
   case convolution(Convolution)
@@ -73,6 +74,9 @@ public struct MatrixProduct: Hashable, Sendable {
   /// The factor that is summed over k beside: op(a) to m numbers, or op(b) to n. The epilogue does nothing to these. Only without
   /// a batch.
   public var summedFactor: Factor?
+
+  /// Whether a second result says where the first is greater than 0, as an epilogue's mask does.
+  public var storesMask = false
 
   public enum Factor: Hashable, Sendable {
     /// a.

@@ -5,8 +5,8 @@ import MartletOperations
 import MartletRewriting
 import MartletTensors
 
-/// Has library calls do what follows them: adding a bias or a residual, an activation, and with constant filters the
-/// scale of a batch normalization.
+/// Has library calls do what follows them: adding a bias or a residual, an activation, the gradient of a ReLU, and with constant
+/// filters the scale of a batch normalization.
 ///
 /// What comes out: `LibraryCall` nodes. A scale goes into the constant operand, whose product with it is left to
 /// `EvaluateConstants`.
@@ -32,13 +32,17 @@ public struct AttachEpilogues: Pass {
       var finder = EpilogueFinder(function, target: target, isFoldingScales: isFoldingScales, isExact: isExact)
       let calls = try finder.calls()
       guard !calls.isEmpty else { return function }
+      let stored = Self.storedMasks(calls, function.body, target)
+      var masks: [ValueID: Output] = [:]
       var rebuilder = GraphRebuilder(function, library: library)
       return try rebuilder.run { rebuilder, node, operands throws(Diagnostic) in
         guard let call = calls[node] else { return nil }
         number += 1
         labels.append(call.contract.epilogue?.ruleName ?? "")
-        var writer = EpilogueWriter(call, node: node, number: number, rebuilder: rebuilder)
-        let output = try writer.write()
+        var writer = EpilogueWriter(call, node: node, number: number, rebuilder: rebuilder, masks: masks)
+        let outputs = try writer.write(storingMask: stored.contains(call.result))
+        let output = outputs[0]
+        if outputs.count > 1 { masks[call.result] = outputs[1] }
         let body = rebuilder.source.body
         guard body.resultCount(of: node) > 1 else { return [output] }
         // Nobody reads the other results.
@@ -52,6 +56,29 @@ public struct AttachEpilogues: Pass {
     }
     for label in labels { context.count(label) }
     return result
+  }
+
+  /// The results whose masks other calls want and their own calls can store.
+  private static func storedMasks(
+    _ calls: [NodeID: EpilogueFinder.Call], _ body: GraphStorage, _ target: any Target
+  ) -> Set<ValueID> {
+    var stored: Set<ValueID> = []
+    for call in calls.values {
+      guard let value = call.match.mask.map({ call.inputs[$0] }), let source = calls[body.producer(of: value)],
+        source.result == value, let contract = source.contract.storingMask, target.claims(contract)
+      else { continue }
+      stored.insert(value)
+    }
+    return stored
+  }
+}
+
+extension LibraryContract {
+  /// The same with a mask of the result; nil for what is no product with a ReLU.
+  fileprivate var storingMask: LibraryContract? {
+    guard case .matrixProduct(var product) = self, product.epilogue.activation == .relu(slope: 0) else { return nil }
+    product.storesMask = true
+    return .matrixProduct(product)
   }
 }
 
@@ -70,7 +97,7 @@ extension Epilogue {
       case .geluByTanh: "gelu-by-tanh"
       }
     let parts = [
-      scale == 1 ? nil : "scale", hasBias ? "bias" : nil, hasResidual ? "residual" : nil, name,
+      scale == 1 ? nil : "scale", hasBias ? "bias" : nil, hasResidual ? "residual" : nil, name, hasMask ? "mask" : nil,
     ].compactMap { $0 }
     return parts.isEmpty ? "attach-nothing" : "attach-" + parts.joined(separator: "-")
   }
@@ -82,13 +109,19 @@ private struct EpilogueWriter {
   private let node: NodeID
   private let number: Int
   private let rebuilder: GraphRebuilder
+  /// The masks that calls have stored, by their results.
+  private let masks: [ValueID: Output]
   private var partCount = 0
 
-  init(_ call: EpilogueFinder.Call, node: NodeID, number: Int, rebuilder: GraphRebuilder) {
+  init(
+    _ call: EpilogueFinder.Call, node: NodeID, number: Int, rebuilder: GraphRebuilder, masks: [ValueID: Output]
+  ) {
     (self.call, self.node, self.number, self.rebuilder) = (call, node, number, rebuilder)
+    self.masks = masks
   }
 
-  mutating func write() throws(Diagnostic) -> Output {
+  /// The call's result and, if it is stored, the result's mask.
+  mutating func write(storingMask: Bool) throws(Diagnostic) -> [Output] {
     let body = rebuilder.source.body
     var operands = body.operands(of: call.base).map { rebuilder.map($0) }
     if let scale = call.match.scale { operands[1] = scaled(operands[1], by: vector(scale)) }
@@ -102,17 +135,27 @@ private struct EpilogueWriter {
     let bias = call.match.bias.map { vector($0) }
     if let bias { add(bias) }
     if let residual = call.match.residual { add(rebuilder.map(call.inputs[residual])) }
+    if let value = call.match.mask.map({ call.inputs[$0] }) {
+      let source = rebuilder.map(value)
+      add(masks[value] ?? kernel(EpilogueMatch.packing(type(of: source)), [source], "Mask", "mask"))
+    }
     let baseType = call.reference.type(of: call.reference.outputs[0])
     let epilogue = call.match.program(
       base: baseType, bias: bias.map { type(of: $0) },
       channelAxis: call.contract.channelAxis(ofRank: call.match.extents.count))
-    let parts = [base, StageProgram.Part(program: epilogue, inputs: wires)]
+    var parts = [base, StageProgram.Part(program: epilogue, inputs: wires)]
+    var contract = call.contract
+    if storingMask, let storing = contract.storingMask {
+      contract = storing
+      let packing = EpilogueMatch.packing(epilogue.type(of: epilogue.outputs[0]))
+      parts.append(StageProgram.Part(program: packing, inputs: [.part(1, output: 0)]))
+    }
     let reference = StageProgram.composed(
-      parts, inputs: operands.map { type(of: $0) }, outputs: [.part(1, output: 0)]
+      parts, inputs: operands.map { type(of: $0) }, outputs: parts.indices.dropFirst().map { .part($0, output: 0) }
     ).fused()
     let label = call.members.map { body.label(of: $0) }.joined(separator: "+")
     return insert(
-      LibraryCall(number: number, label: label, contract: call.contract, reference: reference), operands,
+      LibraryCall(number: number, label: label, contract: contract, reference: reference), operands,
       body.name(of: node))
   }
 
@@ -120,11 +163,11 @@ private struct EpilogueWriter {
     BufferType(output.elementType, output.shape.known ?? [])
   }
 
-  private func insert(_ operation: any Operation, _ operands: [Output], _ name: String) -> Output {
+  private func insert(_ operation: any Operation, _ operands: [Output], _ name: String) -> [Output] {
     let body = rebuilder.source.body
     return rebuilder.graph.insert(
       operation, operands, name: name, controls: [], site: body.site(of: node), scope: body.scope(of: node)
-    ).outputs[0]
+    ).outputs
   }
 
   private mutating func kernel(
@@ -133,7 +176,7 @@ private struct EpilogueWriter {
     partCount += 1
     // Apart from the numbers that `FormKernels` gives.
     let kernel = FusedKernel(number: -4 * number - partCount, label: label, program: program)
-    return insert(kernel, operands, rebuilder.source.body.name(of: node) + "/" + name)
+    return insert(kernel, operands, rebuilder.source.body.name(of: node) + "/" + name)[0]
   }
 
   private mutating func vector(_ vector: EpilogueMatch.Vector) -> Output {
@@ -153,7 +196,7 @@ private struct EpilogueWriter {
       program.type(of: program.outputs[0]).elementCount <= FoldConstants.maximumCount,
       let result = try? program.interpret(inputs: tensors).first
     else { return nil }
-    return insert(Const(result), [], rebuilder.source.body.name(of: node) + "/channels_\(result.elementCount)")
+    return insert(Const(result), [], rebuilder.source.body.name(of: node) + "/channels_\(result.elementCount)")[0]
   }
 
   /// The constant operand with each channel of the result scaled.

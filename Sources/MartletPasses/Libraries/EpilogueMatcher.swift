@@ -20,6 +20,8 @@ struct EpilogueMatch {
   /// The input that is added element by element.
   var residual: Int?
   var activation: Epilogue.Activation?
+  /// The input that is greater than 0 where elements stay; the others are 0.
+  var mask: Int?
   /// The type of the result, the bias and the residual: the input's, or `float32` where that has 16 bits.
   var elementType: ElementType
   /// The extents of the result.
@@ -38,7 +40,8 @@ struct EpilogueMatch {
   }
 
   var epilogue: Epilogue {
-    Epilogue(scale: factor, hasBias: bias != nil, hasResidual: residual != nil, activation: activation)
+    Epilogue(
+      scale: factor, hasBias: bias != nil, hasResidual: residual != nil, activation: activation, hasMask: mask != nil)
   }
 }
 
@@ -64,6 +67,7 @@ struct EpilogueMatcher {
     var bias: Scalar?
     var residual: Int?
     var activation: Epilogue.Activation?
+    var mask: Int?
     /// The type of 16 bits that it was rounded to.
     var rounding: ElementType?
   }
@@ -91,7 +95,7 @@ struct EpilogueMatcher {
     var match = EpilogueMatch(
       scale: factor == nil ? form.scale.map { matcher.vector($0) } : nil, bias: form.bias.map { matcher.vector($0) },
       residual: form.residual, activation: form.activation, elementType: matcher.type, extents: matcher.extents)
-    match.factor = factor ?? 1
+    (match.factor, match.mask) = (factor ?? 1, form.mask)
     return match
   }
 
@@ -209,7 +213,7 @@ struct EpilogueMatcher {
       return combined(form, row.operation, left)
     case (.form(var form), .residual(let input)) where row.operation == .add,
       (.residual(let input), .form(var form)) where row.operation == .add || row.operation == .subtract:
-      guard form.activation == nil, form.residual == nil, form.rounding == nil else { return nil }
+      guard form.activation == nil, form.residual == nil, form.rounding == nil, form.mask == nil else { return nil }
       form.residual = input
       if row.operation == .subtract {
         form.scale = b.negate(form.scale ?? b.constant(1, arithmeticType))
@@ -222,7 +226,7 @@ struct EpilogueMatcher {
 
   /// `form` with a channel value at its right.
   private mutating func combined(_ form: Form, _ operation: ScalarOperation, _ value: Scalar) -> Value? {
-    guard form.activation == nil, form.rounding == nil else { return nil }
+    guard form.activation == nil, form.rounding == nil, form.mask == nil else { return nil }
     var form = form
     switch operation {
     case .add: form.bias = form.bias.map { b.add($0, value) } ?? value
@@ -243,7 +247,7 @@ struct EpilogueMatcher {
   // MARK: Activations
 
   private mutating func activated(_ id: ScalarID, _ activation: Epilogue.Activation) -> Value? {
-    guard case .form(var form)? = value(id), form.activation == nil else { return nil }
+    guard case .form(var form)? = value(id), form.activation == nil, form.mask == nil else { return nil }
     // A ReLU may as well come before a rounding.
     guard form.rounding == nil || activation == .relu(slope: 0) else { return nil }
     form.activation = activation
@@ -256,9 +260,12 @@ struct EpilogueMatcher {
     return Float(bitPattern: UInt32(truncatingIfNeeded: row.payload))
   }
 
+  /// Whether a row is 0, of any type.
+  private func isZero(_ id: ScalarID) -> Bool { b.arena[id].operation == .constant && b.arena[id].payload == 0 }
+
   private mutating func bound(_ row: ScalarRow) -> Value? {
     for (x, limit) in [(row.operand(0), row.operand(1)), (row.operand(1), row.operand(0))] {
-      guard let limit = number(limit), case .form(var form)? = value(x) else { continue }
+      guard let limit = number(limit), case .form(var form)? = value(x), form.mask == nil else { continue }
       switch (row.operation, form.activation) {
       case (.maximum, nil) where limit == 0: form.activation = .relu(slope: 0)
       case (.minimum, .relu(slope: 0)) where limit > 0 && form.rounding == nil: form.activation = .clip(0, limit)
@@ -273,6 +280,7 @@ struct EpilogueMatcher {
   private mutating func selected(_ row: ScalarRow) -> Value? {
     let condition = b.arena[row.operand(0)]
     guard condition.operation == .less else { return channel(row) }
+    if let masked = masked(row, condition) { return masked }
     let x: ScalarID
     let other: ScalarID
     if number(condition.operand(0)) == 0, condition.operand(1) == row.operand(1) {
@@ -294,6 +302,16 @@ struct EpilogueMatcher {
       if row.operation == .expm1, row.operand(0) == x { return activated(x, .elu(alpha: factor)) }
     }
     return nil
+  }
+
+  /// What stays where an array of the result's shape is greater than 0: the gradient of a ReLU.
+  private mutating func masked(_ row: ScalarRow, _ condition: ScalarRow) -> Value? {
+    guard extents.count == 2, isZero(condition.operand(0)), isZero(row.operand(2)),
+      case .residual(let input)? = value(condition.operand(1)), case .form(var form)? = value(row.operand(1)),
+      form.bias == nil, form.activation == nil, form.mask == nil, form.rounding == nil
+    else { return nil }
+    form.mask = input
+    return .form(form)
   }
 
   /// ½ · x · (1 + erf(x / √2)), or the like with the tangent that approximates it, its factors in any order.

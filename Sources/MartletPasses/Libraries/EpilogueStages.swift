@@ -14,10 +14,12 @@ extension EpilogueMatch {
     var inputs = [base]
     if let bias { inputs.append(bias) }
     if residual != nil { inputs.append(BufferType(type, extents)) }
+    let residualInput = inputs.count - 1
+    if mask != nil { inputs.append(BufferType(.uint8, [extents[0], Epilogue.maskBytes(columns: extents[1])])) }
     var b = StageBuilder(inputs: inputs)
     let (extents, activation, factor) = (extents, activation, factor)
     let last = inputs.count - 1
-    let hasResidual = residual != nil
+    let (hasResidual, hasMask) = (residual != nil, mask != nil)
     let result = b.map("Epilogue", type, extents) { b, axes in
       let source = b.load(.input(0), base.elementType, at: Self.reshaped(&b, axes, extents, base.extents))
       var x = b.widen(source)
@@ -28,10 +30,36 @@ extension EpilogueMatch {
         let indices = bias.extents.indices.map { $0 == along ? axes[channelAxis] : zero }
         x = b.add(x, b.widen(b.load(.input(1), type, at: indices)))
       }
-      if hasResidual { x = b.add(x, b.widen(b.load(.input(last), type, at: axes))) }
-      return b.narrow(activation.map { $0.scalar(&b, x) } ?? x, to: type)
+      if hasResidual { x = b.add(x, b.widen(b.load(.input(residualInput), type, at: axes))) }
+      x = activation.map { $0.scalar(&b, x) } ?? x
+      if hasMask {
+        let eight = b.integer(8)
+        let byte = b.cast(b.load(.input(last), .uint8, at: [axes[0], b.floorDivide(axes[1], eight)]), to: .int64)
+        let bit = b.and(b.shiftRightLogical(byte, b.floorModulo(axes[1], eight)), b.integer(1))
+        x = b.select(b.equal(bit, b.integer(1)), x, b.constant(0, x.type))
+      }
+      return b.narrow(x, to: type)
     }
     return b.finish([result])
+  }
+
+  /// The mask of an array, for a call whose result it masks.
+  static func packing(_ type: BufferType) -> StageProgram {
+    let (rows, columns) = (type.extents[0], type.extents[1])
+    var b = StageBuilder(inputs: [type])
+    let bytes = b.map("Mask", .uint8, [rows, Epilogue.maskBytes(columns: columns)]) { b, axes in
+      var byte = b.integer(0)
+      let first = b.multiply(axes[1], b.integer(8))
+      for bit in 0..<8 {
+        let column = b.add(first, b.integer(bit))
+        let isInside = b.less(column, b.integer(columns))
+        let element = b.widen(b.load(.input(0), type.elementType, at: [axes[0], column], if: isInside))
+        let isSet = b.and(isInside, b.greater(element, b.constant(0, element.type)))
+        byte = b.add(byte, b.select(isSet, b.integer(1 << bit), b.integer(0)))
+      }
+      return b.cast(byte, to: .uint8)
+    }
+    return b.finish([bytes])
   }
 
   /// The indices of an element of an array whose bytes are those of another.

@@ -28,10 +28,10 @@ final class LibraryMachine: HostBackend {
     executions = CUDALibraryExecutions(context, options: options)
   }
 
-  /// The results, and how many library calls and kernels the main block has.
+  /// The results, how many library calls and kernels the main block has, and the kernels' labels.
   func run(
     _ graph: Graph, _ fetches: [Output], _ feeds: [Output: Tensor]
-  ) throws -> (results: [Tensor], calls: Int, kernels: Int) {
+  ) throws -> (results: [Tensor], calls: Int, kernels: Int, labels: [String]) {
     let extracted = try Session(graph, options: SessionOptions(device: .interpreter)).program(
       for: fetches, feeds: feeds.mapValues(\.type), until: .graph)
     let interpreter = interpreter
@@ -46,7 +46,10 @@ final class LibraryMachine: HostBackend {
     let calls = plan.blocks[0].instructions.count { if case .library = $0.action { true } else { false } }
     let kernels = plan.blocks[0].instructions.count { if case .kernel = $0.action { true } else { false } }
     let arguments = feeds.sorted { $0.key.id < $1.key.id }.map(\.value)
-    return (try BoundPlan(plan, backend: self).run(arguments, variables: [], number: 0), calls, kernels)
+    return (
+      try BoundPlan(plan, backend: self).run(arguments, variables: [], number: 0), calls, kernels,
+      plan.kernels.map(\.label)
+    )
   }
 
   // MARK: Back end
@@ -75,6 +78,7 @@ private final class DeviceCall: Sendable {
   private let execution: any CUDALibraryExecution
   private let sizes: [Int]
   private let operandCount: Int
+  private let hasMask: Bool
   private let stream: CUDAStream
 
   init(
@@ -85,6 +89,7 @@ private final class DeviceCall: Sendable {
     self.stream = stream
     sizes = contract.slotBytes
     operandCount = sizes.count - contract.resultCount
+    hasMask = if case .matrixProduct(let product) = contract { product.storesMask } else { false }
     var memory: [DeviceMemory] = []
     var addresses: [Int: UInt64] = [:]
     for (number, tensor) in constants {
@@ -125,6 +130,8 @@ private final class DeviceCall: Sendable {
     for number in 0..<operandCount {
       try stream.copy(to: memory[number].address, fromHost: slots[number]!, byteCount: sizes[number])
     }
+    // The rows of a mask end with bits that nobody writes.
+    if hasMask { try stream.fill(memory[sizes.count - 1].address, byte: 0, byteCount: sizes[sizes.count - 1]) }
     try execution.enqueue(on: stream, addresses)
     for result in operandCount..<sizes.count {
       try stream.copy(toHost: slots[result]!, from: memory[result].address, byteCount: sizes[result])
@@ -136,14 +143,14 @@ private final class DeviceCall: Sendable {
 
 extension LibraryContract {
   fileprivate var resultCount: Int {
-    if case .matrixProduct(let product) = self, product.summedFactor != nil { 2 } else { 1 }
+    if case .matrixProduct(let product) = self, product.summedFactor != nil || product.storesMask { 2 } else { 1 }
   }
 
   /// The bytes of operands and results.
   var slotBytes: [Int] {
     let elementWidth = elementType.byteWidth
-    func epilogue(_ epilogue: Epilogue, channels: Int, result: Int) -> [Int] {
-      (epilogue.hasBias ? [channels] : []) + (epilogue.hasResidual ? [result] : []) + [result]
+    func epilogue(_ epilogue: Epilogue, channels: Int, mask: [Int] = [], result: Int) -> [Int] {
+      (epilogue.hasBias ? [channels] : []) + (epilogue.hasResidual ? [result] : []) + mask + [result]
     }
     // The sizes that gradients are given as int32.
     let extents = 16
@@ -152,7 +159,11 @@ extension LibraryContract {
       let width = p.elementType.byteWidth * p.batch
       let resultWidth = p.resultType.byteWidth
       return [p.m * p.k * width, p.k * p.n * width]
-        + epilogue(p.epilogue, channels: p.n * resultWidth, result: p.m * p.n * p.batch * resultWidth)
+        + epilogue(
+          p.epilogue, channels: p.n * resultWidth,
+          mask: p.epilogue.hasMask ? [p.m * Epilogue.maskBytes(columns: p.n)] : [],
+          result: p.m * p.n * p.batch * resultWidth)
+        + (p.storesMask ? [p.m * Epilogue.maskBytes(columns: p.n)] : [])
         + (p.summedFactor.map { [($0 == .left ? p.m : p.n) * resultWidth] } ?? [])
     case .convolution(let c):
       let image = c.batch * c.inputHeight * c.inputWidth * c.inputChannels * elementWidth
