@@ -116,15 +116,16 @@ public final class CPUBackend: HostBackend {
 
   private func make(_ contract: LibraryContract) -> (any LibraryExecution)? {
     if let epilogue = contract.epilogue, epilogue.scale != 1 || epilogue.hasMask { return nil }
-    if case .matrixProduct(let product) = contract,
-      product.resultType != product.elementType || product.summedFactor != nil || product.storesMask
-    {
-      return nil
-    }
-    if case .matrixProduct(let product) = contract,
-      let own = PackedProductExecution(product, compiler.tiles, machine)
-    {
-      return own
+    switch contract {
+    case .matrixProduct(let product):
+      guard product.resultType == product.elementType, product.summedFactor == nil, !product.storesMask else {
+        return nil
+      }
+      if let own = PackedProductExecution(product, compiler.tiles, machine) { return own }
+    case .convolution(let convolution):
+      if let own = PointwiseConvolution(convolution, compiler.tiles, machine, workers: workerCount) { return own }
+      if let own = PointwiseFilterGradient(convolution, compiler.tiles, machine, workers: workerCount) { return own }
+    default: break
     }
     if isExact, contract.epilogue?.activation?.hidesNaN == true { return nil }
     let replacement = isDeterministic ? ThreadDependentCall(contract)?.replacement : nil

@@ -12,11 +12,15 @@ typedef struct {
   int64_t a_stride;
   /// The panel: for each step of the summed dimension as many elements as the tile is wide.
   const float *b;
+  /// Where b is no panel, the distance between its rows in elements.
+  int64_t b_stride;
   float *c;
   int64_t c_stride;
   /// What the sum starts from; NULL for zeros. It may be c.
   const float *addend;
   int64_t addend_stride;
+  /// The addend of the next tile, which is fetched; may be NULL.
+  const float *next_addend;
   /// One element for each column; may be NULL.
   const float *bias;
   /// The length of the summed dimension.

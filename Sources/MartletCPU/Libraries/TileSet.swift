@@ -10,15 +10,16 @@ struct TileSet: Sendable {
   ///
   /// - Parameter heights: the numbers of rows that are cut into tiles.
   init?(
-    _ blocking: ProductBlocking, heights: [Int], isByColumns: Bool = false, activation: Epilogue.Activation? = nil,
-    _ compiler: TileCompiler
+    _ blocking: ProductBlocking, heights: [Int], isByColumns: Bool = false, isRightStrided: Bool = false,
+    activation: Epilogue.Activation? = nil, _ compiler: TileCompiler
   ) {
     var codes = [TileCode?](repeating: nil, count: blocking.rows + 1)
     for height in heights {
       for rows in [height >= blocking.rows ? blocking.rows : 0, height % blocking.rows]
       where rows > 0 && codes[rows] == nil {
         let tile = ProductTile(
-          rows: rows, vectors: blocking.vectors, isByColumns: isByColumns, activation: activation)
+          rows: rows, vectors: blocking.vectors, isByColumns: isByColumns, isRightStrided: isRightStrided,
+          activation: activation)
         guard let code = try? compiler.code(of: tile) else { return nil }
         codes[rows] = code
       }

@@ -10,6 +10,8 @@ struct ProductTile: Hashable, Sendable {
   var vectors: Int
   /// Whether elements of one column of a lie side by side, not those of one row.
   var isByColumns: Bool
+  /// Whether b is no panel but a matrix in rows, of which the columns are some.
+  var isRightStrided: Bool
   /// What is done to the sums when they are complete.
   var activation: Epilogue.Activation?
 }

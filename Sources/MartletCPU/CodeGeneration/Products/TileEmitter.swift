@@ -21,10 +21,12 @@ struct TileEmitter {
     var a: IRValue
     var aStride: IRValue
     var b: IRValue
+    var bStride: IRValue
     var c: IRValue
     var cStride: IRValue
     var addend: IRValue
     var addendStride: IRValue
+    var nextAddend: IRValue
     var bias: IRValue
     var depth: IRValue
     var columns: IRValue
@@ -49,14 +51,22 @@ struct TileEmitter {
     let cursors = [fields.a, fields.b, fields.ahead].map { ($0, ir.alloca(ir.pointer)) }
     for (start, cursor) in cursors { ir.store(start, cursor, alignment: 8) }
     begin(sums, fields, masks)
-    multiply(sums, fields, a: cursors[0].1, b: cursors[1].1, ahead: cursors[2].1)
+    fetchNextAddend(fields)
+    multiply(sums, fields, masks, a: cursors[0].1, b: cursors[1].1, ahead: cursors[2].1)
+    if let activation = tile.activation, activation.isPiecewiseLinear {
+      branch(if: isComplete(fields)) {
+        for sum in sums.joined() {
+          ir.store(value(activation, ir.load(vector, sum, alignment: 64)), sum, alignment: 64)
+        }
+      }
+    }
     for (row, vectors) in sums.enumerated() {
       let address = rowAddress(fields.c, fields.cStride, ir.int(row))
       for (i, sum) in vectors.enumerated() {
         store(ir.load(vector, sum, alignment: 64), address, i, masks[i])
       }
     }
-    if let activation = tile.activation { activate(activation, fields, masks) }
+    if let activation = tile.activation, !activation.isPiecewiseLinear { activate(activation, fields, masks) }
     ir.returnVoid()
   }
 
@@ -65,8 +75,10 @@ struct TileEmitter {
     func field<T>(_ path: KeyPath<martlet_tile, T>, _ type: IRType) -> IRValue { ir.field(path, type, of: base) }
     return Fields(
       a: field(\.a, ir.pointer), aStride: field(\.a_stride, ir.int64), b: field(\.b, ir.pointer),
+      bStride: field(\.b_stride, ir.int64),
       c: field(\.c, ir.pointer), cStride: field(\.c_stride, ir.int64), addend: field(\.addend, ir.pointer),
-      addendStride: field(\.addend_stride, ir.int64), bias: field(\.bias, ir.pointer),
+      addendStride: field(\.addend_stride, ir.int64), nextAddend: field(\.next_addend, ir.pointer),
+      bias: field(\.bias, ir.pointer),
       depth: field(\.depth, ir.int64), columns: field(\.columns, ir.int64), ahead: field(\.ahead, ir.pointer),
       aheadEnd: field(\.ahead_end, ir.pointer), isLast: field(\.is_last, ir.int64))
   }
@@ -95,12 +107,16 @@ struct TileEmitter {
 
   /// Runs `then` where the pointer is not null, else `otherwise`.
   private func ifThere(_ pointer: IRValue, then: () -> Void, else otherwise: () -> Void = {}) {
-    let (there, missing, onward) = (ir.block("there"), ir.block("missing"), ir.block("onward"))
-    ir.branch(if: ir.compare(martlet_llvm_int_ne, pointer, ir.zero(ir.pointer)), there, else: missing)
-    ir.position(at: there)
+    branch(if: ir.compare(martlet_llvm_int_ne, pointer, ir.zero(ir.pointer)), then: then, else: otherwise)
+  }
+
+  private func branch(if condition: IRValue, then: () -> Void, else otherwise: () -> Void = {}) {
+    let (first, second, onward) = (ir.block("then"), ir.block("otherwise"), ir.block("onward"))
+    ir.branch(if: condition, first, else: second)
+    ir.position(at: first)
     then()
     ir.branch(onward)
-    ir.position(at: missing)
+    ir.position(at: second)
     otherwise()
     ir.branch(onward)
     ir.position(at: onward)
@@ -127,13 +143,18 @@ struct TileEmitter {
   }
 
   /// Adds the products; a, b and ahead are where the addresses of what comes next are kept.
-  private func multiply(_ sums: [[IRValue]], _ fields: Fields, a: IRValue, b: IRValue, ahead: IRValue) {
+  private func multiply(
+    _ sums: [[IRValue]], _ fields: Fields, _ masks: [IRValue], a: IRValue, b: IRValue, ahead: IRValue
+  ) {
     let rowOffsets = (0..<tile.rows).map { ir.mul(fields.aStride, ir.int($0)) }
     func steps(_ count: Int) {
       let (left, right) = (ir.load(ir.pointer, a, alignment: 8), ir.load(ir.pointer, b, alignment: 8))
       for step in 0..<count {
+        let line = rightRow(right, fields, step)
         let panel = (0..<tile.vectors).map { number in
-          ir.load(vector, ir.element(ir.float, right, ir.int((step * tile.vectors + number) * lanes)), alignment: 4)
+          tile.isRightStrided
+            ? load(line, number, masks[number])
+            : ir.load(vector, ir.element(ir.float, line, ir.int(number * lanes)), alignment: 4)
         }
         let column = tile.isByColumns ? rowAddress(left, fields.aStride, ir.int(step)) : left
         for (row, vectors) in sums.enumerated() {
@@ -150,7 +171,7 @@ struct TileEmitter {
       let next =
         tile.isByColumns ? rowAddress(left, fields.aStride, ir.int(count)) : ir.element(ir.float, left, ir.int(count))
       ir.store(next, a, alignment: 8)
-      ir.store(ir.element(ir.float, right, ir.int(count * tile.vectors * lanes)), b, alignment: 8)
+      ir.store(rightRow(right, fields, count), b, alignment: 8)
     }
     let rounds = ir.sdiv(fields.depth, ir.int(Self.unrolledSteps))
     ir.loop(rounds) { _ in
@@ -160,12 +181,34 @@ struct TileEmitter {
     ir.loop(ir.sub(fields.depth, ir.mul(rounds, ir.int(Self.unrolledSteps)))) { _ in steps(1) }
   }
 
+  /// Where b is `steps` steps further on.
+  private func rightRow(_ right: IRValue, _ fields: Fields, _ steps: Int) -> IRValue {
+    tile.isRightStrided
+      ? rowAddress(right, fields.bStride, ir.int(steps))
+      : ir.element(ir.float, right, ir.int(steps * tile.vectors * lanes))
+  }
+
+  /// Fetches what the next tile starts from, into the nearest cache: that tile cannot begin without it.
+  private func fetchNextAddend(_ fields: Fields) {
+    ifThere(fields.nextAddend) {
+      for row in 0..<tile.rows {
+        let address = rowAddress(fields.nextAddend, fields.addendStride, ir.int(row))
+        for number in 0..<tile.vectors { fetch(ir.element(ir.float, address, ir.int(number * lanes)), level: 3) }
+      }
+    }
+  }
+
+  /// - Parameter level: 3 for the first-level cache, 2 for the second.
+  private func fetch(_ line: IRValue, level: Int) {
+    // To be read, as data.
+    let hints = [0, Int64(level), 1].map { ir.constant($0, ir.int32) }
+    _ = ir.intrinsic("llvm.prefetch", [ir.pointer], [line] + hints)
+  }
+
   /// Fetches a line and goes on to the next, if there is one.
   private func fetch(_ ahead: IRValue, _ end: IRValue) {
     let line = ir.load(ir.pointer, ahead, alignment: 8)
-    // To be read, in the second-level cache, as data.
-    let hints = [0, 2, 1].map { ir.constant($0, ir.int32) }
-    _ = ir.intrinsic("llvm.prefetch", [ir.pointer], [line] + hints)
+    fetch(line, level: 2)
     let next = ir.element(ir.int8, line, ir.int(64))
     let isMore = ir.compare(martlet_llvm_int_ult, next, end)
     ir.store(ir.select(isMore, next, line), ahead, alignment: 8)
@@ -173,8 +216,7 @@ struct TileEmitter {
 
   /// Row by row over the stored sums, which are still in the first-level cache.
   private func activate(_ activation: Epilogue.Activation, _ fields: Fields, _ masks: [IRValue]) {
-    let rows = ir.select(
-      ir.compare(martlet_llvm_int_ne, fields.isLast, ir.int(0)), ir.int(tile.rows), ir.int(0))
+    let rows = ir.select(isComplete(fields), ir.int(tile.rows), ir.int(0))
     ir.loop(rows) { row in
       let address = rowAddress(fields.c, fields.cStride, row)
       for i in 0..<tile.vectors {
@@ -182,6 +224,8 @@ struct TileEmitter {
       }
     }
   }
+
+  private func isComplete(_ fields: Fields) -> IRValue { ir.compare(martlet_llvm_int_ne, fields.isLast, ir.int(0)) }
 
   private func value(_ activation: Epilogue.Activation, _ x: IRValue) -> IRValue {
     let (zero, one) = (math.constant(0), math.constant(1))

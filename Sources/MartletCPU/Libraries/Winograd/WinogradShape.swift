@@ -110,12 +110,3 @@ struct WinogradShape {
   var sourceElements: Int { Self.productCount * sourceStride }
   var resultElements: Int { Self.productCount * resultStride }
 }
-
-extension Epilogue.Activation {
-  fileprivate var isPiecewiseLinear: Bool {
-    switch self {
-    case .relu, .clip: true
-    default: false
-    }
-  }
-}
