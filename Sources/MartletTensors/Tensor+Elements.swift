@@ -70,12 +70,28 @@ extension Tensor: Hashable {
   public func hash(into hasher: inout Hasher) { hasher.combine(contentHash) }
 
   /// A hash of type, shape and bits that is the same in every process. It is computed anew each time.
+  ///
+  /// Of large arrays it takes in a part, spread evenly: those that differ elsewhere have the same hash.
   public var contentHash: UInt64 {
-    var header = ContentHasher()
-    header.combine(UInt64(elementType.rawValue))
-    for extent in shape { header.combine(UInt64(extent)) }
-    return withUnsafeBytes { bytes in header.combining(bytes) }
+    var hasher = ContentHasher()
+    hasher.combine(UInt64(elementType.rawValue))
+    for extent in shape { hasher.combine(UInt64(extent)) }
+    return withUnsafeBytes { bytes in
+      guard bytes.count > Self.hashedBytes else { return hasher.combining(bytes) }
+      let count = Self.hashedBytes / Self.hashedStretch
+      for i in 0..<count {
+        // The first stretch is the array's beginning, the last one its end.
+        let start = (bytes.count - Self.hashedStretch) / (count - 1) * i
+        let offset = i == count - 1 ? bytes.count - Self.hashedStretch : start
+        hasher.combine(hasher.combining(UnsafeRawBufferPointer(rebasing: bytes[offset..<offset + Self.hashedStretch])))
+      }
+      return hasher.combining(UnsafeRawBufferPointer(rebasing: bytes[..<0]))
+    }
   }
+
+  /// The most bytes that a hash takes in: the weights of a model are hashed whenever a graph is built over them.
+  private static let hashedBytes = 64 << 10
+  private static let hashedStretch = 256
 }
 
 /// Multiplies and rotates 64-bit words, in four independent lanes over long input so that multiplications overlap.

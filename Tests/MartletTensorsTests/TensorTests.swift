@@ -104,6 +104,22 @@ import Testing
     #expect(hashes.count == 4)
   }
 
+  /// Large arrays are hashed in part: what differs all over, at the beginning or at the end is told apart.
+  @Test func contentHashOfALargeArrayTakesInItsEnds() {
+    let count = 1 << 20
+    let zeros = Tensor(zeros: .float32, shape: [count])
+    var hashes: Set<UInt64> = [zeros.contentHash, Tensor(repeating: 1 as Float, shape: [count]).contentHash]
+    for place in [0, count - 1] {
+      var changed = zeros
+      changed.withUnsafeMutableBufferPointer(of: Float.self) { $0[place] = 1 }
+      #expect(changed != zeros)
+      hashes.insert(changed.contentHash)
+    }
+    #expect(hashes.count == 4)
+    #expect(Tensor(zeros: .float32, shape: [count]).contentHash == zeros.contentHash)
+    #expect(Tensor(zeros: .float32, shape: [count - 1]).contentHash != zeros.contentHash)
+  }
+
   @Test func memoryIsAligned() {
     for count in [0, 1, 100, 100_000] {
       #expect(UInt(bitPattern: Tensor(zeros: .uint8, shape: [count]).storage.bytes) % 64 == 0)
