@@ -133,8 +133,8 @@ martlet_dnn_primitive *martlet_dnn_make(
   if (work.primitive) {
     work.primitive->kind = description->kind;
     work.primitive->one_thread = description->one_thread;
-    // A primitive is made for the number of threads that its maker has, so the team makes it.
-    martlet_team_run(make_task, &work);
+    // A primitive is made for the number of threads that its maker has.
+    (description->one_thread ? martlet_team_run : martlet_team_plan)(make_task, &work);
   }
   if (work.status == 0) return work.primitive;
   if (work.primitive) martlet_dnn_release(work.primitive);

@@ -45,6 +45,7 @@ static void (*gomp_parallel)(void (*)(void *), void *, unsigned, unsigned);
 static int (*gomp_thread)(void);
 static int (*gomp_threads)(void);
 static void (*gomp_set_threads)(int);
+static int (*gomp_most_threads)(void);
 
 static pthread_once_t started = PTHREAD_ONCE_INIT;
 static _Atomic int32_t threads;
@@ -148,7 +149,8 @@ static void load_gomp(void) {
     gomp_thread = martlet_library_symbol(&library, "omp_get_thread_num");
     gomp_threads = martlet_library_symbol(&library, "omp_get_num_threads");
     gomp_set_threads = martlet_library_symbol(&library, "omp_set_num_threads");
-    if (!gomp_parallel || !gomp_thread || !gomp_threads || !gomp_set_threads) {
+    gomp_most_threads = martlet_library_symbol(&library, "omp_get_max_threads");
+    if (!gomp_parallel || !gomp_thread || !gomp_threads || !gomp_set_threads || !gomp_most_threads) {
       gomp_parallel = NULL;
       gomp_set_threads = NULL;
     }
@@ -213,6 +215,18 @@ void martlet_team_run(martlet_task task, void *context) {
     martlet_signal_wait(&mailbox.finished, before, caller_spins);
   }
   pthread_mutex_unlock(&gate);
+}
+
+void martlet_team_plan(martlet_task task, void *context) {
+  int32_t wanted = martlet_team_threads();
+  if (in_task || in_region || !gomp_set_threads) {
+    martlet_team_run(task, context);
+    return;
+  }
+  int before = gomp_most_threads();
+  if (before != wanted) gomp_set_threads(wanted);
+  task(context);
+  if (before != wanted) gomp_set_threads(before);
 }
 
 int32_t martlet_team_limit(int32_t workers) {

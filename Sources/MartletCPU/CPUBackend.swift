@@ -87,6 +87,18 @@ public final class CPUBackend: HostBackend {
   // MARK: Libraries
 
   public func claims(_ contract: LibraryContract) -> Bool { execution(of: contract) != nil }
+
+  /// Primitives are made, and tiles compiled, by as many threads as generate code.
+  public func prepare(_ contracts: [LibraryContract]) {
+    var seen: Set<LibraryContract> = []
+    let new = libraries.withLock { known in contracts.filter { known[$0] == nil && seen.insert($0).inserted } }
+    guard new.count > 1 else { return }
+    let next = Atomic<Int>(0)
+    DispatchQueue.concurrentPerform(iterations: min(compiler.threads, new.count)) { _ in
+      while case let i = next.add(1, ordering: .relaxed).oldValue, i < new.count { _ = execution(of: new[i]) }
+    }
+  }
+
   public func scratchBytes(for contract: LibraryContract) -> Int { execution(of: contract)?.scratchBytes ?? 0 }
   public func isWide(_ contract: LibraryContract) -> Bool { execution(of: contract)?.isWide ?? false }
   public func nanoseconds(for contract: LibraryContract) -> Int? { execution(of: contract)?.nanoseconds }

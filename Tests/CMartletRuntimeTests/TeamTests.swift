@@ -66,6 +66,28 @@ extension RuntimeSuite {
       #expect(total.pointee == 800)
     }
 
+    /// Libraries make their plans for the team while the team is at work.
+    @Test func plansAreMadeBesideATask() {
+      guard String(cString: martlet_team_message()).contains("libgomp") else { return }
+      let flags = UnsafeMutablePointer<Int32>.allocate(capacity: 2)
+      defer { flags.deallocate() }
+      flags.update(repeating: 0, count: 2)
+      let address = UInt(bitPattern: flags)
+      martlet_team_run(
+        { context in
+          let flags = context!.assumingMemoryBound(to: Int32.self)
+          let address = UInt(bitPattern: flags)
+          let made = DispatchSemaphore(value: 0)
+          DispatchQueue.global().async {
+            martlet_team_plan(
+              { $0!.assumingMemoryBound(to: Int32.self).pointee = 1 }, UnsafeMutableRawPointer(bitPattern: address))
+            made.signal()
+          }
+          flags[1] = made.wait(timeout: .now() + 20) == .success ? 1 : 0
+        }, UnsafeMutableRawPointer(bitPattern: address))
+      #expect(flags[0] == 1 && flags[1] == 1)
+    }
+
     @Test func theFirstFaultIsKept() {
       var status = martlet_status()
       martlet_team_kernel(

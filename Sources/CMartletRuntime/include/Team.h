@@ -35,6 +35,11 @@ const char *martlet_team_message(void);
 /// Tasks of different threads run one after the other.
 void martlet_team_run(martlet_task task, void *context);
 
+/// Runs `task(context)` on the calling thread, with libraries that make plans for a number of workers told the team's. Any
+/// number of threads may do so at once, beside a task that runs; the task must not open parallel regions or call libraries
+/// that do. Where libgomp is missing, or inside another task, this is `martlet_team_run`.
+void martlet_team_plan(martlet_task task, void *context);
+
 /// Lets the libraries that this thread calls use at most `workers` workers, or with 0 all, until the end of the task; for
 /// calls inside `martlet_team_run` and outside a parallel region. Returns 0 where it cannot be done.
 int32_t martlet_team_limit(int32_t workers);

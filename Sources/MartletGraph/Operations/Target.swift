@@ -6,6 +6,8 @@ public protocol Target: Sendable {
   var name: String { get }
   /// Whether the device's libraries do this, and better than generated code.
   func claims(_ contract: LibraryContract) -> Bool
+  /// Is told which contracts it will be asked about, so that it may look at them all at once.
+  func prepare(_ contracts: [LibraryContract])
   /// The hardware that schedules are chosen for.
   var machine: TargetMachine { get }
   /// The kinds of devices, as `withDevice` names them, that it is.
@@ -24,6 +26,7 @@ extension Target {
   public var deviceNumber: Int? { nil }
   public var host: (any Target)? { nil }
   public func panelWidth(for product: MatrixProduct) -> Int? { nil }
+  public func prepare(_ contracts: [LibraryContract]) {}
 }
 
 /// The numbers about a processor on which schedules depend.

@@ -47,7 +47,16 @@ private struct KernelFormer {
     var roles = [KernelGrouping.Role](repeating: .barrier, count: body.nodeCount)
     var numbers = [Int](repeating: -1, count: body.nodeCount)
     var lowerings = LoweringTable(body, exact: isExact)
-    for node in body.topologicalOrder(results: function.results, targets: function.targets) {
+    let order = body.topologicalOrder(results: function.results, targets: function.targets)
+    var contracts: [LibraryContract] = []
+    for node in order {
+      guard case .library(let contract, _) = try lowerings.lowering(of: node),
+        !function.body.isOnHost(node, beside: target)
+      else { continue }
+      contracts.append(contract)
+    }
+    target.prepare(contracts)
+    for node in order {
       roles[Int(node.index)] = try lowerings.role(of: node, target)
       numbers[Int(node.index)] = try lowerings.number(of: node)
     }

@@ -28,19 +28,21 @@ public struct AttachEpilogues: Pass {
     let target = context.target
     var labels: [String] = []
     var number = 0
+    var references: [EpilogueWriter.ReferenceKey: StageProgram] = [:]
     let result = try program.mapFunctions { function, library throws(Diagnostic) in
       var finder = EpilogueFinder(function, target: target, isFoldingScales: isFoldingScales, isExact: isExact)
       let calls = try finder.calls()
       guard !calls.isEmpty else { return function }
       let stored = Self.storedMasks(calls, function.body, target)
       var masks: [ValueID: Output] = [:]
+      references = [:]
       var rebuilder = GraphRebuilder(function, library: library)
       return try rebuilder.run { rebuilder, node, operands throws(Diagnostic) in
         guard let call = calls[node] else { return nil }
         number += 1
         labels.append(call.contract.epilogue?.ruleName ?? "")
         var writer = EpilogueWriter(call, node: node, number: number, rebuilder: rebuilder, masks: masks)
-        let outputs = try writer.write(storingMask: stored.contains(call.result))
+        let outputs = try writer.write(&references, storingMask: stored.contains(call.result))
         let output = outputs[0]
         if outputs.count > 1 { masks[call.result] = outputs[1] }
         let body = rebuilder.source.body
@@ -120,8 +122,21 @@ private struct EpilogueWriter {
     self.masks = masks
   }
 
+  /// What the stages of a call with its epilogue depend on.
+  struct ReferenceKey: Hashable {
+    var lowering: Int
+    var epilogue: StructuralKey
+    var wires: [StageProgram.Wire]
+    var operands: [BufferType]
+    var storesMask: Bool
+  }
+
   /// The call's result and, if it is stored, the result's mask.
-  mutating func write(storingMask: Bool) throws(Diagnostic) -> [Output] {
+  ///
+  /// - Parameter references: the stages of calls that were written before.
+  mutating func write(
+    _ references: inout [ReferenceKey: StageProgram], storingMask: Bool
+  ) throws(Diagnostic) -> [Output] {
     let body = rebuilder.source.body
     var operands = body.operands(of: call.base).map { rebuilder.map($0) }
     if let scale = call.match.scale { operands[1] = scaled(operands[1], by: vector(scale)) }
@@ -145,14 +160,22 @@ private struct EpilogueWriter {
       channelAxis: call.contract.channelAxis(ofRank: call.match.extents.count))
     var parts = [base, StageProgram.Part(program: epilogue, inputs: wires)]
     var contract = call.contract
-    if storingMask, let storing = contract.storingMask {
+    let storing = storingMask ? call.contract.storingMask : nil
+    if let storing {
       contract = storing
       let packing = EpilogueMatch.packing(epilogue.type(of: epilogue.outputs[0]))
       parts.append(StageProgram.Part(program: packing, inputs: [.part(1, output: 0)]))
     }
-    let reference = StageProgram.composed(
-      parts, inputs: operands.map { type(of: $0) }, outputs: parts.indices.dropFirst().map { .part($0, output: 0) }
-    ).fused()
+    let types = operands.map { type(of: $0) }
+    let key = ReferenceKey(
+      lowering: call.lowering, epilogue: epilogue.structuralKey, wires: wires, operands: types,
+      storesMask: storing != nil)
+    let reference =
+      references[key]
+      ?? StageProgram.composed(
+        parts, inputs: types, outputs: parts.indices.dropFirst().map { .part($0, output: 0) }
+      ).fused()
+    references[key] = reference
     let label = call.members.map { body.label(of: $0) }.joined(separator: "+")
     return insert(
       LibraryCall(number: number, label: label, contract: contract, reference: reference), operands,

@@ -19,6 +19,8 @@ struct EpilogueFinder {
     var members: [NodeID]
     var contract: LibraryContract
     var reference: StageProgram
+    /// The same for calls with equal reference stages.
+    var lowering: Int
     var match: EpilogueMatch
     /// The values behind the inputs of the match's programs.
     var inputs: [ValueID]
@@ -28,6 +30,8 @@ struct EpilogueFinder {
   /// The bound on the nodes of a region, and on those that are asked whether they depend on it.
   private static let regionLimit = 24
   private static let walkLimit = 256
+  /// How many calls the target is told of ahead. Graphs with more repeat them.
+  private static let preparedLimit = 256
 
   private let function: GraphFunction
   private let body: GraphStorage
@@ -80,24 +84,48 @@ struct EpilogueFinder {
 
   /// The calls that change, by the node whose result they compute.
   mutating func calls() throws(Diagnostic) -> [NodeID: Call] {
+    try prepareTarget()
     var found: [NodeID: Call] = [:]
     for node in order {
-      guard !isTaken[Int(node.index)], body.resultCount(of: node) == 1, body.operandCount(of: node) >= 2,
-        !(body.operation(of: node) is any Elementwise), !body.traits(of: node).contains(.argument),
-        case .library(let contract, let reference) = try lowerings.lowering(of: node),
-        contract.epilogue?.isEmpty == true,
-        let call = try call(node, contract, reference)
-      else { continue }
-      for member in call.members { isTaken[Int(member.index)] = true }
+      guard let call = try candidates(node).last(where: { target.claims($0.contract) }) else { continue }
+      take(call)
       found[body.producer(of: call.result)] = call
     }
     return found
   }
 
-  private mutating func call(
+  /// Tells the target what it will be asked about if it claims the largest matches, as it mostly does.
+  private mutating func prepareTarget() throws(Diagnostic) {
+    let before = isTaken
+    var contracts: [LibraryContract] = []
+    for node in order where contracts.count < Self.preparedLimit {
+      guard let largest = try candidates(node).last else { continue }
+      take(largest)
+      contracts.append(largest.contract)
+    }
+    isTaken = before
+    target.prepare(contracts)
+  }
+
+  private mutating func take(_ call: Call) {
+    for member in call.members { isTaken[Int(member.index)] = true }
+  }
+
+  /// The calls that a node could become, ever larger; none for what is no library call.
+  private mutating func candidates(_ node: NodeID) throws(Diagnostic) -> [Call] {
+    guard !isTaken[Int(node.index)], body.resultCount(of: node) == 1, body.operandCount(of: node) >= 2,
+      !(body.operation(of: node) is any Elementwise), !body.traits(of: node).contains(.argument),
+      case .library(let contract, let reference) = try lowerings.lowering(of: node),
+      contract.epilogue?.isEmpty == true
+    else { return [] }
+    return try candidates(node, contract, reference)
+  }
+
+  private mutating func candidates(
     _ node: NodeID, _ contract: LibraryContract, _ reference: StageProgram
-  ) throws(Diagnostic) -> Call? {
+  ) throws(Diagnostic) -> [Call] {
     let isConstant = isConstant(body.operands(of: node)[1])
+    let lowering = try lowerings.number(of: node)
     let contract = isConstant ? contract.withConstantOperand : contract
     let type = reference.type(of: reference.outputs[0])
     let channelAxis = contract.channelAxis(ofRank: type.extents.count)
@@ -107,7 +135,8 @@ struct EpilogueFinder {
       matches.append(
         Call(
           base: node, result: body.results(of: node)[0], members: [node], contract: contract, reference: reference,
-          match: EpilogueMatch(elementType: type.elementType, extents: type.extents), inputs: [], inputTypes: []))
+          lowering: lowering, match: EpilogueMatch(elementType: type.elementType, extents: type.extents), inputs: [],
+          inputTypes: []))
     }
     // Each operation has its own rounding to 16 bits in an exact session.
     let regions = isExact && type.elementType.isHalf ? [] : try regions(of: node)
@@ -131,10 +160,10 @@ struct EpilogueFinder {
       else { continue }
       matches.append(
         Call(
-          base: node, result: result, members: [node] + members, contract: whole, reference: reference, match: match,
-          inputs: composer.inputs, inputTypes: program.inputs))
+          base: node, result: result, members: [node] + members, contract: whole, reference: reference,
+          lowering: lowering, match: match, inputs: composer.inputs, inputTypes: program.inputs))
     }
-    return matches.last { target.claims($0.contract) }
+    return matches
   }
 
   private mutating func match(_ program: StageProgram, _ key: MatchKey) -> EpilogueMatch? {
@@ -216,8 +245,7 @@ struct EpilogueFinder {
     guard !isTaken[Int(node.index)], body.controls(of: node).isEmpty else { return false }
     switch try role(of: node) {
     case .barrier, .repeated, .join: return false
-    case .stages(let program), .reshape(let program):
-      guard program.stages.allSatisfy({ if case .map = $0.kind { true } else { false } }) else { return false }
+    case .stages(let program), .reshape(let program): guard program.isOfMaps else { return false }
     }
     return body.operands(of: node).allSatisfy { operand in
       let producer = body.producer(of: operand)
@@ -245,7 +273,9 @@ struct EpilogueFinder {
   // MARK: Nodes
 
   private mutating func role(of node: NodeID) throws(Diagnostic) -> KernelGrouping.Role {
-    try lowerings.role(of: node, target)
+    // No region takes in another library call, whoever does it; the target need not look at it without an epilogue.
+    if case .library(_, let reference) = try lowerings.lowering(of: node), !reference.isOfMaps { return .barrier }
+    return try lowerings.role(of: node, target)
   }
 
   /// The nodes with what they repeat, in order.
@@ -266,4 +296,9 @@ struct EpilogueFinder {
   }
 
   private func isConstant(_ value: ValueID) -> Bool { body.traits(of: body.producer(of: value)).contains(.constant) }
+}
+
+extension StageProgram {
+  /// Whether each stage computes its elements one by one.
+  fileprivate var isOfMaps: Bool { stages.allSatisfy { if case .map = $0.kind { true } else { false } } }
 }

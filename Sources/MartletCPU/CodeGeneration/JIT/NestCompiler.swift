@@ -39,7 +39,7 @@ public final class NestCompiler: Sendable {
 
   private let target: LazyTarget
   private let capacity: Int
-  private let threads: Int
+  let threads: Int
   let policy: CompilationEffort.Policy
   private let refinement = CodeRefinement()
   private let state = Mutex(State())

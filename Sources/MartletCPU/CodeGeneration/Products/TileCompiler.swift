@@ -12,7 +12,12 @@ final class TileCompiler: Sendable {
   }
 
   private let target: LazyTarget
-  private let known = Mutex<[Key: TileCode]>([:])
+  private let known = Mutex<[Key: Entry]>([:])
+
+  /// The code of a key once it is compiled. Who asks for it meanwhile waits.
+  private final class Entry: Sendable {
+    let code = Mutex<TileCode?>(nil)
+  }
 
   init(_ target: LazyTarget) { self.target = target }
 
@@ -32,7 +37,21 @@ final class TileCompiler: Sendable {
   }
 
   private func code(_ key: Key, emit: (IRBuilder, IRValue, Int) -> Void) throws(Diagnostic) -> TileCode {
-    if let code = known.withLock({ $0[key] }) { return code }
+    let entry = known.withLock { known in
+      if let entry = known[key] { return entry }
+      let entry = Entry()
+      known[key] = entry
+      return entry
+    }
+    return try entry.code.withLock { (code) throws(Diagnostic) in
+      if let code { return code }
+      let made = try compile(emit)
+      code = made
+      return made
+    }
+  }
+
+  private func compile(_ emit: (IRBuilder, IRValue, Int) -> Void) throws(Diagnostic) -> TileCode {
     let symbol = "tile"
     let target = try target.value()
     let object = try target.withMachine { (machine) throws(Diagnostic) in
@@ -44,12 +63,7 @@ final class TileCompiler: Sendable {
       return try target.code(ir.module, machine)
     }
     let image = try CodeImage(try ObjectFile(object))
-    let code = TileCode(address: try image.address(of: symbol), image: image)
-    return known.withLock { known in
-      if let other = known[key] { return other }
-      known[key] = code
-      return code
-    }
+    return TileCode(address: try image.address(of: symbol), image: image)
   }
 }
 
