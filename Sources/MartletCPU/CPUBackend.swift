@@ -155,6 +155,8 @@ public final class CPUBackend: HostBackend {
       AttentionExecution(attention, compiler.tiles, machine, workers: workerCount)
     case .attentionGradient(let gradient):
       AttentionGradientExecution(gradient, compiler.tiles, machine, workers: workerCount)
+    // Its steps as products and kernels are as fast.
+    case .recurrent: nil
     }
   }
 

@@ -11,7 +11,7 @@ func expand(_ node: NodeID, in graph: Graph, storage: GraphStorage) throws(Diagn
     operands: operands.map { storage.operand($0) },
     results: results.map { storage.type(of: $0).tensor ?? TensorType(.float32, .unknown) },
     name: storage.name(of: node))
-  guard case .composite(let body) = try operation.lowering(&context) else {
+  guard let body = try operation.lowering(&context).expansion else {
     throw Diagnostic(
       "\(operation.schema.name) says that it is differentiated by its expansion, but has none",
       operation: storage.name(of: node), site: storage.site(of: node))

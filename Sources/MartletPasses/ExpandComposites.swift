@@ -2,7 +2,8 @@ import MartletDiagnostics
 import MartletGraph
 import MartletRewriting
 
-/// Replaces operations that are written in other operations by these, until none is left.
+/// Replaces operations that are written in other operations by these, until none is left but what a library of the target
+/// does whole.
 public struct ExpandComposites: Pass {
   public let name = "ExpandComposites"
   public init() {}
@@ -12,11 +13,12 @@ public struct ExpandComposites: Pass {
 
   public func run(_ program: Program, _ context: inout PassContext) throws -> Program {
     var isChanged = false
+    let target = context.target
     let result = try program.mapFunctions { function, library throws(Diagnostic) in
       var function = function
       var candidates = function.body.topologicalOrder(results: function.results, targets: function.targets)
       for _ in 0..<Self.depthLimit {
-        let composites = try Self.composites(among: candidates, function.body)
+        let composites = try Self.composites(among: candidates, function.body, target)
         if composites.isEmpty { return function }
         isChanged = true
         var added: Set<NodeID> = []
@@ -42,16 +44,21 @@ public struct ExpandComposites: Pass {
 
   /// The composite nodes among those given, with what they are written in.
   private static func composites(
-    among nodes: [NodeID], _ body: GraphStorage
+    among nodes: [NodeID], _ body: GraphStorage, _ target: any Target
   ) throws(Diagnostic) -> [NodeID: CompositeExpansion] {
     var found: [NodeID: CompositeExpansion] = [:]
     var lowerings = LoweringTable(body)
     for node in nodes {
       let operation = body.operation(of: node)
       guard body.traits(of: node).contains(.pure), !(operation is any Elementwise),
-        operation.functions.isEmpty || body.stateRole(of: node) == .none,
-        case .composite(let expansion) = try lowerings.lowering(of: node)
+        operation.functions.isEmpty || body.stateRole(of: node) == .none
       else { continue }
+      let lowering = try lowerings.lowering(of: node)
+      if case .libraryOrComposite(let contract, _) = lowering {
+        let device = body.isOnHost(node, beside: target) ? target.host : target
+        if device?.claims(contract) == true { continue }
+      }
+      guard let expansion = lowering.expansion else { continue }
       found[node] = expansion
     }
     return found

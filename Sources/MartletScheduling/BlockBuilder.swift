@@ -91,6 +91,17 @@ struct BlockBuilder {
         .library(planner.contract(contract)), operands: try operands(ids), results: results, origin: origin, row: row,
         isWide: device.isWide(contract), isOnHost: isOnHost)
       bind(outputs, numbers)
+    case .libraryOrComposite(let contract, _):
+      let device = planner.device(onHost: isOnHost)
+      guard device.claims(contract) else {
+        throw Diagnostic(
+          "no library does the operation any more", operation: "\(label) '\(body.name(of: node))'",
+          found: "\(device.name)", site: body.site(of: node))
+      }
+      let numbers = draft.add(
+        .library(planner.contract(contract)), operands: try operands(ids), results: results, origin: origin, row: row,
+        isWide: device.isWide(contract), isOnHost: isOnHost)
+      bind(outputs, numbers)
     case .reshape:
       bind(outputs, [try value(ids[0])])
     case .part(let offset, _):

@@ -15,6 +15,10 @@ extension LibraryContract {
       // The scores again, the gradients of the weights, and those of q, k and v.
       gradient.attention.batch * gradient.attention.heads * gradient.attention.queries * gradient.attention.keys
         * (3 * gradient.attention.width + 2 * gradient.attention.valueWidth)
+    case .recurrent(let network):
+      // A gradient has the forward steps again, and twice as many products.
+      network.directions * network.steps * network.batch * network.rows * (network.inputs + network.hidden)
+        * (network.role == .forward ? 1 : 3)
     case .pooling: 0
     }
   }

@@ -28,7 +28,7 @@ enum GraphKernels {
 
   /// All of them, planned once.
   static let all = Result {
-    let cases = ["arrays.json", "mathematics.json", "networks.json"].flatMap { GoldenCase.load($0) }
+    let cases = ["arrays.json", "mathematics.json", "networks.json", "recurrent.json"].flatMap { GoldenCase.load($0) }
     // Of 16 bits some, as they only differ in what they load and store.
     let halves = GoldenCase.narrowed(cases).enumerated().filter { $0.offset % 4 == 0 }.map(\.element)
     return try golden(cases) + samples() + models() + golden(halves)

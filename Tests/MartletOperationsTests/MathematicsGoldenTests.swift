@@ -5,10 +5,10 @@ import MartletTensors
 import MartletTestSupport
 import Testing
 
-/// Elementwise operations, reductions, products and operations of networks against what TensorFlow computes;
-/// `Scripts/golden/mathematics.py` and `networks.py` write the files.
+/// Elementwise operations, reductions, products and operations of networks against what TensorFlow computes, and recurrent
+/// layers against what PyTorch does; `Scripts/golden/mathematics.py`, `networks.py` and `recurrent.py` write the files.
 @Suite struct MathematicsGoldenTests {
-  static let cases = GoldenCase.load("mathematics.json") + GoldenCase.load("networks.json")
+  static let cases = ["mathematics.json", "networks.json", "recurrent.json"].flatMap { GoldenCase.load($0) }
 
   private func operation(_ golden: GoldenCase) throws -> any Operation {
     try Catalog.standard.operation(named: golden.operation, attributes: golden.attributeList())

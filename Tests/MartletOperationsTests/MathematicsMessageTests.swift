@@ -50,6 +50,24 @@ import Testing
     Mistake(name: "moments", operand: "scale", found: "float32[3]") { g in
       fusedBatchNorm(zeros(g, 1, 2, 2, 4), scale: zeros(g, 3), offset: zeros(g, 4)).y
     },
+    Mistake(name: "rank of weights", operand: "weights", found: "float32[8, 3]") { g in
+      lstm(zeros(g, 5, 2, 3), weights: zeros(g, 8, 3), recurrentWeights: zeros(g, 1, 8, 2)).y
+    },
+    Mistake(name: "gates", operand: "weights", found: "float32[1, 6, 3]") { g in
+      lstm(zeros(g, 5, 2, 3), weights: zeros(g, 1, 6, 3), recurrentWeights: zeros(g, 1, 8, 2)).y
+    },
+    Mistake(name: "inputs", operand: "weights", found: "float32[1, 6, 4]") { g in
+      gru(zeros(g, 5, 2, 3), weights: zeros(g, 1, 6, 4), recurrentWeights: zeros(g, 1, 6, 2)).y
+    },
+    Mistake(name: "state", operand: "initial[0]", found: "float32[1, 3, 2]") { g in
+      gru(
+        zeros(g, 5, 2, 3), weights: zeros(g, 1, 6, 3), recurrentWeights: zeros(g, 1, 6, 2),
+        initialHidden: zeros(g, 1, 3, 2)
+      ).hidden
+    },
+    Mistake(name: "directions", operand: "weights", found: "float32[3, 2, 3]") { g in
+      simpleRNN(zeros(g, 5, 2, 3), weights: zeros(g, 3, 2, 3), recurrentWeights: zeros(g, 3, 2, 2)).y
+    },
   ]
 
   @Test(arguments: mistakes) func namesOperandAndWhatWasFound(_ mistake: Mistake) throws {

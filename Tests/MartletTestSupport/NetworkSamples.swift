@@ -4,7 +4,7 @@ import MartletTensors
 
 /// Samples of operations of neural networks.
 func networkSamples() -> [(String, [ContractSample])] {
-  convolutionSamples() + poolingSamples() + normalizationSamples() + [
+  convolutionSamples() + poolingSamples() + normalizationSamples() + recurrentSamples() + [
     (
       "BiasAdd",
       [

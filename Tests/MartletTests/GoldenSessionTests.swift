@@ -8,7 +8,9 @@ import Testing
 /// What TensorFlow computes for single operations and their gradients, through the whole compiler: every floating-point
 /// operand is fed, so that nothing is folded that a user's run would compute, and no extent is known beforehand.
 @Suite struct GoldenSessionTests {
-  static let cases = ["arrays.json", "mathematics.json", "networks.json"].flatMap { GoldenCase.load($0) }
+  static let cases = ["arrays.json", "mathematics.json", "networks.json", "recurrent.json"].flatMap {
+    GoldenCase.load($0)
+  }
 
   @Test(arguments: cases) func agrees(_ golden: GoldenCase) throws {
     for (i, (result, expected)) in try run(golden).enumerated() {

@@ -55,7 +55,7 @@ final class CUDALibraryExecutions: Sendable {
       return CUDAConvolutionLayouts(convolution, cudnn, cublasLt, options, choices)
     case .pooling(let pooling):
       return handles.cudnn.flatMap { CUDAPoolingExecution(pooling, $0, options) }
-    case .attention, .attentionGradient: return nil
+    case .attention, .attentionGradient, .recurrent: return nil
     }
   }
 }

@@ -14,6 +14,8 @@ public enum LibraryContract: Hashable, Sendable {
   case attention(Attention)
   /// See `AttentionGradient`.
   case attentionGradient(AttentionGradient)
+  /// Operands and results by role; see `RecurrentNetwork`.
+  case recurrent(RecurrentNetwork)
 }
 
 extension LibraryContract {
@@ -25,6 +27,7 @@ extension LibraryContract {
     case .pooling(let pooling): pooling.elementType
     case .attention(let attention): attention.elementType
     case .attentionGradient(let gradient): gradient.attention.elementType
+    case .recurrent(let network): network.elementType
     }
   }
 
@@ -47,6 +50,9 @@ extension LibraryContract {
     case .attentionGradient(var gradient):
       gradient.attention.elementType = elementType
       return .attentionGradient(gradient)
+    case .recurrent(var network):
+      network.elementType = elementType
+      return .recurrent(network)
     }
   }
 }

@@ -17,6 +17,9 @@ public enum Lowering: Sendable {
   case join(count: Int, StageProgram?)
   /// By a library, where the target claims the contract; else, and as the oracle, by the reference stages.
   case library(LibraryContract, reference: StageProgram)
+  /// By a library, where the target claims the contract; else as other operations. For what is too long for stages.
+  case libraryOrComposite(
+    LibraryContract, @Sendable (inout Expansion) throws(Diagnostic) -> [Output])
   /// As other operations.
   case composite(@Sendable (inout Expansion) throws(Diagnostic) -> [Output])
   /// By host code on whole arrays.
@@ -76,6 +79,16 @@ public struct LoweringContext: Sendable {
       preconditionFailure("\(name) is lowered with an operand of unknown shape \(operand.type)")
     }
     return known
+  }
+}
+
+extension Lowering {
+  /// What the operation is written in, if it can be written in others.
+  public var expansion: (@Sendable (inout Expansion) throws(Diagnostic) -> [Output])? {
+    switch self {
+    case .composite(let body), .libraryOrComposite(_, let body): body
+    default: nil
+    }
   }
 }
 

@@ -9,5 +9,5 @@ let networkOperations: [any Operation.Type] = [
   Conv2D.self, Conv2DBackpropInput.self, Conv2DBackpropFilter.self,
   DepthwiseConv2dNative.self, DepthwiseConv2dNativeBackpropInput.self, DepthwiseConv2dNativeBackpropFilter.self,
   MaxPool.self, MaxPoolGrad.self, MaxPoolGradGrad.self, AvgPool.self, AvgPoolGrad.self,
-  FusedBatchNormV3.self, FusedBatchNormGradV3.self,
+  FusedBatchNormV3.self, FusedBatchNormGradV3.self, RecurrentLayer.self, RecurrentLayerGrad.self,
 ]

@@ -193,7 +193,7 @@ public struct ReferenceEvaluator {
           end += part.byteCount
         }
         return [.tensor(joined)]
-      case .composite(let body):
+      case .composite(let body), .libraryOrComposite(_, let body):
         let graph = Graph(GraphStorage(), library: library)
         var expansion = Expansion(graph: graph, operands: try operands.map { graph.constant(try tensor($0)) })
         return try evaluate(body(&expansion)).map { .tensor($0) }

@@ -35,7 +35,7 @@ enum KernelRoles {
         "a composite operation reached kernel formation",
         operation: "\(body.schema(of: node).name) '\(body.name(of: node))'",
         site: body.site(of: node))
-    case .host, .conditional, .loop, .bound, .nothing:
+    case .libraryOrComposite, .host, .conditional, .loop, .bound, .nothing:
       return .barrier
     }
   }

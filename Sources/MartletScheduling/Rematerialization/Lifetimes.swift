@@ -75,8 +75,10 @@ struct Lifetimes {
 
   private func cost(of node: NodeID, _ lowering: Lowering, _ body: GraphStorage) -> Double {
     var seconds = Self.startSeconds
-    if case .library(let contract, _) = lowering {
+    switch lowering {
+    case .library(let contract, _), .libraryOrComposite(let contract, _):
       seconds += Double(contract.multiplicationCount) / Self.multiplicationRate
+    default: break
     }
     for value in body.operands(of: node) + body.results(of: node) {
       seconds += Double(lifetimes[Int(value.index)]?.byteCount ?? 0) / Self.byteRate
@@ -94,7 +96,7 @@ extension Lowering {
   /// Whether the results are new arrays, written by a kernel, a library or host code.
   fileprivate var isComputed: Bool {
     switch self {
-    case .compute, .view, .library, .join, .host, .conditional, .loop: true
+    case .compute, .view, .library, .libraryOrComposite, .join, .host, .conditional, .loop: true
     case .reshape, .part, .composite, .bound, .constant, .nothing: false
     }
   }

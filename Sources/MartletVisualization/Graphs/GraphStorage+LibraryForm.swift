@@ -18,8 +18,10 @@ extension GraphStorage {
     }
     guard results.contains(where: { $0.elementType.isFloatingPoint }) else { return false }
     var context = LoweringContext(operands: operands, results: results, name: name(of: node))
-    if case .library = try? operation(of: node).lowering(&context) { return true }
-    return false
+    switch try? operation(of: node).lowering(&context) {
+    case .library, .libraryOrComposite: return true
+    default: return false
+    }
   }
 
   private static func exemplary(_ type: TensorType) -> TensorType? {

@@ -142,8 +142,13 @@ private final class DeviceCall: Sendable {
 }
 
 extension LibraryContract {
-  fileprivate var resultCount: Int {
-    if case .matrixProduct(let product) = self, product.summedFactor != nil || product.storesMask { 2 } else { 1 }
+  /// How many of the slots are results, the last ones.
+  var resultCount: Int {
+    switch self {
+    case .matrixProduct(let product): product.summedFactor != nil || product.storesMask ? 2 : 1
+    case .recurrent(let r): r.role == .forward ? r.resultCounts.count : r.operandCounts.count
+    default: 1
+    }
   }
 
   /// The bytes of operands and results.
@@ -185,6 +190,12 @@ extension LibraryContract {
       case (.forward, _): [image, result]
       case (.backward, .maximum): [image, result, result, image]
       case (.backward, .average): [extents, result, image]
+      }
+    case .recurrent(let r):
+      let (operands, results) = (r.operandCounts.map { $0 * 4 }, r.resultCounts.map { $0 * 4 })
+      return switch r.role {
+      case .forward: operands + results
+      case .backward: operands[..<4] + results[..<1] + operands[4...] + results[1...] + operands
       }
     case .attention, .attentionGradient: return []
     }
