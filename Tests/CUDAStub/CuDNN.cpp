@@ -86,18 +86,6 @@ STUB int cudnnSetStream(void *handle, void *stream_handle) {
 
 // MARK: Descriptors
 
-#define DESCRIPTOR(name, type) \
-  STUB int cudnnCreate##name##Descriptor(void **handle) { \
-    CALL_NEEDING(cudnnCreate##name##Descriptor, nothing); \
-    *handle = static_cast<Object *>(add(new type)); \
-    return success; \
-  } \
-  STUB int cudnnDestroy##name##Descriptor(void *handle) { \
-    CALL_NEEDING(cudnnDestroy##name##Descriptor, nothing); \
-    type *object = dnn<type>(call, handle); \
-    if (object) object->alive = false; \
-    return call.error; \
-  }
 DESCRIPTOR(Tensor, DnnTensor)
 DESCRIPTOR(Filter, DnnFilter)
 DESCRIPTOR(Convolution, DnnConvolution)

@@ -82,3 +82,17 @@ float dnn_factor(const void *value);
 bool dnn_type(int number, Numbers &type);
 
 }  // namespace stub
+
+// Functions that make and destroy descriptors of a kind.
+#define DESCRIPTOR(name, type) \
+  STUB int cudnnCreate##name##Descriptor(void **handle) { \
+    CALL_NEEDING(cudnnCreate##name##Descriptor, nothing); \
+    *handle = static_cast<Object *>(add(new type)); \
+    return success; \
+  } \
+  STUB int cudnnDestroy##name##Descriptor(void *handle) { \
+    CALL_NEEDING(cudnnDestroy##name##Descriptor, nothing); \
+    type *object = dnn<type>(call, handle); \
+    if (object) object->alive = false; \
+    return call.error; \
+  }

@@ -1,4 +1,4 @@
-/// NVIDIA's convolutions and pooling, loaded at run time. Declarations are our own, after the cuDNN 9 reference.
+/// NVIDIA's convolutions, pooling and recurrent networks, loaded at run time. Declarations are our own, after the cuDNN 9 reference.
 #ifndef MARTLET_CUDNN_H
 #define MARTLET_CUDNN_H
 
@@ -13,6 +13,9 @@ typedef struct martlet_cudnn_filter_s *martlet_cudnn_filter;
 typedef struct martlet_cudnn_convolution_s *martlet_cudnn_convolution;
 typedef struct martlet_cudnn_pooling_s *martlet_cudnn_pooling;
 typedef struct martlet_cudnn_activation_s *martlet_cudnn_activation;
+typedef struct martlet_cudnn_dropout_s *martlet_cudnn_dropout;
+typedef struct martlet_cudnn_network_s *martlet_cudnn_network;
+typedef struct martlet_cudnn_sequences_s *martlet_cudnn_sequences;
 
 /// How fast a way to convolve is.
 typedef struct {
@@ -46,6 +49,21 @@ enum {
   martlet_cudnn_relu = 1,
   martlet_cudnn_identity = 5,
   martlet_cudnn_forward_implicit_precomputed = 1,
+  martlet_cudnn_recurrent_standard = 0,
+  martlet_cudnn_recurrent_persistent = 1,
+  martlet_cudnn_recurrent_persistent_small = 3,
+  martlet_cudnn_recurrent_relu = 0,
+  martlet_cudnn_recurrent_tanh = 1,
+  martlet_cudnn_recurrent_lstm = 2,
+  martlet_cudnn_recurrent_gru = 3,
+  martlet_cudnn_two_biases = 2,
+  martlet_cudnn_linear_input = 0,
+  martlet_cudnn_padded_sequences = 1,
+  /// Steps before elements of the batch.
+  martlet_cudnn_steps_first = 0,
+  martlet_cudnn_inference = 0,
+  martlet_cudnn_training = 1,
+  martlet_cudnn_add_gradients = 0,
 };
 
 /// The functions of cuDNN that are used: F(name, parameters). All return 0 or an error.
@@ -128,7 +146,52 @@ enum {
   F(PoolingBackward, \
     (martlet_cudnn_handle handle, martlet_cudnn_pooling pooling, const void *alpha, martlet_cudnn_tensor y_type, \
      const void *y, martlet_cudnn_tensor dy_type, const void *dy, martlet_cudnn_tensor x_type, const void *x, \
-     const void *beta, martlet_cudnn_tensor dx_type, void *dx))
+     const void *beta, martlet_cudnn_tensor dx_type, void *dx)) \
+  F(SetTensorNdDescriptor, \
+    (martlet_cudnn_tensor tensor, int type, int count, const int *extents, const int *strides)) \
+  F(GetTensorNdDescriptor, \
+    (martlet_cudnn_tensor tensor, int asked, int *type, int *count, int *extents, int *strides)) \
+  F(CreateDropoutDescriptor, (martlet_cudnn_dropout *dropout)) \
+  F(SetDropoutDescriptor, \
+    (martlet_cudnn_dropout dropout, martlet_cudnn_handle handle, float rate, void *states, size_t state_bytes, \
+     unsigned long long seed)) \
+  F(DestroyDropoutDescriptor, (martlet_cudnn_dropout dropout)) \
+  F(CreateRNNDescriptor, (martlet_cudnn_network *network)) \
+  F(SetRNNDescriptor_v8, \
+    (martlet_cudnn_network network, int algorithm, int cell, int bias_mode, int direction_mode, int input_mode, \
+     int type, int compute_type, int mathematics, int32_t input_width, int32_t hidden_width, \
+     int32_t projection_width, int32_t layers, martlet_cudnn_dropout dropout, uint32_t flags)) \
+  F(DestroyRNNDescriptor, (martlet_cudnn_network network)) \
+  F(CreateRNNDataDescriptor, (martlet_cudnn_sequences *sequences)) \
+  F(SetRNNDataDescriptor, \
+    (martlet_cudnn_sequences sequences, int type, int layout, int steps, int batch, int width, const int *lengths, \
+     void *padding)) \
+  F(DestroyRNNDataDescriptor, (martlet_cudnn_sequences sequences)) \
+  F(GetRNNWeightSpaceSize, (martlet_cudnn_handle handle, martlet_cudnn_network network, size_t *bytes)) \
+  F(GetRNNWeightParams, \
+    (martlet_cudnn_handle handle, martlet_cudnn_network network, int32_t pseudo_layer, size_t weight_bytes, \
+     const void *weights, int32_t linear_layer, martlet_cudnn_tensor matrix_type, void **matrix, \
+     martlet_cudnn_tensor bias_type, void **bias)) \
+  F(GetRNNTempSpaceSizes, \
+    (martlet_cudnn_handle handle, martlet_cudnn_network network, int mode, martlet_cudnn_sequences x, \
+     size_t *workspace_bytes, size_t *reserve_bytes)) \
+  F(RNNForward, \
+    (martlet_cudnn_handle handle, martlet_cudnn_network network, int mode, const int32_t *device_lengths, \
+     martlet_cudnn_sequences x_type, const void *x, martlet_cudnn_sequences y_type, void *y, \
+     martlet_cudnn_tensor h_type, const void *hx, void *hy, martlet_cudnn_tensor c_type, const void *cx, void *cy, \
+     size_t weight_bytes, const void *weights, size_t workspace_bytes, void *workspace, size_t reserve_bytes, \
+     void *reserve)) \
+  F(RNNBackwardData_v8, \
+    (martlet_cudnn_handle handle, martlet_cudnn_network network, const int32_t *device_lengths, \
+     martlet_cudnn_sequences y_type, const void *y, const void *dy, martlet_cudnn_sequences x_type, void *dx, \
+     martlet_cudnn_tensor h_type, const void *hx, const void *dhy, void *dhx, martlet_cudnn_tensor c_type, \
+     const void *cx, const void *dcy, void *dcx, size_t weight_bytes, const void *weights, size_t workspace_bytes, \
+     void *workspace, size_t reserve_bytes, void *reserve)) \
+  F(RNNBackwardWeights_v8, \
+    (martlet_cudnn_handle handle, martlet_cudnn_network network, int mode, const int32_t *device_lengths, \
+     martlet_cudnn_sequences x_type, const void *x, martlet_cudnn_tensor h_type, const void *hx, \
+     martlet_cudnn_sequences y_type, const void *y, size_t weight_bytes, void *dweights, size_t workspace_bytes, \
+     void *workspace, size_t reserve_bytes, void *reserve))
 
 typedef struct {
   /// 10000 · major + 100 · minor + patch.

@@ -55,7 +55,9 @@ final class CUDALibraryExecutions: Sendable {
       return CUDAConvolutionLayouts(convolution, cudnn, cublasLt, options, choices)
     case .pooling(let pooling):
       return handles.cudnn.flatMap { CUDAPoolingExecution(pooling, $0, options) }
-    case .attention, .attentionGradient, .recurrent: return nil
+    case .recurrent(let network):
+      return handles.cudnn.flatMap { CUDARecurrentExecution(network, $0, options, choices) }
+    case .attention, .attentionGradient: return nil
     }
   }
 }

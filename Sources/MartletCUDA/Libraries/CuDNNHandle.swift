@@ -65,7 +65,8 @@ final class CuDNNDescriptors: @unchecked Sendable {
 
   deinit { for one in release.reversed() { one() } }
 
-  private func keep<Handle>(
+  /// Has a descriptor destroyed with the object.
+  func keep<Handle>(
     _ handle: Handle?, _ call: StaticString, _ destroy: @escaping (Handle?) -> Int32
   ) throws(CUDAFailure) -> Handle {
     guard let handle else { throw CUDAFailure(call: "\(call)", code: 0, name: "no descriptor", text: "") }

@@ -191,12 +191,7 @@ extension LibraryContract {
       case (.backward, .maximum): [image, result, result, image]
       case (.backward, .average): [extents, result, image]
       }
-    case .recurrent(let r):
-      let (operands, results) = (r.operandCounts.map { $0 * 4 }, r.resultCounts.map { $0 * 4 })
-      return switch r.role {
-      case .forward: operands + results
-      case .backward: operands[..<4] + results[..<1] + operands[4...] + results[1...] + operands
-      }
+    case .recurrent(let r): return r.slotBytes
     case .attention, .attentionGradient: return []
     }
   }
