@@ -1,6 +1,7 @@
 import MartletDiagnostics
 import MartletGraph
 import MartletLoopIR
+import MartletOperations
 import MartletRewriting
 import MartletTensors
 
@@ -82,7 +83,8 @@ private struct SummedProducts {
         summed.summedFactor = factor
         let sum = sums[Self.dense(operands[i], body)]?.first { sum in
           let type = body.type(of: body.results(of: sum)[0])
-          return pairs[sum] == nil && type.elementType == product.resultType && type.shape.known?.last == length
+          return pairs[sum] == nil && type.elementType?.arithmeticType == product.resultType.arithmeticType
+            && type.shape.known?.last == length
             && (positions[sum] ?? 0) > first && !body.isOnHost(sum, beside: target)
         }
         guard let sum, target.claims(.matrixProduct(summed)) else { continue }
@@ -133,10 +135,17 @@ extension SummedProducts.Pair {
       // Apart from the numbers that other passes give calls.
       number: -(1 << 40) - number, label: body.label(of: product) + "+" + body.label(of: sum),
       contract: .matrixProduct(contract), reference: whole)
-    return rebuilder.graph.insert(
-      call, operands, name: body.name(of: product), controls: [], site: body.site(of: product),
-      scope: body.scope(of: product)
-    ).outputs
+    func insert(_ operation: any Operation, _ operands: [Output], _ node: NodeID, _ suffix: String) -> [Output] {
+      rebuilder.graph.insert(
+        operation, operands, name: body.name(of: node) + suffix, controls: [], site: body.site(of: node),
+        scope: body.scope(of: node)
+      ).outputs
+    }
+    var results = insert(call, operands, product, "")
+    if let wanted = body.type(of: body.results(of: sum)[0]).elementType, wanted != type {
+      results[1] = insert(Cast(narrowing: wanted), [results[1]], sum, "")[0]
+    }
+    return results
   }
 }
 

@@ -62,6 +62,27 @@ struct SummedFactorTests {
     try expect(graph, fetches, feeds, kernels: 1)
   }
 
+  /// Beside a product of 16 bits whose result is cast, sums are not rounded before they are cast either.
+  @Test(arguments: [ElementType.float16, .bfloat16])
+  func sumsOfFloat32(type: ElementType) throws {
+    let graph = Graph()
+    let (x, dy, feeds) = layer(graph, type)
+    let rows = reshape(dy, [9, 10])
+    func gradients(_ x: Output, _ rows: Output) -> [Output] {
+      [matMul(x, rows, transposeA: true), sum(rows, axes: [0])].map { cast($0, to: .float32) }
+    }
+    let wide = gradients(cast(x, to: .float32), cast(rows, to: .float32))
+    let expected = try Session(graph, options: SessionOptions(device: .interpreter)).run(wide, feeds: feeds)
+    let machine = try LibraryMachine()
+    let found = try machine.run(graph, gradients(x, rows), feeds)
+    for (found, expected) in zip(found.results, expected) {
+      expectClose(found, expected, relative: 1e-5, absolute: 1e-5)
+    }
+    // The kernel is left with two casts of the sums, which come to nothing.
+    #expect(found.calls == 1 && found.kernels == 1)
+    #expect(machine.stub.report == [])
+  }
+
   /// Without measurements, and in exact sessions, a kernel adds up.
   @Test(arguments: [
     CUDALibraryOptions(measures: false), CUDALibraryOptions(isDeterministic: true), CUDALibraryOptions(isExact: true),
