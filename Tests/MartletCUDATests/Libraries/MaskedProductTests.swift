@@ -68,6 +68,21 @@ struct MaskedProductTests {
     }
   }
 
+  /// In a session: the kernel that packs bits, and a step of training that has masks and sums.
+  @Test func sessions() throws {
+    let graph = Graph()
+    let (dy, w, x) = layer(graph, 20)
+    let gradient = masked(matMul(dy, w, transposeB: true), x)
+    try StubSession.check(graph, [gradient], feeds: feeds(dy, w, x))
+    let v = graph.placeholder(.float32, shape: [12, 20], name: "v")
+    let input = graph.placeholder(.float32, shape: [9, 12], name: "input")
+    let b = graph.placeholder(.float32, shape: [20], name: "b")
+    let h = relu(biasAdd(matMul(input, v), b))
+    let back = masked(matMul(dy, w, transposeB: true), h)
+    let fetches = [v - 0.1 * matMul(input, back, transposeA: true), b - 0.1 * sum(back, axes: [0])]
+    try StubSession.check(graph, fetches, feeds: feeds(dy, w, v, input, b))
+  }
+
   /// What a layer computes and its gradient: the mask comes from the layer's own call, so that no kernel is needed.
   @Test(arguments: [8, 20, 129], [ElementType.float32, .float16, .bfloat16])
   func layersAndTheirGradients(width: Int, type: ElementType) throws {
