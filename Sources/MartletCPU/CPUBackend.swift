@@ -155,7 +155,7 @@ public final class CPUBackend: HostBackend {
       AttentionExecution(attention, compiler.tiles, machine, workers: workerCount)
     case .attentionGradient(let gradient):
       AttentionGradientExecution(gradient, compiler.tiles, machine, workers: workerCount)
-    // Its steps as products and kernels are as fast.
+    // Written out, its steps go through all passes.
     case .recurrent: nil
     }
   }
