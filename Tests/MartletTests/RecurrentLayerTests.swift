@@ -100,21 +100,28 @@ import Testing
     #expect(nodes.count { body.schema(of: $0).name == "MatMul" } == 1 + 2 * (steps - 1) + 3)
   }
 
-  /// What is written for other systems has their operations only, and gives the same.
-  @Test(arguments: [3, nil]) func exportedStepsGiveTheSame(batch: Int?) throws {
-    let layer = Layer(batch: batch, gates: 4, directions: 2)
-    let (y, hidden, cell) = lstm(
-      layer.x, weights: layer.weights, recurrentWeights: layer.recurrentWeights, biases: layer.biases)
-    let gradient = try #require(try gradients(of: [sum(y * y) + sum(cell)], withRespectTo: [layer.x])[0])
-    let fetches = [y, hidden, cell, gradient].enumerated().map { identity($1, name: "fetch_\($0)") }
+  /// What is written for other systems has their operations only, and gives the same as the layer, which a device may have a
+  /// call for.
+  @Test(arguments: RecurrentCell.allCases, [1, 2]) func exportedStepsGiveTheSame(
+    cell: RecurrentCell, directions: Int
+  ) throws {
+    let layer = Layer(batch: directions == 1 ? nil : 3, gates: cell.gateCount, directions: directions)
+    let states = (0..<cell.stateCount).map { i in
+      layer.graph.constant(Tensor((0..<6 * directions).map { Float($0 - i) / 8 }, shape: [directions, 3, 2]))
+    }
+    let operands = [layer.x] + ([layer.weights, layer.recurrentWeights, layer.biases] + states).map { identity($0) }
+    let results = layer.graph.add(RecurrentLayer(cell), operands)
+    let loss = results.map { sum($0 * $0) }.reduce(sum(layer.x), +)
+    let found = try gradients(of: [loss], withRespectTo: operands).map { try #require($0) }
+    let fetches = (results + found).enumerated().map { identity($1, name: "fetch_\($0)") }
     let record = try layer.graph.graphDef(outputs: fetches + [layer.x])
     #expect(!record.nodes.contains { $0.op.hasPrefix("_") })
     let again = try Graph(record)
-    let found = try Session(again).run(
+    let steps = try Session(again).run(
       try fetches.map { try #require(again.output(named: $0.name)) },
       feeds: [try #require(again.output(named: layer.x.name)): layer.sequence])
-    for (found, expected) in zip(found, try layer.run(fetches)) {
-      expectClose(found, expected, relative: 1e-5, absolute: 1e-6)
+    for (i, (found, expected)) in zip(try layer.run(fetches), steps).enumerated() {
+      expectClose(found, expected, relative: 1e-5, absolute: 1e-5, "fetch \(i)")
     }
   }
 }
