@@ -12,6 +12,7 @@ struct PackedProduct: Sendable {
   private let isByColumns: Bool
   /// Nil where the rows of a lie one behind the other.
   private let pixels: StridedPixels?
+  private let isActivated: Bool
 
   /// What the workers are told.
   struct Operands {
@@ -29,11 +30,13 @@ struct PackedProduct: Sendable {
     _ product: MatrixProduct, rowsFrom pixels: StridedPixels? = nil, _ compiler: TileCompiler, _ machine: TargetMachine
   ) {
     blocking = ProductBlocking(m: product.m, n: product.n, k: product.k, lanes: compiler.lanes, machine)
+    // Whether an activation is due is told at run time, so that one code does with a rectifier and without.
     guard
       let tiles = TileSet(
-        blocking, heights: [product.m], isByColumns: product.transposeA, activation: product.epilogue.activation,
-        compiler)
+        blocking, heights: [product.m], isByColumns: product.transposeA,
+        activation: product.epilogue.activation ?? .relu(slope: 0), compiler)
     else { return nil }
+    isActivated = product.epilogue.activation != nil
     self.tiles = tiles
     self.pixels = pixels
     isByColumns = product.transposeA
@@ -105,7 +108,7 @@ struct PackedProduct: Sendable {
     tile.c_stride = Int64(n)
     tile.addend_stride = Int64(n)
     tile.depth = Int64(steps.count)
-    tile.is_last = steps.upperBound == k ? 1 : 0
+    tile.is_last = isActivated && steps.upperBound == k ? 1 : 0
     let addend = steps.lowerBound == 0 ? operands.residual : UnsafePointer(operands.c)
     for panel in panels {
       let column = panel * blocking.width
