@@ -172,6 +172,10 @@ void martlet_dnn_layout_release(martlet_dnn_layout *layout) {
   free(layout);
 }
 
+int martlet_dnn_layouts_agree(const martlet_dnn_layout *a, const martlet_dnn_layout *b) {
+  return martlet_dnn_functions()->layout_equal(a->layout, b->layout);
+}
+
 int martlet_dnn_layout_is(
   const martlet_dnn_primitive *primitive, martlet_dnn_role role, const martlet_dnn_tensor *tensor) {
   const dnn_functions *dnn = martlet_dnn_functions();

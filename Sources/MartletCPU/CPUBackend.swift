@@ -22,6 +22,7 @@ public final class CPUBackend: HostBackend {
   /// Nil where fixed estimates choose schedules.
   private let tuner: ScheduleTuner?
   private let libraries = Mutex<[LibraryContract: LibraryCall]>([:])
+  private let layouts = ConstantLayouts()
 
   /// A library call, or that none does the contract.
   private enum LibraryCall {
@@ -107,11 +108,11 @@ public final class CPUBackend: HostBackend {
     PackedProductExecution.panelWidth(for: product, compiler.tiles, machine)
   }
 
-  public func bind(_ contract: LibraryContract, constants: [Int: Tensor]) throws -> BoundCall {
+  public func bind(_ contract: LibraryContract, constants: [Int: Constant]) throws -> BoundCall {
     guard let execution = execution(of: contract) else {
       throw Diagnostic("no library does what the plan asks for", found: "\(contract)")
     }
-    return try execution.bind(constants)
+    return try execution.bind(constants, layouts)
   }
 
   private func execution(of contract: LibraryContract) -> (any LibraryExecution)? {
@@ -217,7 +218,7 @@ protocol LibraryExecution: AnyObject, Sendable {
   /// What it has the compiler generate when it is bound.
   var nests: [Nest] { get }
   /// The call, ready to run, for operands of which some, by number, are the same in every run.
-  func bind(_ constants: [Int: Tensor]) throws -> BoundCall
+  func bind(_ constants: [Int: Constant], _ layouts: ConstantLayouts) throws -> BoundCall
 }
 
 extension LibraryExecution {

@@ -52,7 +52,7 @@ public protocol HostBackend: Backend {
   /// A library's primitive for a contract that this back end claims.
   ///
   /// - Parameter constants: operands, by number, that are the same in every run, to be laid out as the library likes.
-  func bind(_ contract: LibraryContract, constants: [Int: Tensor]) throws -> BoundCall
+  func bind(_ contract: LibraryContract, constants: [Int: Constant]) throws -> BoundCall
   /// Runs `task(context)` and returns when it is done; calls of wide steps may be made in it if `isWide`.
   func run(isWide: Bool, _ task: @convention(c) (UnsafeMutableRawPointer?) -> Void, _ context: UnsafeMutableRawPointer)
 }
@@ -77,14 +77,18 @@ public struct BoundCall: @unchecked Sendable {
   public var data: UnsafeMutableRawPointer?
   /// Keeps `data` and the code alive.
   public var owner: AnyObject?
+  /// Operands, by number, that it does not read, having laid them out. They have no address in a run if nothing else
+  /// reads them.
+  public var unread: Set<Int> = []
 
   public init(_ function: CallFunction, data: UnsafeMutableRawPointer? = nil, owner: AnyObject? = nil) {
     (self.function, self.data, self.owner) = (function, data, owner)
   }
 
   /// A call whose data is an object, which `function` gets back by `object(_:at:)`.
-  public init(_ function: CallFunction, object: AnyObject) {
+  public init(_ function: CallFunction, object: AnyObject, unread: Set<Int> = []) {
     self.init(function, data: Unmanaged.passUnretained(object).toOpaque(), owner: object)
+    self.unread = unread
   }
 
   /// The object that a call was made with.

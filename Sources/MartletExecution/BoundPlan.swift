@@ -21,11 +21,11 @@ public final class BoundPlan: RunnablePlan, @unchecked Sendable {
   private let groupCount: Int
   /// For each record the instruction that it runs.
   let instructions: [PlanInstruction]
-  /// What each entry of an instance's pointer table points to.
-  let pointers: [PlanAddress]
+  /// What each entry of an instance's pointer table points to; nil for what is not read.
+  let pointers: [PlanAddress?]
   let isWide: Bool
-  /// The plan's constants, each aligned.
-  let constants: [Tensor]
+  /// The plan's constants, each aligned; nil for those that are read in other layouts only.
+  let constants: [Tensor?]
   /// Keeps code and data alive.
   private let owners: [AnyObject]
   private let idle = Mutex<[PlanInstance]>([])
@@ -37,7 +37,6 @@ public final class BoundPlan: RunnablePlan, @unchecked Sendable {
     self.plan = plan
     self.backend = backend
     isWide = plan.isWide
-    constants = plan.constants.map(\.tensor.aligned)
     var report = BindingReport()
     var start = ContinuousClock.now
     let kernels = try backend.bind(
@@ -45,13 +44,16 @@ public final class BoundPlan: RunnablePlan, @unchecked Sendable {
     report.codeSeconds = ContinuousClock.seconds(since: start)
     start = ContinuousClock.now
     let hosts = try plan.hostCalls.map { call throws(Diagnostic) in try HostExecution(call).call }
-    var builder = RecordBuilder(plan, backend, constants, kernels: kernels, hosts: hosts)
+    var builder = RecordBuilder(plan, backend, kernels: kernels, hosts: hosts)
     for block in plan.blocks { try builder.add(block) }
     report.librarySeconds = ContinuousClock.seconds(since: start)
     self.report = report
     owners = (kernels + hosts).compactMap(\.owner) + builder.owners
     instructions = builder.instructions
     pointers = builder.pointers
+    var isRead = [Bool](repeating: false, count: plan.constants.count)
+    for case .constant(let number)? in pointers.lazy.map({ $0?.place }) { isRead[number] = true }
+    constants = zip(plan.constants, isRead).map { $1 ? $0.tensor.aligned : nil }
     recordCount = builder.records.count
     records = .allocate(capacity: max(recordCount, 1))
     records.initialize(from: builder.records, count: recordCount)
@@ -123,22 +125,18 @@ struct BlockRange {
 private struct RecordBuilder {
   let plan: ExecutionPlan
   let backend: any HostBackend
-  let constants: [Tensor]
   let kernels: [BoundCall]
   let hosts: [BoundCall]
   /// Of library calls.
   var owners: [AnyObject] = []
   var records: [InstructionRecord] = []
   var instructions: [PlanInstruction] = []
-  var pointers: [PlanAddress] = []
+  var pointers: [PlanAddress?] = []
   var blocks: [BlockRange] = []
   var groups: [GroupShares] = []
 
-  init(
-    _ plan: ExecutionPlan, _ backend: any HostBackend, _ constants: [Tensor], kernels: [BoundCall], hosts: [BoundCall]
-  ) {
-    (self.plan, self.backend, self.constants) = (plan, backend, constants)
-    (self.kernels, self.hosts) = (kernels, hosts)
+  init(_ plan: ExecutionPlan, _ backend: any HostBackend, kernels: [BoundCall], hosts: [BoundCall]) {
+    (self.plan, self.backend, self.kernels, self.hosts) = (plan, backend, kernels, hosts)
   }
 
   mutating func add(_ block: PlanBlock) throws {
@@ -188,11 +186,11 @@ private struct RecordBuilder {
   }
 
   /// The operands that are constants, by their place.
-  private func constants(among operands: [Int]) -> [Int: Tensor] {
-    var found: [Int: Tensor] = [:]
+  private func constants(among operands: [Int]) -> [Int: Constant] {
+    var found: [Int: Constant] = [:]
     for (i, operand) in operands.enumerated() {
       let slot = plan.slots[operand]
-      if case .constant(let number) = slot.place, slot.whole == nil { found[i] = constants[number] }
+      if case .constant(let number) = slot.place, slot.whole == nil { found[i] = plan.constants[number] }
     }
     return found
   }
@@ -216,7 +214,9 @@ private struct RecordBuilder {
         kind: kind, firstPointer: pointers.count, function: call.function, data: call.data, first: first,
         second: second))
     instructions.append(instruction)
-    for slot in slots { pointers.append(PlanAddress(plan.slots[slot])) }
+    for (i, slot) in slots.enumerated() {
+      pointers.append(call.unread.contains(i) ? nil : PlanAddress(plan.slots[slot]))
+    }
   }
 }
 

@@ -29,7 +29,7 @@ public final class InterpreterBackend: HostBackend {
     }
   }
 
-  public func bind(_ contract: LibraryContract, constants: [Int: Tensor]) throws -> BoundCall {
+  public func bind(_ contract: LibraryContract, constants: [Int: Constant]) throws -> BoundCall {
     throw Diagnostic("the interpreter has no libraries", found: "\(contract)")
   }
 

@@ -29,12 +29,14 @@ final class PlanInstance: @unchecked Sendable {
     variables = Array(repeating: Port(), count: bound.plan.variables.count)
     for (entry, pointer) in bound.pointers.enumerated() {
       var address: UnsafeMutableRawPointer?
-      switch pointer.place {
-      case .arena(let offset): address = arena + offset
-      case .constant(let number): address = bound.constants[number].storage.bytes + pointer.offset
-      case .argument(let number): arguments[number].entries.append((entry, pointer.offset))
-      case .result(let number): results[number].entries.append((entry, pointer.offset))
-      case .variable(let number): variables[number].entries.append((entry, pointer.offset))
+      let offset = pointer?.offset ?? 0
+      switch pointer?.place {
+      case nil: break
+      case .arena(let begin): address = arena + begin
+      case .constant(let number): address = bound.constants[number].map { $0.storage.bytes + offset }
+      case .argument(let number): arguments[number].entries.append((entry, offset))
+      case .result(let number): results[number].entries.append((entry, offset))
+      case .variable(let number): variables[number].entries.append((entry, offset))
       }
       (pointers + entry).initialize(to: address?.assumingMemoryBound(to: UInt8.self))
     }

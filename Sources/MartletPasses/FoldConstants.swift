@@ -61,7 +61,7 @@ public struct FoldConstants: Pass {
     var limit = Self.maximumGrowth
     for constant in constants() {
       guard let constant else { return false }
-      limit += constant.tensor.elementCount
+      limit += constant.elementCount
     }
     return total <= limit
   }

@@ -15,6 +15,8 @@ public struct PassContext: Sendable {
   public var target: any Target
   /// Runs a program without arguments on the target and returns its results; nil where nothing can be run.
   public var evaluate: (@Sendable (Program) throws -> [Tensor])?
+  /// The arrays that are computed from constants alone; they need not be there yet. Nil where nothing can be run.
+  public var constants: (@Sendable ([ConstantExpression]) throws -> [Constant])?
   /// Are shown every firing of a rule.
   public var ruleObservers: [RuleObserver] = []
   /// How often each rule has fired, in the order of first firing.
@@ -27,8 +29,11 @@ public struct PassContext: Sendable {
   /// What is not right, though the program is; a fault of a pass or a rule.
   public var warnings: [Diagnostic] = []
 
-  public init(target: any Target, evaluate: (@Sendable (Program) throws -> [Tensor])? = nil) {
-    (self.target, self.evaluate) = (target, evaluate)
+  public init(
+    target: any Target, evaluate: (@Sendable (Program) throws -> [Tensor])? = nil,
+    constants: (@Sendable ([ConstantExpression]) throws -> [Constant])? = nil
+  ) {
+    (self.target, self.evaluate, self.constants) = (target, evaluate, constants)
   }
 
   /// Counts a rule's firing.

@@ -22,13 +22,15 @@ public struct Pipeline: Sendable {
   /// - Parameters:
   ///   - instruments: look on before and after each pass; see `Instrument`.
   ///   - evaluate: runs a program without arguments on the target, for what depends on constants alone.
+  ///   - constants: the same for large arrays, which are computed when they are needed.
   /// - Throws: what a pass throws, with the pass named in a note, and what an instrument throws.
   public func run(
     _ program: Program, target: any Target, until form: Form = .fused, instruments: [any Instrument] = [],
-    evaluate: (@Sendable (Program) throws -> [Tensor])? = nil
+    evaluate: (@Sendable (Program) throws -> [Tensor])? = nil,
+    constants: (@Sendable ([ConstantExpression]) throws -> [Constant])? = nil
   ) throws -> Program {
     var program = program
-    var context = PassContext(target: target, evaluate: evaluate)
+    var context = PassContext(target: target, evaluate: evaluate, constants: constants)
     context.ruleObservers = instruments.compactMap(\.ruleObserver)
     for instrument in instruments { try instrument.begin(program) }
     for phase in phases where phase.form <= form {

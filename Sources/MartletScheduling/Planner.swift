@@ -270,8 +270,8 @@ public final class Planner {
   func slot(of constant: Constant, name: String) -> Int {
     if let slot = constantIndex[ObjectIdentifier(constant)] { return slot }
     plan.constants.append(constant)
-    let group = addGroup(place: .constant(plan.constants.count - 1), byteCount: constant.tensor.byteCount)
-    let slot = addSlot(group, constant.tensor.type, name)
+    let group = addGroup(place: .constant(plan.constants.count - 1), byteCount: constant.byteCount)
+    let slot = addSlot(group, constant.type, name)
     constantIndex[ObjectIdentifier(constant)] = slot
     return slot
   }

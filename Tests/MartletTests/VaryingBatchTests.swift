@@ -1,4 +1,5 @@
 import Martlet
+import Synchronization
 import Testing
 
 /// What it takes to run with another batch than before, such as the last one of an epoch.
@@ -87,5 +88,52 @@ struct VaryingBatchTests {
     _ = try Self.run(step, Array(repeating: 13, count: 600))
     try session.run(session.graph.initializer)
     #expect(try Self.run(step, Array(repeating: 13, count: 3)) == first)
+  }
+
+  /// What is computed from weights serves all batches.
+  @Test func constantsAreSharedByPlans() throws {
+    let (inputs, outputs) = (96, 128)
+    let graph = Graph()
+    let x = graph.placeholder(.float32, shape: [nil, inputs], name: "x")
+    let weights = graph.constant(
+      Tensor((0..<outputs * inputs).map { Float(($0 * 29) % 61) / 61 - 0.5 }, shape: [outputs, inputs]))
+    let scale = graph.constant(Tensor((0..<outputs).map { 1 + Float($0 % 5) / 4 }, shape: [outputs]))
+    // Transposed and scaled when the graph is compiled.
+    let y = relu(matMul(x, transpose(weights, permutation: [1, 0]) * scale))
+    let session = try Session(graph, options: SessionOptions(device: .cpu, codeCache: .off))
+    let plans = try [64, 24].map { try session.plan(for: [y], feeds: [x: TensorType(.float32, [$0, inputs])]) }
+    let computed = plans.map { $0.constants.filter { $0.type == TensorType(.float32, [inputs, outputs]) } }
+    #expect(computed.map(\.count) == [1, 1])
+    #expect(computed[0].first === computed[1].first)
+
+    func element(_ row: Int, _ column: Int) -> Double {
+      let sum = (0..<inputs).reduce(0.0) { sum, k in
+        let weight = (Double(((column * inputs + k) * 29) % 61) / 61 - 0.5) * (1 + Double(column % 5) / 4)
+        return sum + (Double(((row * inputs + k) * 37) % 101) / 101 - 0.5) * weight
+      }
+      return max(sum, 0)
+    }
+    for count in [64, 24, 40, 64] {
+      let values = (0..<count * inputs).map { Float(($0 * 37) % 101) / 101 - 0.5 }
+      let result = try session.run(y, feeds: [x: Tensor(values, shape: [count, inputs])]).scalars(as: Float.self)
+      for (row, column) in [(0, 0), (1, 77), (count - 1, outputs - 1)] {
+        #expect(abs(Double(result[row * outputs + column]) - element(row, column)) < 1e-4)
+      }
+    }
+  }
+
+  @Test func aDroppedPlanIsMadeAgainForThatReason() throws {
+    let graph = Graph()
+    let x = graph.placeholder(.float32, shape: [nil], name: "x")
+    let y = x + 1
+    let lines = Mutex<[String]>([])
+    let session = try Session(
+      graph, options: SessionOptions(device: .cpu, codeCache: .off) { line in lines.withLock { $0.append(line) } })
+    for count in Array(1...17) + [1, 17] {
+      #expect(try session.run(y, feeds: [x: Tensor(zeros: .float32, shape: [count])]).elementCount == count)
+    }
+    let reasons = session.statistics.compilations.map(\.reason)
+    #expect(reasons == [.first] + Array(repeating: .shapes, count: 16) + [.eviction])
+    #expect(lines.withLock { $0.filter { $0.contains("its plan was dropped for others") }.count } == 1)
   }
 }

@@ -162,6 +162,8 @@ int64_t martlet_dnn_bytes(const martlet_dnn_primitive *primitive, martlet_dnn_ro
 /// The layout at `role`, to be released by the caller; NULL if the primitive has no such tensor.
 martlet_dnn_layout *martlet_dnn_layout_at(const martlet_dnn_primitive *primitive, martlet_dnn_role role);
 void martlet_dnn_layout_release(martlet_dnn_layout *layout);
+/// Whether two layouts are the same.
+int martlet_dnn_layouts_agree(const martlet_dnn_layout *a, const martlet_dnn_layout *b);
 
 /// Whether the layout at `role` is the one that `tensor` describes, so that no reorder is needed.
 int martlet_dnn_layout_is(

@@ -14,6 +14,7 @@ struct ProgramCompiler: Sendable {
   let backend: any Backend
   /// Computes what does not depend on a run.
   private let host: any HostBackend
+  private let constants: ConstantEvaluator
   let options: SessionOptions
   let device: SessionOptions.Device
 
@@ -32,6 +33,7 @@ struct ProgramCompiler: Sendable {
         codeCache: options.codeCache, tuning: options.tunesSchedules)
     case .interpreter: host = InterpreterBackend()
     }
+    constants = ConstantEvaluator(host, isFusing: options.isFusing, isExact: options.isExact)
     if case .cuda(let ordinal) = device {
       let gpu = try CUDABackend(
         ordinal: ordinal, processor: host, options: options.cuda, exact: options.isExact,
@@ -57,7 +59,8 @@ struct ProgramCompiler: Sendable {
       savingMemory: options.memoryBudget != nil, rules: options.rules, disabledRules: options.disabledRules
     ).run(
       program, target: backend, until: form, instruments: instruments,
-      evaluate: { program in try evaluate(program) })
+      evaluate: { [constants] in try constants.results(of: $0) },
+      constants: { [constants] in try constants.constants($0) })
     profile.add(statistics)
     return result
   }
@@ -67,15 +70,6 @@ struct ProgramCompiler: Sendable {
     let value = getenv("MARTLET_PROVE").map { String(cString: $0) } ?? ""
     return value != "" && value != "0"
   }()
-
-  /// The results of a program without arguments.
-  private func evaluate(_ program: Program) throws -> [Tensor] {
-    var context = PassContext(target: host)
-    let fused = try FormKernels(fusing: options.isFusing, exact: options.isExact).run(program, &context)
-    var plan = try Planner.plan(fused, for: host)
-    plan.expectsFewRuns = true
-    return try BoundPlan(plan, backend: host).run([], variables: [], number: 0)
-  }
 
   /// The plan of a program; debug builds check its use of memory where that takes little time.
   func plan(_ program: Program, profile: inout CompilationProfile) throws -> ExecutionPlan {

@@ -22,11 +22,15 @@ final class RunSignature: @unchecked Sendable {
   private let lock = NSLock()
   /// The plan used last at the front.
   private var plans: [Compiled] = []
+  /// The types of feeds whose plans were dropped to make room.
+  private var dropped: Set<[TensorType]> = []
   /// The graph's forwardings at the time of the plans.
   private var forwardingCount = 0
 
   /// Plans for more sets of shapes than this are dropped, the one used longest ago first. Their code stays cached.
-  private static let capacity = 16
+  static let capacity = 16
+  /// Of so many it is known that they were dropped.
+  private static let droppedCapacity = 1024
 
   init(_ key: Key) { self.key = key }
 
@@ -43,16 +47,21 @@ final class RunSignature: @unchecked Sendable {
     if self.forwardingCount != forwardingCount {
       if !plans.isEmpty { reason = .forwarding }
       plans = []
+      dropped = []
       self.forwardingCount = forwardingCount
     }
     if let i = plans.firstIndex(where: { Self.fits($0.types, feeds) }) {
       if i > 0 { plans.insert(plans.remove(at: i), at: 0) }
       return plans[0]
     }
-    if reason == nil, !plans.isEmpty { reason = .shapes }
-    let compiled = try compile(feeds.map(\.type), reason)
+    let types = feeds.map(\.type)
+    if reason == nil, !plans.isEmpty { reason = dropped.contains(types) ? .eviction : .shapes }
+    let compiled = try compile(types, reason)
     plans.insert(compiled, at: 0)
-    if plans.count > Self.capacity { plans.removeLast() }
+    if plans.count > Self.capacity {
+      if dropped.count >= Self.droppedCapacity { dropped = [] }
+      dropped.insert(plans.removeLast().types)
+    }
     return compiled
   }
 

@@ -201,7 +201,7 @@ public final class Session: Sendable {
     let bound = try compiler.backend.compiling {
       var plan = try compiler.plan(try program(key, feedTypes: types, profile: &profile), profile: &profile)
       // Other shapes than the first ones are those of a last batch, say; what runs often all the same is compiled again.
-      plan.expectsFewRuns = reason == .shapes
+      plan.expectsFewRuns = reason == .shapes || reason == .eviction
       if case .cuda = device {} else { try checkMemory(plan) }
       return try compiler.backend.bind(plan)
     }

@@ -99,6 +99,8 @@ public struct SessionStatistics: Sendable {
     case growth = "the graph has grown"
     /// Known fetches and feeds, in other shapes than before.
     case shapes = "new shapes"
+    /// Known shapes whose plan had been dropped, after runs with many others.
+    case eviction = "its plan was dropped for others"
     /// Values of the graph were replaced by others.
     case forwarding = "the graph has changed"
   }

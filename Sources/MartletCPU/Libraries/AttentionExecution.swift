@@ -60,7 +60,7 @@ final class AttentionExecution: LibraryExecution {
 
   // MARK: Running
 
-  func bind(_ constants: [Int: Tensor]) -> BoundCall {
+  func bind(_ constants: [Int: Constant], _ layouts: ConstantLayouts) -> BoundCall {
     BoundCall(
       { _, slots, data in
         let execution = BoundCall.object(AttentionExecution.self, at: data)

@@ -102,7 +102,7 @@ final class AttentionGradientExecution: LibraryExecution {
 
   // MARK: Running
 
-  func bind(_ constants: [Int: Tensor]) -> BoundCall {
+  func bind(_ constants: [Int: Constant], _ layouts: ConstantLayouts) -> BoundCall {
     BoundCall(
       { _, slots, data in
         let execution = BoundCall.object(AttentionGradientExecution.self, at: data)

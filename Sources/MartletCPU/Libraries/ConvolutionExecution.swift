@@ -24,6 +24,8 @@ final class ConvolutionExecution: LibraryExecution {
     var role: martlet_dnn_role
     var slot: Int
     var reorder: DNNPrimitive?
+    /// The extents and strides that it has in the slot.
+    var given: [Int64]
     /// Where it lies in scratch memory in the primitive's layout.
     var offset: Int
     /// A constant in the primitive's layout.
@@ -56,9 +58,11 @@ final class ConvolutionExecution: LibraryExecution {
 
     var layout = ScratchLayout()
     func port(_ role: martlet_dnn_role, _ slot: Int, _ tensor: martlet_dnn_tensor, isOutput: Bool) -> Port? {
-      if primitive.isLaidOut(role, as: tensor) { return Port(role: role, slot: slot, reorder: nil, offset: 0) }
+      if primitive.isLaidOut(role, as: tensor) { return Port(role: role, slot: slot, given: [], offset: 0) }
       guard let reorder = primitive.reorder(role, tensor, isBack: isOutput) else { return nil }
-      return Port(role: role, slot: slot, reorder: reorder, offset: layout.add(primitive.bytes(role)))
+      return Port(
+        role: role, slot: slot, reorder: reorder, given: tensor.extentsAndStrides,
+        offset: layout.add(primitive.bytes(role)))
     }
     let source = (martlet_dnn_source_role, image)
     let weights = (martlet_dnn_weights_role, filter)
@@ -163,21 +167,27 @@ final class ConvolutionExecution: LibraryExecution {
   }
 
   /// The same with constant operands in the primitive's layout already.
-  private func specialized(for constants: [Int: Tensor]) -> ConvolutionExecution? {
+  private func specialized(for constants: [Int: Constant], _ layouts: ConstantLayouts) -> ConvolutionExecution? {
     var inputs = inputs
     for (i, input) in inputs.enumerated() {
       guard let constant = constants[input.slot], let reorder = input.reorder else { continue }
-      guard let packed = primitive.packed(constant, input.role, by: reorder) else { return nil }
+      guard
+        let packed = layouts.storage(
+          of: constant, in: input.role, of: primitive, from: input.given, by: reorder)
+      else { return nil }
       inputs[i].packed = packed
     }
     return inputs.contains { $0.packed != nil } ? ConvolutionExecution(self, inputs: inputs) : nil
   }
 
-  func bind(_ constants: [Int: Tensor]) -> BoundCall { (specialized(for: constants) ?? self).call }
+  func bind(_ constants: [Int: Constant], _ layouts: ConstantLayouts) -> BoundCall {
+    (specialized(for: constants, layouts) ?? self).call
+  }
 
   private var call: BoundCall {
     BoundCall(
-      { _, slots, data in BoundCall.object(ConvolutionExecution.self, at: data).run(slots) ? 0 : 1 }, object: self)
+      { _, slots, data in BoundCall.object(ConvolutionExecution.self, at: data).run(slots) ? 0 : 1 }, object: self,
+      unread: Set(inputs.filter { $0.packed != nil }.map(\.slot)))
   }
 
   private func run(_ slots: UnsafePointer<UnsafeMutablePointer<UInt8>?>) -> Bool {

@@ -42,8 +42,13 @@ final class DNNPrimitive: @unchecked Sendable {
     return DNNPrimitive(description)
   }
 
+  /// The layout that this primitive has at `role`.
+  func layout(_ role: martlet_dnn_role) -> DNNLayout? {
+    martlet_dnn_layout_at(pointer, role).map { DNNLayout($0, byteCount: bytes(role)) }
+  }
+
   /// A constant in the layout that this primitive has at `role`, by a reorder to it; nil if that fails.
-  func packed(_ constant: Tensor, _ role: martlet_dnn_role, by reorder: DNNPrimitive) -> TensorStorage? {
+  fileprivate func packed(_ constant: Tensor, _ role: martlet_dnn_role, by reorder: DNNPrimitive) -> TensorStorage? {
     let packed = TensorStorage(byteCount: bytes(role))
     var task = Packing(reorder: Unmanaged.passUnretained(reorder), from: constant.storage.bytes, to: packed.bytes)
     martlet_team_run(
@@ -79,7 +84,32 @@ final class DNNPrimitive: @unchecked Sendable {
   func run(_ memory: UnsafePointer<UnsafeMutableRawPointer?>) -> Bool { martlet_dnn_run(pointer, memory) != 0 }
 }
 
+extension ConstantLayouts {
+  /// A constant in the layout that a primitive has at `role`.
+  ///
+  /// - Parameters:
+  ///   - given: the extents and strides that the constant has.
+  ///   - reorder: moves it from there to the layout.
+  func storage(
+    of constant: Constant, in role: martlet_dnn_role, of primitive: DNNPrimitive, from given: [Int64],
+    by reorder: DNNPrimitive
+  ) -> TensorStorage? {
+    guard let layout = primitive.layout(role) else { return nil }
+    return storage(of: constant, as: .primitive(layout, from: given)) { array in
+      array.withUnsafeBytes { _ in primitive.packed(array, role, by: reorder) }
+    }
+  }
+}
+
 extension martlet_dnn_tensor {
+  /// The dimensions, then the distances between their elements.
+  var extentsAndStrides: [Int64] {
+    func numbers(_ bytes: UnsafeRawBufferPointer) -> [Int64] {
+      (0..<Int(rank)).map { bytes.loadUnaligned(fromByteOffset: 8 * $0, as: Int64.self) }
+    }
+    return withUnsafeBytes(of: dims) { numbers($0) } + withUnsafeBytes(of: strides) { numbers($0) }
+  }
+
   /// A tensor by its dimensions in oneDNN's logical order and the distances between their elements.
   init(_ dimensions: [Int], strides: [Int], _ type: martlet_dnn_type = martlet_dnn_f32) {
     self.init()

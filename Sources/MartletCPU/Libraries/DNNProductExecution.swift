@@ -11,6 +11,8 @@ final class DNNProductExecution: LibraryExecution {
   let scratchBytes: Int
   private let product: MatrixProduct
   private let primitive: DNNPrimitive
+  /// The extents and strides of the right matrix.
+  private let matrix: [Int64]
   /// From the matrix's layout to the primitive's, where they differ.
   private let reorder: DNNPrimitive?
   private let packed: TensorStorage?
@@ -56,6 +58,7 @@ final class DNNProductExecution: LibraryExecution {
     scratchBytes = layout.byteCount
     self.product = product
     self.primitive = primitive
+    self.matrix = matrix.extentsAndStrides
     packed = nil
   }
 
@@ -63,24 +66,28 @@ final class DNNProductExecution: LibraryExecution {
     scratchBytes = other.scratchBytes
     product = other.product
     primitive = other.primitive
+    matrix = other.matrix
     reorder = other.reorder
     self.packed = packed
     matrixOffset = other.matrixOffset
     scratchOffset = other.scratchOffset
   }
 
-  private func specialized(for constants: [Int: Tensor]) -> DNNProductExecution? {
-    guard let reorder, let matrix = constants[1],
-      let packed = primitive.packed(matrix, martlet_dnn_weights_role, by: reorder)
-    else { return nil }
-    return DNNProductExecution(self, packed: packed)
+  private func specialized(for constants: [Int: Constant], _ layouts: ConstantLayouts) -> DNNProductExecution? {
+    guard let reorder, let matrix = constants[1] else { return nil }
+    let packed = layouts.storage(
+      of: matrix, in: martlet_dnn_weights_role, of: primitive, from: self.matrix, by: reorder)
+    return packed.map { DNNProductExecution(self, packed: $0) }
   }
 
-  func bind(_ constants: [Int: Tensor]) -> BoundCall { (specialized(for: constants) ?? self).call }
+  func bind(_ constants: [Int: Constant], _ layouts: ConstantLayouts) -> BoundCall {
+    (specialized(for: constants, layouts) ?? self).call
+  }
 
   private var call: BoundCall {
     BoundCall(
-      { _, slots, data in BoundCall.object(DNNProductExecution.self, at: data).run(slots) ? 0 : 1 }, object: self)
+      { _, slots, data in BoundCall.object(DNNProductExecution.self, at: data).run(slots) ? 0 : 1 }, object: self,
+      unread: packed == nil ? [] : [1])
   }
 
   private func run(_ slots: UnsafePointer<UnsafeMutablePointer<UInt8>?>) -> Bool {

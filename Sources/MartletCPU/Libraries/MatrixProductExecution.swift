@@ -92,7 +92,7 @@ final class MatrixProductExecution: LibraryExecution {
     return primitive
   }
 
-  func bind(_ constants: [Int: Tensor]) -> BoundCall {
+  func bind(_ constants: [Int: Constant], _ layouts: ConstantLayouts) -> BoundCall {
     BoundCall(
       { _, slots, data in
         guard let a = slots[0], let b = slots[1], let c = slots[2], let data else { return 1 }

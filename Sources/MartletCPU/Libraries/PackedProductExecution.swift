@@ -34,29 +34,21 @@ final class PackedProductExecution: LibraryExecution {
     self.packed = packed
   }
 
-  func bind(_ constants: [Int: Tensor]) -> BoundCall {
-    guard let matrix = constants[1], product.panelWidth == nil else { return call }
-    return PackedProductExecution(self, packed: pack(matrix.storage.bytes)).call
-  }
-
-  /// The matrix in panels.
-  private func pack(_ matrix: UnsafeMutableRawPointer) -> TensorStorage {
-    let packed = TensorStorage(byteCount: packedProduct.blocking.packedBytes)
-    packedProduct.blocking.pack(
-      matrix.assumingMemoryBound(to: Float.self), product, to: packed.bytes.assumingMemoryBound(to: Float.self))
-    return packed
+  func bind(_ constants: [Int: Constant], _ layouts: ConstantLayouts) -> BoundCall {
+    guard let matrix = constants[1], product.panelWidth == nil,
+      let packed = layouts.panels(of: matrix, for: product, packedProduct.blocking)
+    else { return call }
+    return PackedProductExecution(self, packed: packed).call
   }
 
   private var call: BoundCall {
     BoundCall(
       { _, slots, data in
         let execution = BoundCall.object(PackedProductExecution.self, at: data)
-        guard let a = slots[0], let b = slots[1], let c = slots[2 + execution.product.epilogue.operandCount] else {
-          return 1
-        }
-        execution.run(a, b, c, slots)
+        guard let a = slots[0], let c = slots[2 + execution.product.epilogue.operandCount] else { return 1 }
+        execution.run(a, slots[1], c, slots)
         return 0
-      }, object: self)
+      }, object: self, unread: packed == nil ? [] : [1])
   }
 
   private struct Task {
@@ -65,7 +57,7 @@ final class PackedProductExecution: LibraryExecution {
   }
 
   private func run(
-    _ a: UnsafeMutablePointer<UInt8>, _ b: UnsafeMutablePointer<UInt8>, _ c: UnsafeMutablePointer<UInt8>,
+    _ a: UnsafeMutablePointer<UInt8>, _ b: UnsafeMutablePointer<UInt8>?, _ c: UnsafeMutablePointer<UInt8>,
     _ slots: UnsafePointer<UnsafeMutablePointer<UInt8>?>
   ) {
     func floats(_ slot: Int) -> UnsafePointer<Float>? {
@@ -73,12 +65,15 @@ final class PackedProductExecution: LibraryExecution {
     }
     let epilogue = product.epilogue
     // A plan's constants are known when it is bound; whoever binds without them waits for the packing.
-    let packed = product.panelWidth == nil ? self.packed ?? pack(b) : nil
+    let packed = product.panelWidth == nil ? self.packed ?? b.map { packedProduct.blocking.packed($0, product) } : nil
+    guard let panels = packed?.bytes ?? b.map({ UnsafeMutableRawPointer($0) }) else {
+      preconditionFailure("a product has no right matrix")
+    }
     var task = Task(
       execution: .passUnretained(self),
       operands: PackedProduct.Operands(
         a: UnsafeMutableRawPointer(a).assumingMemoryBound(to: Float.self),
-        panels: (packed?.bytes ?? UnsafeMutableRawPointer(b)).assumingMemoryBound(to: Float.self),
+        panels: panels.assumingMemoryBound(to: Float.self),
         c: UnsafeMutableRawPointer(c).assumingMemoryBound(to: Float.self), bias: epilogue.hasBias ? floats(2) : nil,
         residual: epilogue.hasResidual ? floats(2 + (epilogue.hasBias ? 1 : 0)) : nil))
     martlet_team_parallel(

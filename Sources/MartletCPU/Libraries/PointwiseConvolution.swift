@@ -62,12 +62,10 @@ final class PointwiseConvolution: LibraryExecution {
     self.packed = packed
   }
 
-  func bind(_ constants: [Int: Tensor]) -> BoundCall {
-    guard convolution.isRightConstant, let filter = constants[slots.filter] else { return call }
-    let packed = TensorStorage(byteCount: product.blocking.packedBytes)
-    product.blocking.pack(
-      filter.storage.bytes.assumingMemoryBound(to: Float.self), convolution,
-      to: packed.bytes.assumingMemoryBound(to: Float.self))
+  func bind(_ constants: [Int: Constant], _ layouts: ConstantLayouts) -> BoundCall {
+    guard convolution.isRightConstant, let filter = constants[slots.filter],
+      let packed = layouts.panels(of: filter, for: convolution, product.blocking)
+    else { return call }
     return PointwiseConvolution(self, packed: packed).call
   }
 
@@ -75,7 +73,7 @@ final class PointwiseConvolution: LibraryExecution {
     BoundCall(
       { _, slots, data in
         BoundCall.object(PointwiseConvolution.self, at: data).run(slots) ? 0 : 1
-      }, object: self)
+      }, object: self, unread: packed == nil ? [] : [slots.filter])
   }
 
   private struct Task {
@@ -93,14 +91,13 @@ final class PointwiseConvolution: LibraryExecution {
     if panels == nil {
       if convolution.isRightConstant {
         // A plan's constants are known when it is bound; whoever binds without them waits for the packing.
-        let storage = TensorStorage(byteCount: product.blocking.packedBytes)
-        temporary = storage
-        panels = storage.bytes.assumingMemoryBound(to: Float.self)
+        temporary = addresses[slots.filter].map { product.blocking.packed($0, convolution) }
+        panels = temporary?.bytes.assumingMemoryBound(to: Float.self)
       } else {
         panels = floats(slots.scratch, offsets.panels)
+        guard let filter = floats(slots.filter), let panels else { return false }
+        product.blocking.pack(filter, convolution, to: panels)
       }
-      guard let filter = floats(slots.filter), let panels else { return false }
-      product.blocking.pack(filter, convolution, to: panels)
     }
     guard let pixels = floats(slots.pixels), let result = floats(slots.result), let panels else { return false }
     var task = Task(

@@ -61,7 +61,7 @@ final class PointwiseFilterGradient: LibraryExecution {
     scratchBytes = layout.byteCount
   }
 
-  func bind(_ constants: [Int: Tensor]) -> BoundCall {
+  func bind(_ constants: [Int: Constant], _ layouts: ConstantLayouts) -> BoundCall {
     BoundCall(
       { _, slots, data in
         BoundCall.object(PointwiseFilterGradient.self, at: data).run(slots) ? 0 : 1

@@ -56,7 +56,7 @@ final class PoolingExecution: LibraryExecution {
     scratchBytes = layout.byteCount
   }
 
-  func bind(_ constants: [Int: Tensor]) -> BoundCall {
+  func bind(_ constants: [Int: Constant], _ layouts: ConstantLayouts) -> BoundCall {
     BoundCall({ _, slots, data in BoundCall.object(PoolingExecution.self, at: data).run(slots) ? 0 : 1 }, object: self)
   }
 

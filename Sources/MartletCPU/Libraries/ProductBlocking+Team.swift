@@ -1,5 +1,6 @@
 import CMartletRuntime
 import MartletGraph
+import MartletTensors
 
 extension ProductBlocking {
   /// Writes all panels of a product's right matrix; the team shares them.
@@ -10,6 +11,13 @@ extension ProductBlocking {
       { context, worker, workers in
         context?.assumingMemoryBound(to: Packing.self).pointee.run(Int(worker), Int(workers))
       }, &packing)
+  }
+
+  /// All panels of a product's right matrix in memory of their own.
+  func packed(_ b: UnsafeMutableRawPointer, _ product: MatrixProduct) -> TensorStorage {
+    let packed = TensorStorage(byteCount: packedBytes)
+    pack(b.assumingMemoryBound(to: Float.self), product, to: packed.bytes.assumingMemoryBound(to: Float.self))
+    return packed
   }
 
   private struct Packing {

@@ -16,7 +16,7 @@ public struct Operand: Sendable {
   public var elementType: ElementType? { type.elementType }
 
   /// The operand's elements as numbers, if it is an integer array that is known: a shape, an axis, a permutation.
-  public var integers: [Int]? { known?.integers ?? constant?.tensor.integers() }
+  public var integers: [Int]? { known?.integers ?? constant?.integers }
   /// The operand's only element, if it is known.
   public var integer: Int? {
     guard let all = integers, all.count == 1 else { return nil }

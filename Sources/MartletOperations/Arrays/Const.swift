@@ -8,13 +8,18 @@ public struct Const: Operation {
 
   public init() {}
   public init(_ tensor: Tensor) { value = Constant(tensor) }
+  public init(_ constant: Constant) { value = constant }
 
   public static let schema = Schema(
     "Const", inputs: [:], outputs: ["output": "dtype"], types: ["dtype": .any], traits: [.pure, .constant])
   public static let attributeTable: AttributeTable<Const> = [AttributeField("value", \.value)]
 
   public func infer(_ operands: [Operand], _ context: InferenceContext) throws(Diagnostic) -> [Inference] {
-    [Inference(.tensor(value.tensor.type), known: KnownValue(value.tensor))]
+    [
+      Inference(
+        .tensor(value.type),
+        known: value.elementCount <= KnownValue.maximumCount ? KnownValue(value.tensor) : nil)
+    ]
   }
   public var differentiation: Differentiation { .none("it has no operands") }
   public func lowering(_ l: inout LoweringContext) throws(Diagnostic) -> Lowering { .constant(value) }

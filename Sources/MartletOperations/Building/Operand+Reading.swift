@@ -4,7 +4,7 @@ import MartletTensors
 
 extension Operand {
   /// The elements of an integer operand, as far as they are known while the graph is built; some may be symbolic.
-  var elements: [Dimension]? { known?.elements ?? constant?.tensor.integers()?.map { Dimension($0) } }
+  var elements: [Dimension]? { known?.elements ?? constant?.integers?.map { Dimension($0) } }
 
   /// The rank, which the operation needs to be `required`, such as 1; a new shape of that rank if it is unknown.
   ///

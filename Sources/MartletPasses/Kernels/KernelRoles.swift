@@ -29,7 +29,7 @@ enum KernelRoles {
       let device = body.isOnHost(node, beside: target) ? target.host : target
       return device?.claims(contract) == true ? .barrier : .stages(reference)
     case .constant(let constant):
-      return filled(constant.tensor).map { .repeated($0) } ?? .barrier
+      return filled(constant).map { .repeated($0) } ?? .barrier
     case .composite:
       throw Diagnostic(
         "a composite operation reached kernel formation",
@@ -48,8 +48,11 @@ enum KernelRoles {
   }
 
   /// A program without inputs for an array whose elements are all the same.
-  private static func filled(_ tensor: Tensor) -> StageProgram? {
-    guard tensor.elementType.isComputable, (1...maximumSplatCount).contains(tensor.elementCount) else { return nil }
+  private static func filled(_ constant: Constant) -> StageProgram? {
+    guard constant.type.elementType.isComputable, (1...maximumSplatCount).contains(constant.elementCount) else {
+      return nil
+    }
+    let tensor = constant.tensor
     let bits = elementBits(tensor)
     guard bits.allSatisfy({ $0 == bits[0] }) else { return nil }
     var b = StageBuilder(inputs: [])

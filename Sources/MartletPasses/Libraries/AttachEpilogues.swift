@@ -214,10 +214,10 @@ private struct EpilogueWriter {
 
   /// What a short vector of constants comes to.
   private func folded(_ program: StageProgram, _ operands: [Output]) -> Output? {
-    let tensors = operands.compactMap { $0.operand.constant?.tensor }
-    guard tensors.count == operands.count,
+    let constants = operands.compactMap { $0.operand.constant }
+    guard constants.count == operands.count,
       program.type(of: program.outputs[0]).elementCount <= FoldConstants.maximumCount,
-      let result = try? program.interpret(inputs: tensors).first
+      let result = try? program.interpret(inputs: constants.map(\.tensor)).first
     else { return nil }
     return insert(Const(result), [], rebuilder.source.body.name(of: node) + "/channels_\(result.elementCount)")[0]
   }

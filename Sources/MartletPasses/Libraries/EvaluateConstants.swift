@@ -6,7 +6,8 @@ import MartletRewriting
 import MartletTensors
 
 /// Computes on the target, once, what depends on constants alone and was too large for `FoldConstants`: transposed
-/// weights, filters with the scale of a batch normalization in them.
+/// weights, filters with the scale of a batch normalization in them. Large arrays are computed when they are needed; see
+/// `ConstantExpressions`.
 ///
 /// Nothing that is larger than the constants it comes from: such a thing is cheaper computed where it is used.
 public struct EvaluateConstants: Pass {
@@ -17,23 +18,32 @@ public struct EvaluateConstants: Pass {
     guard let evaluate = context.evaluate else { return program }
     var count = 0
     let result = try program.mapFunctions { function, library in
-      let wanted = try ConstantValues(function).wanted
+      let values = try ConstantValues(function)
+      let wanted = values.wanted
       guard !wanted.isEmpty else { return function }
       let body = function.body
-      let constants = try evaluate(
-        Program(
-          main: GraphFunction(name: "constants", body: body, arguments: [], results: wanted), library: library))
-      let tensors = Dictionary(uniqueKeysWithValues: zip(wanted, constants))
+      var constants: [ValueID: Constant] = [:]
+      if let compute = context.constants {
+        let found = ConstantExpressions(function, library: library, wanted: wanted, isComputed: values.isComputed).all()
+        for (item, constant) in zip(found, try compute(found.map(\.expression))) { constants[item.value] = constant }
+      }
+      let rest = wanted.filter { constants[$0] == nil }
+      if !rest.isEmpty {
+        let main = GraphFunction(name: "constants", body: body, arguments: [], results: rest)
+        for (value, tensor) in zip(rest, try evaluate(Program(main: main, library: library))) {
+          constants[value] = Constant(tensor)
+        }
+      }
       count += wanted.count
       var rebuilder = GraphRebuilder(function, library: library)
       return try rebuilder.run { rebuilder, node, operands throws(Diagnostic) in
         let results = rebuilder.source.body.results(of: node)
-        guard results.contains(where: { tensors[$0] != nil }) else { return nil }
+        guard results.contains(where: { constants[$0] != nil }) else { return nil }
         return results.enumerated().map { i, result in
           // A result that nobody reads needs a place only.
-          let tensor = tensors[result] ?? Tensor(repeating: 0 as Float, shape: [])
+          let constant = constants[result] ?? Constant(Tensor(repeating: 0 as Float, shape: []))
           return rebuilder.graph.insert(
-            Const(tensor), [], name: i == 0 ? body.name(of: node) : "\(body.name(of: node))_\(i)", controls: [],
+            Const(constant), [], name: i == 0 ? body.name(of: node) : "\(body.name(of: node))_\(i)", controls: [],
             site: body.site(of: node), scope: body.scope(of: node)
           ).outputs[0]
         }
@@ -48,6 +58,8 @@ public struct EvaluateConstants: Pass {
 private struct ConstantValues {
   /// The values to compute: those that something else reads.
   private(set) var wanted: [ValueID] = []
+  /// Whether a node depends on constants alone and is none.
+  let isComputed: (NodeID) -> Bool
 
   init(_ function: GraphFunction) throws(Diagnostic) {
     let body = function.body
@@ -55,6 +67,7 @@ private struct ConstantValues {
     /// For each node that depends on constants alone the bytes of those, else nil.
     var bytes = [Int?](repeating: nil, count: body.nodeCount)
     for node in order { bytes[Int(node.index)] = try Self.constantBytes(node, body, bytes) }
+    isComputed = { [bytes] in bytes[Int($0.index)] != nil && !body.traits(of: $0).contains(.constant) }
     var isWanted: Set<ValueID> = []
     func want(_ value: ValueID) {
       let producer = body.producer(of: value)

@@ -206,8 +206,8 @@ extension GraphStorage {
     let node = producer(of: value)
     if operation(of: node) is Fill { return number(operands(of: node)[1]) }
     if operation(of: node) is BroadcastTo { return number(operands(of: node)[0]) }
-    guard let tensor = operand(value).constant?.tensor, tensor.elementCount == 1, tensor.elementType == .float32
+    guard let constant = operand(value).constant, constant.elementCount == 1, constant.type.elementType == .float32
     else { return nil }
-    return tensor.scalars(as: Float.self).first.map { Double($0) }
+    return constant.tensor.scalars(as: Float.self).first.map { Double($0) }
   }
 }

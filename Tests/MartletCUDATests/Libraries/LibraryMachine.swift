@@ -63,9 +63,9 @@ final class LibraryMachine: HostBackend {
     _ kernels: [PlanKernel], before contracts: [LibraryContract], isHurried: Bool, report: inout BindingReport
   ) throws -> [BoundCall] { try interpreter.bind(kernels, before: contracts, isHurried: isHurried, report: &report) }
 
-  func bind(_ contract: LibraryContract, constants: [Int: Tensor]) throws -> BoundCall {
+  func bind(_ contract: LibraryContract, constants: [Int: Constant]) throws -> BoundCall {
     let execution = try #require(executions.execution(of: contract))
-    return try DeviceCall(execution, contract, constants, context).call
+    return try DeviceCall(execution, contract, constants.mapValues(\.tensor), context).call
   }
 
   func run(

@@ -49,22 +49,29 @@ final class WinogradExecution: LibraryExecution {
 
   var nests: [Nest] { [WinogradNests.filter(shape), WinogradNests.images(shape)] }
 
-  func bind(_ constants: [Int: Tensor]) throws -> BoundCall {
+  func bind(_ constants: [Int: Constant], _ layouts: ConstantLayouts) throws -> BoundCall {
     let kernels = try compiler.compile(nests)
-    let packed = isFilterConstant ? TensorStorage(byteCount: 4 * shape.filterElements) : nil
     var call = WinogradCall(
       filter: kernels[0], images: kernels[1], slots: slots, offsets: offsets, isShared: shape.isShared,
-      workers: workers, packed: packed)
-    if let packed, let constant = constants[slots.filter] {
-      call.pack(constant.storage.bytes, to: packed.bytes)
+      workers: workers)
+    let size = 4 * shape.filterElements
+    if isFilterConstant, let constant = constants[slots.filter] {
+      let layout = ConstantLayouts.Layout.winograd(panelWidth: shape.panelWidth, isTurned: shape.isTurned)
+      call.packed = layouts.storage(of: constant, as: layout) { filter in
+        let packed = TensorStorage(byteCount: size)
+        filter.withUnsafeBytes { _ in call.pack(filter.storage.bytes, to: packed.bytes) }
+        return packed
+      }
       call.isPacked = true
+    } else if isFilterConstant {
+      call.packed = TensorStorage(byteCount: size)
     }
     let box = Box(call)
     return BoundCall(
       { _, slots, data in
         BoundCall.object(Box.self, at: data).call.run(slots)
         return 0
-      }, object: box)
+      }, object: box, unread: call.isPacked ? [slots.filter] : [])
   }
 
   private final class Box: Sendable {
@@ -82,7 +89,7 @@ private struct WinogradCall: Sendable {
   let isShared: Bool
   /// No more take part, whatever the team's size: the others have no scratch memory.
   let workers: Int
-  let packed: TensorStorage?
+  var packed: TensorStorage?
   /// Whether `packed` holds the filter already.
   var isPacked = false
 

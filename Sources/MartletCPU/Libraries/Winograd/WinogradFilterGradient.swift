@@ -41,7 +41,7 @@ final class WinogradFilterGradient: LibraryExecution {
     return [builder.sums(), builder.filter()]
   }
 
-  func bind(_ constants: [Int: Tensor]) throws -> BoundCall {
+  func bind(_ constants: [Int: Constant], _ layouts: ConstantLayouts) throws -> BoundCall {
     let kernels = try compiler.compile(nests)
     let call = Call(sums: kernels[0], filter: kernels[1], shape: shape, offsets: offsets, workers: workers)
     return BoundCall(
