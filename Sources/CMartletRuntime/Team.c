@@ -217,6 +217,8 @@ void martlet_team_run(martlet_task task, void *context) {
   pthread_mutex_unlock(&gate);
 }
 
+int32_t martlet_team_is_inside(void) { return in_task || in_region; }
+
 void martlet_team_plan(martlet_task task, void *context) {
   int32_t wanted = martlet_team_threads();
   if (in_task || in_region || !gomp_set_threads) {
@@ -238,15 +240,21 @@ int32_t martlet_team_limit(int32_t workers) {
 
 // MARK: Workers that wait for each other
 
+/// Beside the count of a worker that goes no further.
+static const uint32_t stopped = UINT32_C(1) << 31;
+
 void martlet_progress_report(uint32_t *counter, uint32_t count) { __atomic_store_n(counter, count, __ATOMIC_RELEASE); }
 
+void martlet_progress_stop(uint32_t *counter) { __atomic_fetch_or(counter, stopped, __ATOMIC_RELEASE); }
+
 int32_t martlet_progress_wait(uint32_t *counter, uint32_t count) {
-  for (int spins = 0;; spins++) {
+  for (int spins = 0;;) {
     uint32_t value = __atomic_load_n(counter, __ATOMIC_ACQUIRE);
-    if (value == MARTLET_PROGRESS_STOPPED) return 0;
-    if (value >= count) return 1;
+    if ((value & ~stopped) >= count) return 1;
+    if (value & stopped) return 0;
     // On a busy machine the other worker may have no processor.
     if (spins < worker_spins) {
+      spins++;
       martlet_pause();
     } else {
       sched_yield();

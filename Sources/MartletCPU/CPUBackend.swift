@@ -93,7 +93,9 @@ public final class CPUBackend: HostBackend {
   public func prepare(_ contracts: [LibraryContract]) {
     var seen: Set<LibraryContract> = []
     let new = libraries.withLock { known in contracts.filter { known[$0] == nil && seen.insert($0).inserted } }
-    guard new.count > 1 else { return }
+    // Primitives for one thread are made in tasks, of which one runs at a time; where this thread is in one, others would wait
+    // for it, and it for them.
+    guard new.count > 1, !isDeterministic, martlet_team_is_inside() == 0 else { return }
     let next = Atomic<Int>(0)
     DispatchQueue.concurrentPerform(iterations: min(compiler.threads, new.count)) { _ in
       while case let i = next.add(1, ordering: .relaxed).oldValue, i < new.count { _ = execution(of: new[i]) }

@@ -60,7 +60,9 @@ public final class BoundPlan: RunnablePlan, @unchecked Sendable {
     blocks = .allocate(capacity: max(builder.blocks.count, 1))
     blocks.initialize(from: builder.blocks, count: builder.blocks.count)
     groups = .allocate(capacity: max(builder.groups.count, 1))
-    groups.initialize(from: builder.groups, count: builder.groups.count)
+    for (i, group) in builder.groups.enumerated() {
+      (groups + i).initialize(to: GroupShares(group.group, firstRecord: group.firstRecord))
+    }
     groupCount = builder.groups.count
   }
 
@@ -133,7 +135,7 @@ private struct RecordBuilder {
   var instructions: [PlanInstruction] = []
   var pointers: [PlanAddress?] = []
   var blocks: [BlockRange] = []
-  var groups: [GroupShares] = []
+  var groups: [(group: PlanGroup, firstRecord: Int)] = []
 
   init(_ plan: ExecutionPlan, _ backend: any HostBackend, kernels: [BoundCall], hosts: [BoundCall]) {
     (self.plan, self.backend, self.kernels, self.hosts) = (plan, backend, kernels, hosts)
@@ -157,7 +159,7 @@ private struct RecordBuilder {
     for i in group.instructions { try add(block.instructions[i]) }
     precondition(records.count - header - 1 == group.workers.count, "an instruction of a group is not one call")
     records[header].second = records.count
-    groups.append(GroupShares(group, firstRecord: header + 1))
+    groups.append((group, header + 1))
   }
 
   private mutating func add(_ instruction: PlanInstruction) throws {

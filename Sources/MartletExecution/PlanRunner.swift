@@ -124,7 +124,7 @@ struct PlanRunner {
               launch.pointee.run(worker: Int(worker), of: Int(workers))
             }, UnsafeMutableRawPointer(pointer))
         }
-        // What comes before another record has a lower number, so that the lowest is the cause.
+        // The records before the lowest that fails are all carried out, whatever the workers' speed: it fails in every run.
         return ends.filter { $0.record != nil }.min { $0.record ?? 0 < $1.record ?? 0 }
       }
     }

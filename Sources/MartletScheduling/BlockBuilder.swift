@@ -81,22 +81,17 @@ struct BlockBuilder {
     switch lowering {
     case .compute(let program), .view(let program):
       try addKernel(program, label, ids, outputs, results, origin, row, isOnHost: isOnHost)
-    case .library(let contract, let reference):
+    case .library(let contract, _), .libraryOrComposite(let contract, _):
       let device = planner.device(onHost: isOnHost)
       guard device.claims(contract) else {
-        try addKernel(reference, label, ids, outputs, results, origin, row, isOnHost: isOnHost)
-        break
-      }
-      let numbers = draft.add(
-        .library(planner.contract(contract)), operands: try operands(ids), results: results, origin: origin, row: row,
-        isWide: device.isWide(contract), isOnHost: isOnHost)
-      bind(outputs, numbers)
-    case .libraryOrComposite(let contract, _):
-      let device = planner.device(onHost: isOnHost)
-      guard device.claims(contract) else {
+        if case .library(_, let reference) = lowering {
+          try addKernel(reference, label, ids, outputs, results, origin, row, isOnHost: isOnHost)
+          break
+        }
         throw Diagnostic(
           "no library does the operation any more", operation: "\(label) '\(body.name(of: node))'",
-          found: "\(device.name)", site: body.site(of: node))
+          found: "\(device.name)", site: body.site(of: node),
+          hint: "compile for a device that has not lost its libraries since the operation was left whole")
       }
       let numbers = draft.add(
         .library(planner.contract(contract)), operands: try operands(ids), results: results, origin: origin, row: row,

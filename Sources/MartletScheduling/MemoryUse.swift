@@ -87,8 +87,8 @@ private struct BusiestStep {
       for (i, last) in zip(group.instructions, GroupClocks(group).lastBeside) { end[i] = start + last }
     }
     for (i, instruction) in instructions.enumerated() {
-      for slot in instruction.operands { last[plan.slots[slot].whole ?? slot] = end[i] }
-      for slot in instruction.results + instruction.scratch { last[slot] = end[i] }
+      let used = instruction.operands.map { plan.slots[$0].whole ?? $0 } + instruction.results + instruction.scratch
+      for slot in used { last[slot] = max(last[slot] ?? i, end[i]) }
     }
     var ending: [Int: [Int]] = [:]
     for (slot, i) in last { ending[i, default: []].append(slot) }

@@ -135,7 +135,7 @@ public struct PlanVerifier {
       return
     }
     checkWaits(of: group, in: block)
-    let clocks = GroupClocks(group)
+    let before = Self.instructionsBefore(group)
     var touchers: [Int: [Int]] = [:]
     for (i, instruction) in instructions.enumerated() {
       for slot in instruction.operands + instruction.results + instruction.scratch {
@@ -146,13 +146,28 @@ public struct PlanVerifier {
       for slot in instruction.results + instruction.scratch {
         for other in [slot] + overlaps[slot] {
           for j in touchers[other] ?? [] where i != j && group.workers[i] != group.workers[j] {
-            guard !clocks.isOver(i, before: j), !clocks.isOver(j, before: i) else { continue }
+            guard !before[j].contains(i), !before[i].contains(j) else { continue }
             violations.append(
               "block \(block): %\(slot) is written by worker \(group.workers[i]) while another uses %\(other)")
           }
         }
       }
     }
+  }
+
+  /// For each instruction of a group those that are over when it begins, by their places in the group.
+  private static func instructionsBefore(_ group: PlanGroup) -> [Set<Int>] {
+    var before: [Set<Int>] = []
+    var shares = [[Int]](repeating: [], count: (group.workers.max() ?? 0) + 1)
+    for (i, worker) in group.workers.enumerated() {
+      var direct = shares[worker].suffix(1).map { $0 }
+      for wait in group.waits where wait.instruction == i && shares.indices.contains(wait.worker) {
+        if shares[wait.worker].indices.contains(wait.count - 1) { direct.append(shares[wait.worker][wait.count - 1]) }
+      }
+      before.append(direct.reduce(into: Set(direct)) { $0.formUnion(before[$1]) })
+      shares[worker].append(i)
+    }
+    return before
   }
 
   /// A wait is for something that comes before; otherwise workers would wait for each other for ever.

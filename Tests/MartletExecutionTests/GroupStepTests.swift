@@ -173,6 +173,36 @@ import Testing
     #expect(error?.operation?.contains("Gather") == true)
   }
 
+  /// Two of the workers' steps fail, and others wait for them: the first in the plan is told, whatever the workers' speed, and
+  /// variables stay as they were.
+  @Test func theFirstFailureIsToldInEveryRun() throws {
+    var chains = Chains(count: 4, length: 160)
+    let graph = chains.graph
+    let indices = graph.placeholder(.int32, shape: [4], name: "indices")
+    chains.feeds[indices] = Tensor([0, 1, 99, 0] as [Int32])
+    let kept = graph.variable("kept", [32], .constant(7))
+    let gathered = chains.results.map { gather(tanh($0), indices) }
+    var joined = gathered
+    for _ in 0..<20 { joined = joined.indices.map { tanh(joined[$0] + joined[($0 + 1) % joined.count]) } }
+    let update = try #require(kept.variable?.assign(sum(addN(joined), axes: [0])))
+    let session = try Session(graph, options: chains.options)
+    try session.run(graph.initializer)
+    let plan = try session.plan(for: [], targets: [update], feeds: chains.feeds.mapValues(\.type))
+    #expect(PlanVerifier.violations(of: plan) == [])
+    let group = try #require(plan.blocks[0].groups.first)
+    #expect(!group.waits.isEmpty)
+    let first = try #require(
+      plan.blocks[0].instructions.firstIndex { plan.origins[$0.origin].operation.contains("Gather") })
+    let name = plan.origins[plan.blocks[0].instructions[first].origin].name
+    for _ in 0..<100 {
+      let error = #expect(throws: Diagnostic.self) {
+        try session.run([], feeds: chains.feeds, targets: [update])
+      }
+      #expect(error?.operation?.contains("'\(name)'") == true, "\(error?.operation ?? "") instead of \(name)")
+    }
+    #expect(try session.value(of: kept) == Tensor([Float](repeating: 7, count: 32)))
+  }
+
   /// Random graphs with groups give what the interpreter gives.
   @Test(arguments: 0..<8)
   func randomGraphsAgreeForAnyNumberOfThreads(seed: UInt64) throws {

@@ -40,6 +40,9 @@ void martlet_team_run(martlet_task task, void *context);
 /// that do. Where libgomp is missing, or inside another task, this is `martlet_team_run`.
 void martlet_team_plan(martlet_task task, void *context);
 
+/// Whether this thread is in a task or a parallel region. It must not wait for other threads that run tasks then.
+int32_t martlet_team_is_inside(void);
+
 /// Lets the libraries that this thread calls use at most `workers` workers, or with 0 all, until the end of the task; for
 /// calls inside `martlet_team_run` and outside a parallel region. Returns 0 where it cannot be done.
 int32_t martlet_team_limit(int32_t workers);
@@ -49,13 +52,13 @@ int32_t martlet_team_limit(int32_t workers);
 /// Called outside `martlet_team_run` it is a task of its own.
 void martlet_team_parallel(martlet_body body, void *context);
 
-/// What a worker's counter says when it has ended early.
-static const uint32_t MARTLET_PROGRESS_STOPPED = UINT32_MAX;
-
-/// Lets other workers see how far this one has come, and what it has written until then.
+/// Lets other workers see how far this one has come, at most 2³¹ − 1, and what it has written until then.
 void martlet_progress_report(uint32_t *counter, uint32_t count);
 
-/// Returns 1 once another worker's counter is at `count` or beyond, 0 if that worker has ended early.
+/// Lets other workers see that this one has ended early, and how far it has come.
+void martlet_progress_stop(uint32_t *counter);
+
+/// Returns 1 once another worker's counter is at `count` or beyond, 0 if that worker has ended before.
 int32_t martlet_progress_wait(uint32_t *counter, uint32_t count);
 
 #endif

@@ -41,7 +41,9 @@ final class ConvolutionExecution: LibraryExecution {
 
   /// Nil where oneDNN does not do it.
   init?(_ convolution: Convolution, isOnOneThread: Bool = false) {
-    guard convolution.elementType == .float32, convolution.groups == 1 || convolution.isDepthwise else { return nil }
+    guard convolution.elementType == .float32, convolution.groups == 1 || convolution.isDepthwise,
+      !convolution.isKnownToFail
+    else { return nil }
     let epilogue = convolution.epilogue
     let image = martlet_dnn_tensor(
       images: convolution.batch, convolution.inputChannels, convolution.inputHeight, convolution.inputWidth,
@@ -223,6 +225,38 @@ final class ConvolutionExecution: LibraryExecution {
       memory[Int(martlet_dnn_scratch_role.rawValue)] = scratch.map { $0 + scratchOffset }
       guard primitive.run(memory) else { return false }
       return output.reorder?.move(inner, result) ?? true
+    }
+  }
+}
+
+extension Convolution {
+  /// Whether oneDNN (2.6.3) reads or writes what is not its own.
+  fileprivate var isKnownToFail: Bool {
+    switch role {
+    case .forward:
+      // Where no input is below the filter it adds the residual and then reads an activation's table at address 0.
+      guard epilogue.hasResidual, let activation = epilogue.activation else { return false }
+      if case .relu = activation { return false }
+      return isOutside(
+        outputHeight, stride: strideHeight, padding: paddingTop, kernel: kernelHeight, dilation: dilationHeight,
+        input: inputHeight)
+        || isOutside(
+          outputWidth, stride: strideWidth, padding: paddingLeft, kernel: kernelWidth, dilation: dilationWidth,
+          input: inputWidth)
+    case .backwardFilter:
+      // Its code for 1×1 filters with strides, which wants blocks of 16 channels, writes behind its memory with fewer.
+      return kernelHeight == 1 && kernelWidth == 1 && (strideHeight > 1 || strideWidth > 1)
+        && min(inputChannels, outputChannels) < 16
+    case .backwardData: return false
+    }
+  }
+
+  /// Whether some row, or column, of the result has no input below its filter.
+  private func isOutside(
+    _ outputs: Int, stride: Int, padding: Int, kernel: Int, dilation: Int, input: Int
+  ) -> Bool {
+    (0..<outputs).contains { output in
+      !(0..<kernel).contains { (0..<input).contains(output * stride - padding + $0 * dilation) }
     }
   }
 }

@@ -37,7 +37,7 @@ final class CUDARecurrentExecution: CUDALibraryExecution, @unchecked Sendable {
       if algorithm != CuDNNRecurrentLayer.algorithms[0], !options.measures { continue }
       guard
         let way = try? CuDNNRecurrentLayer(network, cell: cell, algorithm: algorithm, owner, options),
-        way.workspaceBytes <= options.scratchLimit,
+        Pieces(way, network, isPacked: false).byteCount <= options.scratchLimit,
         Self.isRight(way, network, owner, tolerance: options.allowsTF32 ? 5e-3 : 1e-4)
       else { continue }
       ways.append(way)
@@ -149,7 +149,7 @@ final class CUDARecurrentExecution: CUDALibraryExecution, @unchecked Sendable {
       try way.pack(on: stream, from: [0, weights, recurrent, biases], to: packed.address)
     } catch {
       // Nothing may be in flight when the memory goes.
-      try? stream.synchronize()
+      withExtendedLifetime(packed) { try? stream.synchronize() }
       throw error
     }
     return CUDARecurrentExecution(self, way, packed: packed)

@@ -53,6 +53,8 @@ struct CUDARecurrentTrial {
     let isForward = network.role == .forward
     let slot = network.slotPlaces.result + (isForward ? 0 : 3)
     let host = try PinnedMemory(stream.context, byteCount: network.slotBytes[slot])
+    // Nothing may be in flight when the memory goes, and it has to be there until it has been read.
+    defer { withExtendedLifetime(host) { try? stream.synchronize() } }
     try stream.copy(toHost: host.bytes, from: slots[slot], byteCount: host.byteCount)
     try stream.synchronize()
     let found = UnsafeRawBufferPointer(start: host.bytes, count: host.byteCount).bindMemory(to: Float.self)

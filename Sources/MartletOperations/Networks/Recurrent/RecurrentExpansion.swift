@@ -21,13 +21,19 @@ struct RecurrentExpansion {
       if operands[i].rank == 3, let known = operands[i].shape[axis].known { return known }
       throw Diagnostic(
         "its steps cannot be written out", operand: name, required: "a known extent \(axis)",
-        found: "\(operands[i].type)")
+        found: "\(operands[i].type)", hint: "give the placeholder of \(name) a shape in which only the batch is open")
     }
     steps = try extent(0, 0, "x")
     directions = try extent(1, 0, "weights")
     inputs = try extent(1, 2, "weights")
     hidden = try extent(2, 2, "recurrent_weights")
     batch = operands[0].rank == 3 ? operands[0].shape[1].known ?? -1 : -1
+    if batch < 0, [steps, inputs, hidden].contains(0) {
+      // A reshape could not tell the batch from arrays without elements.
+      throw Diagnostic(
+        "its steps cannot be written out", operand: "x", required: "a known batch where other extents are 0",
+        found: "\(operands[0].type)", hint: "give the placeholder of x a known shape")
+    }
     (self.cell, self.operands) = (cell, operands)
   }
 

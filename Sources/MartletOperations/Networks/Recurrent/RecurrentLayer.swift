@@ -67,7 +67,8 @@ public struct RecurrentLayerGrad: ExportedOperation {
   public func infer(_ operands: [Operand], _ context: InferenceContext) throws(Diagnostic) -> [Inference] {
     guard operands.count == 5 + 2 * cell.stateCount else {
       throw Diagnostic(
-        "", operand: "states", required: "\(2 * cell.stateCount) arrays: states and gradients",
+        "has another number of arrays than the cell's states need", operand: "states",
+        required: "\(2 * cell.stateCount) arrays: states and gradients",
         found: "\(operands.count - 5)")
     }
     let shapes = try RecurrentShapes(cell, operands[..<4], initial: operands[5..<5 + cell.stateCount])
@@ -75,7 +76,8 @@ public struct RecurrentLayerGrad: ExportedOperation {
       let wanted = i == 4 ? shapes.y : shapes.state
       guard operand.shape.isCompatible(with: wanted) else {
         throw Diagnostic(
-          "", operand: i == 4 ? "dy" : "states[\(i - 5)]", required: "the shape \(wanted)", found: "\(operand.type)")
+          "does not fit the layer", operand: i == 4 ? "dy" : "states[\(i - 5)]", required: "the shape \(wanted)",
+          found: "\(operand.type)")
       }
     }
     let type = operands[0].elementType ?? .float32

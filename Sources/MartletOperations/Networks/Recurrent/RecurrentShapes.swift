@@ -16,7 +16,8 @@ struct RecurrentShapes {
   init(_ cell: RecurrentCell, _ operands: ArraySlice<Operand>, initial: ArraySlice<Operand>) throws(Diagnostic) {
     guard initial.count == cell.stateCount else {
       throw Diagnostic(
-        "", operand: "initial", required: cell.stateCount == 1 ? "h" : "h and c", found: "\(initial.count) arrays")
+        "has another number of arrays than the cell has states", operand: "initial",
+        required: cell.stateCount == 1 ? "h" : "h and c", found: "\(initial.count) arrays")
     }
     let names = ["x", "weights", "recurrent_weights", "biases"]
     var given: [Shape] = []
@@ -33,7 +34,9 @@ struct RecurrentShapes {
     let hidden = common([(given[2], 2)] + states.map { ($0, 2) })
     let rows = hidden * cell.gateCount
     if let count = directions.known, !(1...2).contains(count) {
-      throw Diagnostic("", operand: "weights", required: "1 or 2 directions", found: "\(operands[1].type)")
+      throw Diagnostic(
+        "has a wrong outermost extent", operand: "weights", required: "1 or 2 directions", found: "\(operands[1].type)",
+        hint: "weights are [directions, gates · hidden, inputs]")
     }
     x = Shape([steps, batch, inputs])
     weights = Shape([directions, rows, inputs])
