@@ -160,9 +160,10 @@ import Testing
     return proof.report
   }
 
-  @Test func aWrongPassIsNamedWithTheFirstNodeThatDiffers() throws {
+  @Test(arguments: [ElementType.float32, .float16, .bfloat16])
+  func aWrongPassIsNamedWithTheFirstNodeThatDiffers(_ type: ElementType) throws {
     let graph = Graph()
-    let x = readVariable(graph.variableHandle(.float32, shape: [3], name: "x"))
+    let x = readVariable(graph.variableHandle(type, shape: [3], name: "x"))
     let before = sin(x, name: "before")
     let line = #line + 1
     let middle = exp(before, name: "middle")
@@ -175,6 +176,53 @@ import Testing
     #expect(found?.site.resolved?.line == line)
     #expect(found?.notes.first?.message == "the first value that differs on the way to 'y'")
     #expect(try run(Replacing<Exp>(new: Exp()), program).passes.map(\.outcome) == [.unchanged])
+  }
+
+  /// From 0.1 to 0.9 the sine is up to a tenth greater than the hyperbolic tangent.
+  @Test(arguments: [ElementType.float16, .bfloat16]) func smallFaultsInHalvesAreFound(_ type: ElementType) throws {
+    let graph = Graph()
+    let y = tanh(readVariable(graph.variableHandle(type, shape: [8], name: "x"))) * 3
+    let session = try Session(graph, options: SessionOptions(device: .interpreter))
+    let program = try session.program(for: [y], until: .typed)
+    let found = #expect(throws: Diagnostic.self) { try run(Replacing<Tanh>(new: Sin()), program) }
+    #expect(found?.message == "after ReplaceWrongly the program computes something else")
+  }
+
+  /// A kernel keeps in `float32` what its nodes rounded to 16 bits: 257 is not a number of bfloat16, nor 2049 of float16.
+  @Test(arguments: [(ElementType.bfloat16, 256.0), (.float16, 2048)])
+  func whatKernelsDoNotRoundIsProved(_ type: ElementType, _ shift: Double) throws {
+    let graph = Graph()
+    let x = readVariable(graph.variableHandle(type, shape: [40], name: "x"))
+    let s = x.scalar(shift)
+    let proof = Proof()
+    let options = SessionOptions(device: .cpu, instruments: [VerifyInstrument(), proof])
+    let y = relu(x + s - s) * 3 - tanh(x)
+    _ = try Session(graph, options: options).program(for: [y])
+    let outcome = proof.report.passes.last { $0.pass == "FormKernels" }?.outcome
+    #expect(outcome.map { if case .proved = $0 { true } else { false } } == true)
+  }
+
+  /// Squares backwards, by code that takes and gives `float32` alone.
+  private struct BackwardSquares: Operation {
+    static let schema = Schema(
+      "BackwardSquares", inputs: ["x": "T"], outputs: ["y": "T"], types: ["T": .init([.float32])])
+    var differentiation: Differentiation { .none("it is a test") }
+    func infer(_ operands: [Operand], _ context: InferenceContext) -> [Inference] { [Inference(operands[0].type)] }
+    func lowering(_ l: inout LoweringContext) -> Lowering {
+      .host(HostFunction { [Tensor($0[0].scalars(as: Float.self).reversed().map { $0 * $0 })] })
+    }
+  }
+
+  /// In double precision too host code is given arrays of the types that it knows.
+  @Test func hostCodeIsRunInItsOwnTypes() throws {
+    let graph = Graph()
+    let x = readVariable(graph.variableHandle(.float32, shape: [4], name: "x"))
+    let squares = graph.addOne(BackwardSquares(), [exp(x) - 1])
+    let proof = Proof()
+    let options = SessionOptions(device: .interpreter, instruments: [VerifyInstrument(), proof])
+    _ = try Session(graph, options: options).program(for: [sum(squares * 2)])
+    #expect(proof.report.entry(of: "exp-minus-one")?.proved == 1)
+    #expect(proof.report.passes.contains { if case .proved = $0.outcome { true } else { false } })
   }
 
   @Test func variablesCount() throws {

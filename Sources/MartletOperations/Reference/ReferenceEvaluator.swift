@@ -11,8 +11,11 @@ public struct ReferenceEvaluator {
   /// The number of the run, which random operations see.
   public var run: Int64
   /// Whether every `float32` is computed as `float64`: constants, and the results of every node, are widened. Kernels and
-  /// library calls of the fused form, whose types are settled, cannot be run so.
+  /// library calls of the fused form, whose types are settled, cannot be run so; host code is run in `float32`.
   public var isWidening = false
+  /// What is done to each result that a kernel or a library computes, in sub-graphs and compositions too. Moving results
+  /// as roundings would tells how far roundings on the way reach.
+  public var adjustment: ((Tensor) -> Tensor)?
   /// How many more nodes are run before an evaluation fails, each iteration of a loop counted: a bound for loops whose
   /// number of iterations comes from data.
   public var remainingNodes = Int.max
@@ -145,15 +148,51 @@ public struct ReferenceEvaluator {
       return []
     case .none, .control: break
     }
-    return try apply(operation, storage.name(of: node), library, operands)
+    return try apply(
+      operation, storage.name(of: node), library, operands,
+      elementTypes: isWidening ? storage.operands(of: node).map { storage.type(of: $0).elementType } : [])
   }
 
   /// The results of an operation.
   ///
-  /// - Parameter name: the node's; random numbers without seeds hang on it.
+  /// - Parameters:
+  ///   - name: the node's; random numbers without seeds hang on it.
+  ///   - elementTypes: the operands' in the graph. They tell what host code wants where `float32` is widened.
   public mutating func apply(
-    _ operation: any Operation, _ name: String, _ library: FunctionLibrary, _ operands: [Value]
+    _ operation: any Operation, _ name: String, _ library: FunctionLibrary, _ operands: [Value],
+    elementTypes: [ElementType?] = []
   ) throws -> [Value] {
+    var (lowering, types) = try lowering(of: operation, name, library, operands)
+    var operands = operands
+    if isWidening, case .host = lowering {
+      for (i, type) in elementTypes.enumerated() where type == .float32 { operands[i] = operands[i].narrowed }
+      (lowering, types) = try self.lowering(of: operation, name, library, operands)
+    }
+    do throws(Diagnostic) {
+      let results = try apply(lowering, operands, types, library, name: name)
+      return adjusted(isWidening ? results.map(\.widened) : results, lowering)
+    } catch {
+      var located = error
+      located.operation = located.operation ?? "\(operation.schema.name) '\(name)'"
+      throw located
+    }
+  }
+
+  private func adjusted(_ results: [Value], _ lowering: Lowering) -> [Value] {
+    guard let adjustment else { return results }
+    switch lowering {
+    case .compute, .library:
+      return results.map { value in
+        guard case .tensor(let tensor) = value else { return value }
+        return .tensor(adjustment(tensor))
+      }
+    default: return results
+    }
+  }
+
+  private func lowering(
+    of operation: any Operation, _ name: String, _ library: FunctionLibrary, _ operands: [Value]
+  ) throws -> (Lowering, types: [TensorType]) {
     let facts = operands.map { value in
       switch value {
       case .tensor(let tensor): Operand(.tensor(tensor.type), known: KnownValue(tensor), constant: Constant(tensor))
@@ -165,8 +204,7 @@ public struct ReferenceEvaluator {
     }
     var context = LoweringContext(operands: facts, results: types, name: name)
     do throws(Diagnostic) {
-      let results = try apply(operation.lowering(&context), operands, types, library, name: name)
-      return isWidening ? results.map(\.widened) : results
+      return (try operation.lowering(&context), types)
     } catch {
       var located = error
       located.operation = located.operation ?? "\(operation.schema.name) '\(name)'"
@@ -232,5 +270,11 @@ extension ReferenceEvaluator.Value {
   fileprivate var widened: ReferenceEvaluator.Value {
     guard case .tensor(let tensor) = self, tensor.elementType == .float32 else { return self }
     return .tensor(Tensor(tensor.doubles(), shape: tensor.shape))
+  }
+
+  /// The value with `float64` as `float32`.
+  fileprivate var narrowed: ReferenceEvaluator.Value {
+    guard case .tensor(let tensor) = self, tensor.elementType == .float64 else { return self }
+    return .tensor(Tensor(rounding: tensor.doubles(), shape: tensor.shape, as: .float32))
   }
 }

@@ -15,7 +15,9 @@ struct ProgramBisection {
   private var parting: Parting?
 
   /// Values of one node that differ by less, in parts of the greatest element, are roundings.
-  private static let threshold = 1e-4
+  private static func threshold(_ type: ElementType) -> Double {
+    max(1e-4, 4 * 2 / Double(1 << type.significandWidth))
+  }
 
   init(_ old: Program, _ new: Program, _ inputs: ProgramInputs) throws {
     body = new.main.body
@@ -36,7 +38,7 @@ struct ProgramBisection {
   private static func firstDifference(_ a: Tensor, _ b: Tensor) -> Int? {
     let (x, y) = (a.doubles(), b.doubles())
     let largest = x.reduce(0) { $1.isFinite ? max($0, $1.magnitude) : $0 }
-    let allowed = a.elementType.isFloatingPoint ? largest * threshold : 0
+    let allowed = a.elementType.isFloatingPoint ? largest * threshold(a.elementType) : 0
     return x.indices.first { i in
       if ProofTolerance.isSameBits(x[i], y[i]) || x[i] == y[i] { return false }
       return !((x[i] - y[i]).magnitude <= allowed)

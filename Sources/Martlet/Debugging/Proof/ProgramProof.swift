@@ -15,12 +15,13 @@ struct ProgramProof {
   private let names: [String]
   private var samples: [Sample]
 
-  /// Two sets of arrays, and three runs of each in double precision with operands moved.
+  /// Two sets of arrays, and so many runs of each with roundings imitated; the last where floats have 16 bits.
   private static let sampleCount = 2
   private static let moveCount = 3
+  private static let halfMoveCount = 8
   /// Generated numbers may make a loop turn for very long: so many nodes run beyond those that there are.
   private static let iteratedNodes = 1_000
-  /// Roundings in the middle of a program count for as much as some of its operands'.
+  /// The order of a sum within one node counts for as much as some roundings of its operands and results.
   private static let factor = 64.0
 
   /// Why a program is not run; empty if it is.
@@ -39,21 +40,42 @@ struct ProgramProof {
     names = signature.resultNames
     samples = []
     let nodeLimit = program.nodeCount + Self.iteratedNodes
+    let hasHalves = program.hasHalves
     for number in 0..<Self.sampleCount {
       let inputs = signature.inputs(number)
       guard let old = try? ProgramRun(program, inputs, nodeLimit: nodeLimit).results else { break }
       var reference = ProofTolerance.Reference(old: old, truth: [], moved: [], magnitude: 0)
-      if let wide = try? ProgramRun(program, inputs.widened, isWidening: true) {
+      if hasHalves {
+        (reference.truth, reference.isOfOwnTypes) = (old, true)
+        for move in 0..<Self.halfMoveCount {
+          let moved = try? ProgramRun(
+            program, inputs, nodeLimit: nodeLimit,
+            adjustment: Self.adjustment(move) { 2 / Double(1 << $0.significandWidth) }
+          ).results
+          if let moved { reference.moved.append(moved) }
+        }
+      } else if let wide = try? ProgramRun(program, inputs.widened, isWidening: true) {
         reference.truth = wide.results
         reference.magnitude = wide.magnitude
         for move in 0..<Self.moveCount {
-          let moved = try? ProgramRun(program, inputs.moved(move), isWidening: true).results
+          let moved = try? ProgramRun(
+            program, inputs.moved(move), isWidening: true, adjustment: Self.adjustment(move) { _ in 0x1p-24 }
+          ).results
           if let moved { reference.moved.append(moved) }
         }
       }
       samples.append(Sample(inputs: inputs, reference: reference))
     }
     guard !samples.isEmpty else { return nil }
+  }
+
+  /// Moves each result by a part of its elements, the same results in the same way in each run of this number.
+  private static func adjustment(_ number: Int, _ part: @escaping (ElementType) -> Double) -> (Tensor) -> Tensor {
+    var key = UInt32(truncatingIfNeeded: 1_000_000 * (number + 1))
+    return { tensor in
+      key &+= 1
+      return tensor.moved(byParts: part(tensor.elementType), key: key)
+    }
   }
 
   /// Runs the program behind a pass.
@@ -102,6 +124,15 @@ extension Program {
     ([main] + reachableFunctions().compactMap { library[$0] }).reduce(0) { total, function in
       function.body.topologicalOrder(results: function.results, targets: function.targets).reduce(total) {
         $0.addingSaturated(function.body.work(of: $1))
+      }
+    }
+  }
+
+  /// Whether a value is of floats of 16 bits.
+  fileprivate var hasHalves: Bool {
+    ([main] + reachableFunctions().compactMap { library[$0] }).contains { function in
+      function.body.nodes.contains { node in
+        function.body.results(of: node).contains { function.body.type(of: $0).elementType?.isHalf ?? false }
       }
     }
   }

@@ -93,10 +93,12 @@ struct ProgramRun {
   /// The results of the main function's nodes, by name, if they were asked for.
   private(set) var values: [String: [Tensor]] = [:]
 
-  /// - Parameter nodeLimit: how many nodes may run; more, in loops, are an error.
+  /// - Parameters:
+  ///   - nodeLimit: how many nodes may run; more, in loops, are an error.
+  ///   - adjustment: what is done to each result that is computed.
   init(
     _ program: Program, _ inputs: ProgramInputs, nodeLimit: Int = .max, isWidening: Bool = false,
-    isTracing: Bool = false
+    isTracing: Bool = false, adjustment: ((Tensor) -> Tensor)? = nil
   ) throws {
     let main = program.main
     let variables = Dictionary(
@@ -110,7 +112,7 @@ struct ProgramRun {
     }
     var evaluator = ReferenceEvaluator(variables: inputs.variables)
     evaluator.isWidening = isWidening
-    evaluator.remainingNodes = nodeLimit
+    (evaluator.remainingNodes, evaluator.adjustment) = (nodeLimit, adjustment)
     var (magnitude, values): (Double, [String: [Tensor]]) = (0, [:])
     let found = try evaluator.evaluate(
       main.body, program.library, bindings: bindings, results: main.results, targets: main.targets

@@ -139,6 +139,17 @@ extension Tensor {
     return Tensor(elements, shape: shape)
   }
 
+  /// The array with each finite float moved up or down by a part of itself, and rounded to its type.
+  func moved(byParts part: Double, key: UInt32) -> Tensor {
+    guard elementType.isFloatingPoint else { return self }
+    var random = RandomNumbers(key: key)
+    let elements = doubles().map { x in
+      let moved = x + (random.below(2) == 0 ? part : -part) * x
+      return x.isFinite ? moved : x
+    }
+    return Tensor(rounding: elements, shape: shape, as: elementType)
+  }
+
   /// The position of an element by its number: `[0, 3]`.
   func position(of element: Int) -> String {
     var rest = element

@@ -5,8 +5,8 @@ import MartletTensors
 ///
 /// Where every bit is promised, all bits must agree, but for the payload and sign of NaN. Integers and Booleans must always
 /// agree. Of other floats, let `old` and `new` be an element before and after; `truth` what `old` is in double
-/// precision, and `spread` the greatest distance by which `truth` moves when each element that is fed is moved at random by
-/// half a unit in its last place. Then
+/// precision, and `spread` the greatest distance by which `truth` moves when each element that is fed, and in whole
+/// programs each that is computed, is moved at random by half a unit in its last place. Then
 ///
 ///     |new − truth| ≤ |old − truth| + 16 · (ε · |truth| + spread) + 16 · 2⁻⁵³ · M + 4 · smallest number
 ///
@@ -14,6 +14,16 @@ import MartletTensors
 /// term says that the new form may be as inaccurate as the old one; the second that its roundings do as much harm as
 /// roundings of the operands, which is what reordering a sum does, whose spread is in proportion to its terms; the third
 /// is the rounding of `truth` itself.
+///
+/// Programs with floats of 16 bits are rounded at other places when their nodes become one kernel: a node's result is
+/// rounded to 16 bits before, and kept in `float32` after. Each form is within half a unit in the last place of what the
+/// node would give unrounded, so the two are within one. There `truth` is the first run, in the program's own types;
+/// `spread` is how far it moves when the result of each node is moved at random by one unit in its last place; and
+///
+///     |new − truth| ≤ |old − truth| + 2 · (ε · |truth| + spread) + 4 · smallest number
+///
+/// An integer or a Boolean of such a program may differ where it does so among the runs that were moved, as the number
+/// of the greatest of two elements that a rounding makes equal.
 ///
 /// Of `float64` no truth is at hand: `truth` is `old`, and ε is 2⁻²⁴, which finds another expression but not another
 /// rounding. So it is with kernels, which cannot be run in double precision, where a proof begins with them.
@@ -36,6 +46,8 @@ public struct ProofTolerance {
     var moved: [[Tensor]]
     /// The greatest finite number met in computing `truth`.
     var magnitude: Double
+    /// Whether `truth` and `moved` were computed in the program's own types, and each node's result moved by one unit.
+    var isOfOwnTypes = false
   }
 
   /// Compares result `number` with what it should be.
@@ -45,16 +57,19 @@ public struct ProofTolerance {
     let old = reference.old[number]
     let (a, b) = (old.doubles(), new.doubles())
     if promise == .sameBits || !old.elementType.isFloatingPoint {
+      let moved = reference.isOfOwnTypes ? reference.moved.map { $0[number].doubles() } : []
       for i in a.indices where !Self.isSameBits(a[i], b[i]) {
+        if moved.contains(where: { $0[i] != a[i] }) { continue }
         return (Difference(position: i, old: a[i], new: b[i]), 1)
       }
       return (nil, 0)
     }
-    let isWidened = old.elementType == .float32 && !reference.truth.isEmpty
-    let truth = isWidened ? reference.truth[number].doubles() : a
-    let moved = isWidened ? reference.moved.map { $0[number].doubles() } : []
+    let isMeasured = (old.elementType == .float32 || reference.isOfOwnTypes) && !reference.truth.isEmpty
+    let truth = isMeasured ? reference.truth[number].doubles() : a
+    let moved = isMeasured ? reference.moved.map { $0[number].doubles() } : []
+    let factor = reference.isOfOwnTypes ? 2 : factor
     let type = old.elementType
-    let ε = isWidened || type.isHalf ? 2 / Double(1 << type.significandWidth) : 0x1p-24
+    let ε = isMeasured || type.isHalf ? 2 / Double(1 << type.significandWidth) : 0x1p-24
     let least = type.leastNonzeroMagnitude
     let floor = 16 * 0x1p-53 * reference.magnitude + 4 * least
     var closeness = 0.0

@@ -93,7 +93,8 @@ struct RuleProof {
     ) { _, values in
       if isWidening { magnitude = values.reduce(magnitude) { max($0, $1.magnitude) } }
     }
-    let results = try evaluator.apply(firing.root, firing.name, firing.graph.library, operands)
+    let results = try evaluator.apply(
+      firing.root, firing.name, firing.graph.library, operands, elementTypes: firing.operands.map(\.elementType))
     if isWidening { magnitude = (operands + results).reduce(magnitude) { max($0, $1.magnitude) } }
     return (try results.tensors(), magnitude)
   }
