@@ -53,7 +53,8 @@ struct ProgramCompiler: Sendable {
     let statistics = StatisticsInstrument()
     var instruments = options.instruments + [statistics]
     if let log = options.log { instruments.append(WarningLog(log: log)) }
-    if Self.isProving { instruments += [VerifyInstrument(), Proof()] }
+    // What soft placement warns of is the user's affair.
+    if Self.isProving { instruments += [VerifyInstrument(refusesWarnings: !options.isPlacementSoft), Proof()] }
     let result = try Pipeline.standard(
       fusing: options.isFusing, softPlacement: options.isPlacementSoft, exact: options.isExact,
       savingMemory: options.memoryBudget != nil, rules: options.rules, disabledRules: options.disabledRules
