@@ -45,10 +45,11 @@ import Testing
     #expect(a != b)
   }
 
+  /// A loop that the compiler unrolls has several addresses, but one line.
   @Test func aSiteInALoopIsOneSite() {
     var sites: Set<BuildSite> = []
     for i in 0..<3 { sites.insert(outerLibraryLayer(i)) }
-    #expect(sites.count == 1)
+    #expect(Set(sites.map(\.resolved)).count == 1)
   }
 
   @Test func asynchronousFunctionsHaveSites() async {

@@ -96,6 +96,7 @@ struct DriverTests {
       let feed = try PinnedMemory(context, byteCount: 256)
       let result = try PinnedMemory(context, byteCount: 256)
       let memory = try (0..<3).map { _ in try DeviceMemory(context, byteCount: 256) }
+      defer { withExtendedLifetime(memory) {} }
       try main.beginCapture()
       try main.copy(to: memory[0].address, fromHost: feed.bytes, byteCount: 256)
       try fork.record(on: main)

@@ -99,6 +99,7 @@ struct LibraryExecutionTests {
     let contract = LibraryContract.convolution(Self.convolution)
     let execution = try #require(machine.executions.execution(of: contract))
     let memory = try slots(contract, execution, stream)
+    defer { withExtendedLifetime(memory) {} }
     let count = machine.stub.count("cublasLtMatrixTransform")
     let bound = try execution.binding([1: memory[1].address], on: stream)
     #expect(machine.stub.count("cublasLtMatrixTransform") == count + 1)
@@ -142,6 +143,7 @@ struct LibraryExecutionTests {
       for contract in [LibraryContract.matrixProduct(Self.product), .convolution(Self.convolution)] {
         let execution = try #require(machine.executions.execution(of: contract))
         let memory = try slots(contract, execution, stream)
+        defer { withExtendedLifetime(memory) {} }
         defer { withExtendedLifetime(memory) { try? stream.synchronize() } }
         machine.stub.fail(call, code: code)
         try execution.enqueue(on: stream, memory.map(\.address))
@@ -258,6 +260,7 @@ struct LibraryExecutionTests {
       do {
         let stream = try CUDAStream(machine.context)
         let memory = try slots(contract, execution, stream)
+        defer { withExtendedLifetime(memory) {} }
         try execution.enqueue(on: stream, memory.map(\.address))
         try stream.synchronize()
       }
@@ -300,6 +303,7 @@ struct LibraryExecutionTests {
     let contract = LibraryContract.convolution(Self.plain)
     let execution = try #require(machine.executions.execution(of: contract))
     let memory = try slots(contract, execution, stream)
+    defer { withExtendedLifetime(memory) {} }
     machine.stub.fail("cudnnConvolutionForward", code: code)
     let failure = #expect(throws: CUDAFailure.self) { try execution.enqueue(on: stream, memory.map(\.address)) }
     #expect(failure?.isOutOfMemory == isOutOfMemory)
@@ -313,6 +317,7 @@ struct LibraryExecutionTests {
     let contract = LibraryContract.matrixProduct(Self.product)
     let execution = try #require(machine.executions.execution(of: contract))
     let memory = try slots(contract, execution, stream)
+    defer { withExtendedLifetime(memory) {} }
     try stream.synchronize()
     let right = memory.map(\.address)
     // The library is asked for the transposed product: its first factor is the contract's second.
@@ -354,6 +359,7 @@ struct LibraryExecutionTests {
     let stream = try CUDAStream(machine.context)
     let execution = try #require(machine.executions.execution(of: .convolution(convolution)))
     let memory = try slots(.convolution(convolution), execution, stream)
+    defer { withExtendedLifetime(memory) {} }
     let count = machine.stub.count("cublasLtMatrixTransform")
     try execution.enqueue(on: stream, memory.map(\.address))
     // The filter in one or two steps, the image, the residual and the result.
