@@ -82,6 +82,18 @@ import Testing
     }
   }
 
+  /// In training nobody need give moments, of whatever type: each channel's mean becomes its offset.
+  @Test(arguments: types) func batchNormalizationWithoutMoments(_ type: ElementType) throws {
+    let graph = Graph()
+    let x = graph.placeholder(type, shape: [2, 3, 3, 4])
+    let (scale, offset) = (Tensor([1, 2, 3, 4] as [Float], shape: [4]), Tensor([4, 3, 2, 1] as [Float], shape: [4]))
+    let y = fusedBatchNorm(x, scale: graph.constant(scale), offset: graph.constant(offset)).y
+    #expect(y.elementType == type)
+    let means = sum(cast(y, to: .float32), axes: [0, 1, 2]) / 18
+    let found = try Session(graph).run(means, feeds: [x: numbers([2, 3, 3, 4], type, seed: 7)])
+    expectClose(found, offset, relative: 4 / Double(1 << type.significandWidth))
+  }
+
   /// Constants are folded as operations on feeds would be: in an exact session each operation rounds.
   @Test(arguments: [SessionOptions.Device.cpu, .interpreter]) func exactSessionsRoundConstantsToo(
     _ device: SessionOptions.Device

@@ -293,7 +293,7 @@ public func fusedBatchNorm(
   operation.exponentialAverageFactor = exponentialAverageFactor
   operation.dataFormat = dataFormat.rawValue
   operation.isTraining = isTraining
-  let empty = mean == nil || variance == nil ? cast(x.graph.constant([Double]()), to: x.elementType) : x
+  let empty = mean == nil || variance == nil ? cast(x.graph.constant([Double]()), to: scale.elementType) : scale
   let results = x.graph.add(operation, [x, scale, offset, mean ?? empty, variance ?? empty], name: name)
   return (results[0], results[1], results[2])
 }
