@@ -158,8 +158,8 @@ public final class CPUBackend: HostBackend {
       AttentionExecution(attention, compiler.tiles, machine, workers: workerCount)
     case .attentionGradient(let gradient):
       AttentionGradientExecution(gradient, compiler.tiles, machine, workers: workerCount)
-    // Written out, its steps go through all passes.
-    case .recurrent: nil
+    // Written out, they go through all passes.
+    case .recurrent, .batchNormalization: nil
     }
   }
 

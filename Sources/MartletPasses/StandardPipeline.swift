@@ -39,6 +39,7 @@ extension Pipeline {
       Phase(.fused) {
         MergeProducts(exact: exact)
         EvaluateConstants()
+        FormNormalizations(forming: fusing && !exact)
         WidenLibraryCalls()
         FormAttention(forming: fusing && !exact, savingMemory: savingMemory)
         PackSharedMatrices(packing: fusing)

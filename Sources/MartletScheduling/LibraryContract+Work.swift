@@ -19,7 +19,7 @@ extension LibraryContract {
       // A gradient has the forward steps again, and twice as many products.
       network.directions * network.steps * network.batch * network.rows * (network.inputs + network.hidden)
         * (network.role == .forward ? 1 : 3)
-    case .pooling: 0
+    case .pooling, .batchNormalization: 0
     }
   }
 }

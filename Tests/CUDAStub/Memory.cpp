@@ -247,10 +247,13 @@ STUB int cuMemcpyDtoDAsync_v2(uint64_t to, uint64_t from, size_t bytes, void *ha
     return call.error;
   }
   if (to < from + bytes && from < to + bytes) return call.misuse(invalid_value, "source and destination overlap");
-  return enqueue(call, stream, action("a copy on the device", {{to, bytes}, {from, bytes}}, {}, [=] {
-                   memcpy(pointer(to), pointer(from), bytes);
-                   return 0;
-                 }));
+  auto copy = action("a copy on the device", {{to, bytes}, {from, bytes}}, {}, [=] {
+    memcpy(pointer(to), pointer(from), bytes);
+    return 0;
+  });
+  // Memory has a rate.
+  copy->cost = 1 + bytes / 1024;
+  return enqueue(call, stream, copy);
 }
 
 STUB int cuMemsetD8Async(uint64_t to, unsigned char value, size_t bytes, void *handle) {

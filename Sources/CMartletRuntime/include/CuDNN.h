@@ -1,4 +1,4 @@
-/// NVIDIA's convolutions, pooling and recurrent networks, loaded at run time. Declarations are our own, after the cuDNN 9 reference.
+/// NVIDIA's convolutions, pooling, batch normalization and recurrent networks, loaded at run time. Declarations are our own, after the cuDNN 9 reference.
 #ifndef MARTLET_CUDNN_H
 #define MARTLET_CUDNN_H
 
@@ -64,6 +64,9 @@ enum {
   martlet_cudnn_inference = 0,
   martlet_cudnn_training = 1,
   martlet_cudnn_add_gradients = 0,
+  /// Moments of channels, over images and pixels.
+  martlet_cudnn_spatial = 1,
+  martlet_cudnn_spatial_persistent = 2,
 };
 
 /// The functions of cuDNN that are used: F(name, parameters). All return 0 or an error.
@@ -147,6 +150,21 @@ enum {
     (martlet_cudnn_handle handle, martlet_cudnn_pooling pooling, const void *alpha, martlet_cudnn_tensor y_type, \
      const void *y, martlet_cudnn_tensor dy_type, const void *dy, martlet_cudnn_tensor x_type, const void *x, \
      const void *beta, martlet_cudnn_tensor dx_type, void *dx)) \
+  F(BatchNormalizationForwardInference, \
+    (martlet_cudnn_handle handle, int mode, const void *alpha, const void *beta, martlet_cudnn_tensor x_type, \
+     const void *x, martlet_cudnn_tensor y_type, void *y, martlet_cudnn_tensor vector_type, const void *scale, \
+     const void *bias, const void *mean, const void *variance, double epsilon)) \
+  F(BatchNormalizationForwardTraining, \
+    (martlet_cudnn_handle handle, int mode, const void *alpha, const void *beta, martlet_cudnn_tensor x_type, \
+     const void *x, martlet_cudnn_tensor y_type, void *y, martlet_cudnn_tensor vector_type, const void *scale, \
+     const void *bias, double factor, void *running_mean, void *running_variance, double epsilon, void *mean, \
+     void *inverse_deviation)) \
+  F(BatchNormalizationBackward, \
+    (martlet_cudnn_handle handle, int mode, const void *alpha_data, const void *beta_data, \
+     const void *alpha_vectors, const void *beta_vectors, martlet_cudnn_tensor x_type, const void *x, \
+     martlet_cudnn_tensor dy_type, const void *dy, martlet_cudnn_tensor dx_type, void *dx, \
+     martlet_cudnn_tensor vector_type, const void *scale, void *dscale, void *dbias, double epsilon, \
+     const void *mean, const void *inverse_deviation)) \
   F(SetTensorNdDescriptor, \
     (martlet_cudnn_tensor tensor, int type, int count, const int *extents, const int *strides)) \
   F(GetTensorNdDescriptor, \

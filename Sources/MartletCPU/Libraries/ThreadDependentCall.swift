@@ -59,7 +59,7 @@ public enum ThreadDependentCall: String, CaseIterable, Sendable {
     case .pooling(let pooling):
       guard pooling.role == .backward else { return nil }
       self = .poolingGradient
-    case .attention, .attentionGradient, .recurrent: return nil
+    case .attention, .attentionGradient, .recurrent, .batchNormalization: return nil
     }
   }
 }

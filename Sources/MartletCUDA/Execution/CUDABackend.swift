@@ -6,8 +6,8 @@ import MartletScheduling
 import MartletTensors
 import Synchronization
 
-/// A GPU of NVIDIA's: kernels generated as CUDA C and compiled by NVRTC, products by cuBLASLt, convolutions, pooling and
-/// recurrent layers by cuDNN. What has code for the host only, and what is placed there, the processor does.
+/// A GPU of NVIDIA's: kernels generated as CUDA C and compiled by NVRTC, products by cuBLASLt, convolutions, pooling, batch
+/// normalization and recurrent layers by cuDNN. What has code for the host only, and what is placed there, the processor does.
 public final class CUDABackend: Backend {
   public let name = "cuda"
   public let context: CUDAContext

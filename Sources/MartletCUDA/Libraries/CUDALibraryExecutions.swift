@@ -57,6 +57,8 @@ final class CUDALibraryExecutions: Sendable {
       return handles.cudnn.flatMap { CUDAPoolingExecution(pooling, $0, options) }
     case .recurrent(let network):
       return handles.cudnn.flatMap { CUDARecurrentExecution(network, $0, options, choices) }
+    case .batchNormalization(let normalization):
+      return handles.cudnn.flatMap { CUDANormalizationExecution(normalization, $0, options, choices) }
     case .attention, .attentionGradient: return nil
     }
   }

@@ -54,7 +54,7 @@ extension LibraryContract {
     switch self {
     case .matrixProduct(let product): product.epilogue
     case .convolution(let convolution): convolution.role == .forward ? convolution.epilogue : nil
-    case .pooling, .attention, .attentionGradient, .recurrent: nil
+    case .pooling, .attention, .attentionGradient, .recurrent, .batchNormalization: nil
     }
   }
 
@@ -67,7 +67,7 @@ extension LibraryContract {
     case .convolution(var convolution):
       convolution.epilogue = epilogue
       return .convolution(convolution)
-    case .pooling, .attention, .attentionGradient, .recurrent: return self
+    case .pooling, .attention, .attentionGradient, .recurrent, .batchNormalization: return self
     }
   }
 
@@ -89,7 +89,7 @@ extension LibraryContract {
     case .convolution(var convolution):
       convolution.isFilterConstant = true
       return .convolution(convolution)
-    case .pooling, .attention, .attentionGradient, .recurrent: return self
+    case .pooling, .attention, .attentionGradient, .recurrent, .batchNormalization: return self
     }
   }
 

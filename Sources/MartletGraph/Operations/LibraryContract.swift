@@ -16,6 +16,8 @@ public enum LibraryContract: Hashable, Sendable {
   case attentionGradient(AttentionGradient)
   /// Operands and results by role; see `RecurrentNetwork`.
   case recurrent(RecurrentNetwork)
+  /// Operands and results by role; see `BatchNormalization`.
+  case batchNormalization(BatchNormalization)
 }
 
 extension LibraryContract {
@@ -28,6 +30,7 @@ extension LibraryContract {
     case .attention(let attention): attention.elementType
     case .attentionGradient(let gradient): gradient.attention.elementType
     case .recurrent(let network): network.elementType
+    case .batchNormalization(let normalization): normalization.elementType
     }
   }
 
@@ -53,6 +56,9 @@ extension LibraryContract {
     case .recurrent(var network):
       network.elementType = elementType
       return .recurrent(network)
+    case .batchNormalization(var normalization):
+      normalization.elementType = elementType
+      return .batchNormalization(normalization)
     }
   }
 }

@@ -145,6 +145,34 @@ public struct FusedBatchNormV3: Operation {
   }
 }
 
+extension FusedBatchNormV3: BatchNormalizing {
+  public func batchNormalization(_ context: LoweringContext) -> BatchNormalization? {
+    isTraining && !isMixing ? context.batchNormalization(.forward, dataFormat, epsilon) : nil
+  }
+}
+
+extension FusedBatchNormGradV3: BatchNormalizing {
+  public func batchNormalization(_ context: LoweringContext) -> BatchNormalization? {
+    isTraining ? context.batchNormalization(.backward, dataFormat, epsilon) : nil
+  }
+}
+
+extension LoweringContext {
+  /// The contract of float32 images; what has 16 bits is written with casts around these.
+  fileprivate func batchNormalization(
+    _ role: BatchNormalization.Role, _ dataFormat: String, _ epsilon: Float
+  ) -> BatchNormalization? {
+    let type = results[0].elementType
+    let extents = resultShape(0)
+    guard type == .float32, results.allSatisfy({ $0.elementType == type }), extents.count == 4 else { return nil }
+    let isChannelsFirst = dataFormat == DataFormat.nchw.rawValue
+    let (height, width, channels) = isChannelsFirst ? (2, 3, 1) : (1, 2, 3)
+    return BatchNormalization(
+      role: role, elementType: type, isChannelsFirst: isChannelsFirst, batch: extents[0], height: extents[height],
+      width: extents[width], channels: extents[channels], epsilon: epsilon)
+  }
+}
+
 /// The gradient of `FusedBatchNormV3` with respect to `x`, `scale` and `offset`, from the moments in its reserve spaces,
 /// or, without `is_training`, from those it was given.
 public struct FusedBatchNormGradV3: Operation {

@@ -256,7 +256,7 @@ extension LibraryContract {
   fileprivate func scaledAxis(of extents: [Int]) -> ScaledAxis {
     switch self {
     case .convolution(let convolution) where convolution.isDepthwise: ScaledAxis(axis: 2, inner: extents[3])
-    case .convolution, .pooling, .attention, .attentionGradient, .recurrent: ScaledAxis(axis: 3)
+    case .convolution, .pooling, .attention, .attentionGradient, .recurrent, .batchNormalization: ScaledAxis(axis: 3)
     case .matrixProduct(let product): ScaledAxis(axis: extents.count - (product.transposeB ? 2 : 1))
     }
   }

@@ -147,6 +147,7 @@ extension LibraryContract {
     switch self {
     case .matrixProduct(let product): product.summedFactor != nil || product.storesMask ? 2 : 1
     case .recurrent(let r): r.role == .forward ? r.resultCounts.count : r.operandCounts.count
+    case .batchNormalization(let n): n.resultCount
     default: 1
     }
   }
@@ -192,6 +193,7 @@ extension LibraryContract {
       case (.backward, .average): [extents, result, image]
       }
     case .recurrent(let r): return r.slotBytes
+    case .batchNormalization(let n): return n.slotBytes
     case .attention, .attentionGradient: return []
     }
   }
