@@ -18,7 +18,8 @@ final class MatrixProductExecution: LibraryExecution {
 
   let scratchBytes: Int
   let isWide: Bool
-  /// At 200 GFLOP/s, as products of 48×48 and 60×60 matrices run with AVX-512. A library with threads of its own, not the team's, keeps what it may share among them.
+  /// At 200 GFLOP/s, as products of 48×48 and 60×60 matrices run with AVX-512. A library with threads of its own, not the
+  /// team's, keeps what it may share among them.
   var nanoseconds: Int? {
     guard !isWide, martlet_blas_library().pointee.parallel != 1 else { return nil }
     return 200 + product.batch * product.m * product.n * product.k / 100

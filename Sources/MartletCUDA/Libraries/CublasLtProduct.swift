@@ -156,7 +156,8 @@ final class CublasLtProduct: @unchecked Sendable {
     return results.prefix(Int(count)).filter { $0.status == 0 && $0.workspace_bytes <= limit }
   }
 
-  /// Gives a stream the product. The operation holds the address of bias or sums, and that of the mask, until it is given: calls must take turns.
+  /// Gives a stream the product. The operation holds the address of bias or sums, and that of the mask, until it is given:
+  /// calls must take turns.
   func enqueue(
     _ way: martlet_cublaslt_heuristic, on stream: CUDAStream, _ addresses: Addresses
   ) throws(CUDAFailure) {
