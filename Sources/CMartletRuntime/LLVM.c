@@ -1,11 +1,15 @@
+#define _GNU_SOURCE
 #include "LLVM.h"
 
 #include "Library.h"
 
+#include <link.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 static martlet_library library;
 static martlet_llvm llvm;
@@ -70,6 +74,25 @@ static void end_background(void) {
   pthread_mutex_unlock(&background);
 }
 
+// The part of LLVM's file that is mapped and never written to: code, and constants without addresses.
+static struct {
+  uintptr_t begin, end;
+} code;
+
+static int find_code(struct dl_phdr_info *info, size_t size, void *context) {
+  (void)size;
+  uintptr_t known = (uintptr_t)context, page = (uintptr_t)sysconf(_SC_PAGESIZE);
+  for (int i = 0; i < info->dlpi_phnum; i++) {
+    const ElfW(Phdr) *segment = &info->dlpi_phdr[i];
+    uintptr_t begin = info->dlpi_addr + segment->p_vaddr, end = begin + segment->p_filesz;
+    if (segment->p_type != PT_LOAD || segment->p_flags & PF_W || known < begin || known >= end) continue;
+    code.begin = begin & ~(page - 1);
+    code.end = end & ~(page - 1);
+    return 1;
+  }
+  return 0;
+}
+
 static void load(void) {
   martlet_library_open(&library, "code generation by LLVM", "MARTLET_LLVM", candidates);
   if (library.handle && find_functions() && initialize_target()) {
@@ -77,11 +100,16 @@ static void load(void) {
     llvm.triple = llvm.GetDefaultTargetTriple();
     llvm.cpu = llvm.GetHostCPUName();
     llvm.features = llvm.GetHostCPUFeatures();
+    dl_iterate_phdr(find_code, (void *)(uintptr_t)llvm.GetDefaultTargetTriple);
     llvm.available = 1;
     atexit(end_background);
   }
   llvm.message = library.message;
   llvm.path = library.path;
+}
+
+void martlet_llvm_release_pages(void) {
+  if (code.end > code.begin) madvise((void *)code.begin, code.end - code.begin, MADV_DONTNEED);
 }
 
 int32_t martlet_llvm_background_begin(void) {

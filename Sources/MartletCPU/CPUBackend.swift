@@ -190,6 +190,8 @@ public final class CPUBackend: HostBackend {
     let nests = own + contracts.flatMap { execution(of: $0)?.nests ?? [] }
     let compiled = try compiler.compile(
       nests, hurried: own.count, inAnyCase: isHurried, store: store, counts: &counts)
+    // Tiles have been compiled by now as well. What is laid out for calls, and the arena, may take these pages' place.
+    martlet_llvm_release_pages()
     report.generatedKernels += counts.compiled
     report.cachedKernels += counts.loaded
     report.reusedKernels += counts.reused

@@ -148,6 +148,10 @@ typedef struct {
 /// A context and what belongs to it may be used by one thread at a time.
 const martlet_llvm *martlet_llvm_library(void);
 
+/// Gives up the pages of LLVM's code, some 50 MB after kernels have been compiled: a plan runs without them. They are mapped again
+/// from its file when they are next needed, so that other threads may use LLVM meanwhile.
+void martlet_llvm_release_pages(void);
+
 /// Begins to generate code on a thread that the process does not wait for, one thread at a time; 0 if the process is ending,
 /// and nothing has begun. The end of the process waits for `martlet_llvm_background_end`: it destroys LLVM's data.
 int32_t martlet_llvm_background_begin(void);

@@ -135,6 +135,7 @@ public final class NestCompiler: Sendable {
     refinement.add(CodeRefinement.Request(nest: nest, install: install)) { [self] requests in
       var counts = Statistics()
       // Nests of which none may be hurried; what another request had refined is found.
+      defer { martlet_llvm_release_pages() }
       guard let kernels = try? compile(requests.map(\.nest), store: store, counts: &counts) else { return }
       state.withLock { $0.statistics.refined += counts.compiled + counts.loaded }
       for (request, kernel) in zip(requests, kernels) { request.install(kernel) }
