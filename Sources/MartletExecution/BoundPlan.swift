@@ -45,7 +45,10 @@ public final class BoundPlan: RunnablePlan, @unchecked Sendable {
     start = ContinuousClock.now
     let hosts = try plan.hostCalls.map { call throws(Diagnostic) in try HostExecution(call).call }
     var builder = RecordBuilder(plan, backend, kernels: kernels, hosts: hosts)
+    // Libraries give up the arrays that they lay out: not those that are read as they are.
+    let readConstants = plan.constantsReadInPlace.map { plan.constants[$0].tensor }
     for block in plan.blocks { try builder.add(block) }
+    withExtendedLifetime(readConstants) {}
     report.librarySeconds = ContinuousClock.seconds(since: start)
     self.report = report
     owners = (kernels + hosts).compactMap(\.owner) + builder.owners
@@ -79,6 +82,20 @@ public final class BoundPlan: RunnablePlan, @unchecked Sendable {
 
   /// Memory that idle instances hold.
   public var idleInstanceCount: Int { idle.withLock { $0.count } }
+}
+
+extension ExecutionPlan {
+  /// The constants that something else than a library call reads.
+  fileprivate var constantsReadInPlace: [Int] {
+    var isRead = [Bool](repeating: false, count: constants.count)
+    for instruction in blocks.lazy.flatMap(\.instructions) {
+      if case .library = instruction.action { continue }
+      for operand in instruction.operands {
+        if case .constant(let number) = slots[operand].place { isRead[number] = true }
+      }
+    }
+    return isRead.indices.filter { isRead[$0] }
+  }
 }
 
 /// Where a slot, or a stretch of one, begins.

@@ -95,6 +95,9 @@ public struct Tensor: @unchecked Sendable {
     return isEmpty ? 0 : product
   }
 
+  /// Whether no other tensor shares the memory, and it is not adopted.
+  public var isSoleOwner: Bool { mutating get { !storage.isAdopted && isKnownUniquelyReferenced(&storage) } }
+
   /// The same elements under another shape, sharing memory.
   ///
   /// - Precondition: The shape has as many elements.

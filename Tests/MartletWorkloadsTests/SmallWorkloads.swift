@@ -41,5 +41,7 @@ protocol WorkloadModel {
   func recipe() -> Recipe
   func execution(_ options: Workload.Options) throws -> Workload.Execution
 }
-extension ForwardModel: WorkloadModel {}
+extension ForwardModel: WorkloadModel {
+  func execution(_ options: Workload.Options) throws -> Workload.Execution { try builder(options) }
+}
 extension TrainingModel: WorkloadModel {}

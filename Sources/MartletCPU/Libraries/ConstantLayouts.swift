@@ -22,48 +22,38 @@ final class ConstantLayouts: Sendable {
   /// Calls keep what they read, plans their constants.
   private struct Entry {
     weak var constant: Constant?
-    weak var storage: TensorStorage?
-    var isAlive: Bool { constant != nil && storage != nil }
+    weak var laidOut: LaidOutConstant?
+    var isAlive: Bool { constant != nil && laidOut != nil }
   }
 
   private struct State {
     var entries: [Key: Entry] = [:]
     /// At this number the dead ones are swept out.
     var sweep = 64
+
+    mutating func sweepOutDead() {
+      guard entries.count >= sweep else { return }
+      entries = entries.filter { $0.value.isAlive }
+      sweep = max(64, 2 * entries.count)
+    }
   }
 
   private let state = Mutex(State())
 
-  /// A constant in a layout.
-  ///
-  /// - Parameter make: lays the array out; nil if that fails.
-  func storage(
-    of constant: Constant, as layout: Layout, make: (Tensor) -> TensorStorage?
-  ) -> TensorStorage? {
-    let key = Key(constant: ObjectIdentifier(constant), layout: layout)
-    let known = state.withLock { state in
-      state.entries[key].flatMap { $0.constant === constant ? $0.storage : nil }
+  /// A constant in a layout; nil if it cannot be made.
+  func constant(_ constant: Constant, by source: some LayoutSource) -> LaidOutConstant? {
+    let key = Key(constant: ObjectIdentifier(constant), layout: source.layout)
+    let (laidOut, isKnown) = state.withLock { state in
+      if let entry = state.entries[key], entry.constant === constant, let known = entry.laidOut { return (known, true) }
+      let new = LaidOutConstant(constant, by: source)
+      state.entries[key] = Entry(constant: constant, laidOut: new)
+      state.sweepOutDead()
+      return (new, false)
     }
-    if let known { return known }
-    guard let made = make(constant.passingTensor.aligned) else { return nil }
-    state.withLock { state in
-      state.entries[key] = Entry(constant: constant, storage: made)
-      guard state.entries.count >= state.sweep else { return }
-      state.entries = state.entries.filter { $0.value.isAlive }
-      state.sweep = max(64, 2 * state.entries.count)
-    }
-    return made
-  }
-}
-
-extension ConstantLayouts {
-  /// The right matrix of a product in panels.
-  func panels(of matrix: Constant, for product: MatrixProduct, _ blocking: ProductBlocking) -> TensorStorage? {
-    let layout = Layout.panels(
-      width: blocking.width, columns: blocking.n, steps: blocking.k, isTransposed: product.transposeB)
-    return storage(of: matrix, as: layout) { matrix in
-      matrix.withUnsafeBytes { _ in blocking.packed(matrix.storage.bytes, product) }
-    }
+    guard isKnown else { return laidOut.layOutIfFree() ? laidOut : nil }
+    // It may be in use by a run, for which this must not have the team wait.
+    laidOut.share()
+    return laidOut
   }
 }
 

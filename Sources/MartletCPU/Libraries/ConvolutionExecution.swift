@@ -29,7 +29,7 @@ final class ConvolutionExecution: LibraryExecution {
     /// Where it lies in scratch memory in the primitive's layout.
     var offset: Int
     /// A constant in the primitive's layout.
-    var packed: TensorStorage?
+    var packed: LaidOutConstant?
   }
 
   private struct Residual {
@@ -173,9 +173,8 @@ final class ConvolutionExecution: LibraryExecution {
     var inputs = inputs
     for (i, input) in inputs.enumerated() {
       guard let constant = constants[input.slot], let reorder = input.reorder else { continue }
-      guard
-        let packed = layouts.storage(
-          of: constant, in: input.role, of: primitive, from: input.given, by: reorder)
+      guard let source = PrimitiveLayout(input.role, of: primitive, from: input.given, by: reorder),
+        let packed = layouts.constant(constant, by: source)
       else { return nil }
       inputs[i].packed = packed
     }
@@ -194,14 +193,17 @@ final class ConvolutionExecution: LibraryExecution {
 
   private func run(_ slots: UnsafePointer<UnsafeMutablePointer<UInt8>?>) -> Bool {
     let scratch = scratchBytes > 0 ? UnsafeMutableRawPointer(slots[scratchSlot]) : nil
+    let packed = inputs.map { $0.packed?.storage() }
+    defer { withExtendedLifetime(packed) {} }
     return withUnsafeTemporaryAllocation(
       of: UnsafeMutableRawPointer?.self, capacity: Int(martlet_dnn_role_count.rawValue)
     ) { table in
       table.initialize(repeating: nil)
       guard let memory = table.baseAddress else { return false }
-      for input in inputs {
+      for (input, packed) in zip(inputs, packed) {
         var address = UnsafeMutableRawPointer(slots[input.slot])
-        if let packed = input.packed {
+        if input.packed != nil {
+          guard let packed else { return false }
           address = packed.bytes
         } else if let primitive = input.reorder {
           let inner = scratch.map { $0 + input.offset }

@@ -84,20 +84,26 @@ final class DNNPrimitive: @unchecked Sendable {
   func run(_ memory: UnsafePointer<UnsafeMutableRawPointer?>) -> Bool { martlet_dnn_run(pointer, memory) != 0 }
 }
 
-extension ConstantLayouts {
-  /// A constant in the layout that a primitive has at `role`.
+/// An operand in the layout that a primitive has for it.
+struct PrimitiveLayout: LayoutSource {
+  let layout: ConstantLayouts.Layout
+  private let primitive: DNNPrimitive
+  private let role: martlet_dnn_role
+  private let reorder: DNNPrimitive
+
+  /// Nil where oneDNN does not tell.
   ///
   /// - Parameters:
   ///   - given: the extents and strides that the constant has.
   ///   - reorder: moves it from there to the layout.
-  func storage(
-    of constant: Constant, in role: martlet_dnn_role, of primitive: DNNPrimitive, from given: [Int64],
-    by reorder: DNNPrimitive
-  ) -> TensorStorage? {
+  init?(_ role: martlet_dnn_role, of primitive: DNNPrimitive, from given: [Int64], by reorder: DNNPrimitive) {
     guard let layout = primitive.layout(role) else { return nil }
-    return storage(of: constant, as: .primitive(layout, from: given)) { array in
-      array.withUnsafeBytes { _ in primitive.packed(array, role, by: reorder) }
-    }
+    self.layout = .primitive(layout, from: given)
+    (self.primitive, self.role, self.reorder) = (primitive, role, reorder)
+  }
+
+  func laidOut(_ array: Tensor) -> TensorStorage? {
+    array.withUnsafeBytes { _ in primitive.packed(array, role, by: reorder) }
   }
 }
 

@@ -15,7 +15,7 @@ final class DNNProductExecution: LibraryExecution {
   private let matrix: [Int64]
   /// From the matrix's layout to the primitive's, where they differ.
   private let reorder: DNNPrimitive?
-  private let packed: TensorStorage?
+  private let packed: LaidOutConstant?
   private let matrixOffset: Int
   private let scratchOffset: Int
 
@@ -62,7 +62,7 @@ final class DNNProductExecution: LibraryExecution {
     packed = nil
   }
 
-  private init(_ other: DNNProductExecution, packed: TensorStorage) {
+  private init(_ other: DNNProductExecution, packed: LaidOutConstant) {
     scratchBytes = other.scratchBytes
     product = other.product
     primitive = other.primitive
@@ -74,10 +74,10 @@ final class DNNProductExecution: LibraryExecution {
   }
 
   private func specialized(for constants: [Int: Constant], _ layouts: ConstantLayouts) -> DNNProductExecution? {
-    guard let reorder, let matrix = constants[1] else { return nil }
-    let packed = layouts.storage(
-      of: matrix, in: martlet_dnn_weights_role, of: primitive, from: self.matrix, by: reorder)
-    return packed.map { DNNProductExecution(self, packed: $0) }
+    guard let reorder, let matrix = constants[1],
+      let source = PrimitiveLayout(martlet_dnn_weights_role, of: primitive, from: self.matrix, by: reorder)
+    else { return nil }
+    return layouts.constant(matrix, by: source).map { DNNProductExecution(self, packed: $0) }
   }
 
   func bind(_ constants: [Int: Constant], _ layouts: ConstantLayouts) -> BoundCall {
@@ -96,7 +96,10 @@ final class DNNProductExecution: LibraryExecution {
     func address(_ slot: Int) -> UnsafeMutableRawPointer? { slots[slot].map { UnsafeMutableRawPointer($0) } }
     let scratch = scratchBytes > 0 ? address(result + 1) : nil
     var matrix = address(1)
-    if let packed {
+    let packed = self.packed?.storage()
+    defer { withExtendedLifetime(packed) {} }
+    if self.packed != nil {
+      guard let packed else { return false }
       matrix = packed.bytes
     } else if let reorder {
       let inner = scratch.map { $0 + matrixOffset }

@@ -3,14 +3,14 @@ import MartletExecution
 import MartletGraph
 import MartletTensors
 
-/// Products by code of our own with a matrix that is constant, and laid out ahead as the code reads it, or that is given so.
+/// Products by code of our own with a matrix that is constant, and laid out once as the code reads it, or that is given so.
 /// An epilogue is done on the way.
 final class PackedProductExecution: LibraryExecution {
   let isWide = true
   let scratchBytes = 0
   private let product: MatrixProduct
   private let packedProduct: PackedProduct
-  private let packed: TensorStorage?
+  private let packed: LaidOutConstant?
 
   /// Nil where a library, or generated code, does better.
   init?(_ product: MatrixProduct, _ compiler: TileCompiler, _ machine: TargetMachine) {
@@ -29,14 +29,15 @@ final class PackedProductExecution: LibraryExecution {
     return ProductBlocking(m: product.m, n: product.n, k: product.k, lanes: compiler.lanes, machine).width
   }
 
-  private init(_ other: PackedProductExecution, packed: TensorStorage) {
+  private init(_ other: PackedProductExecution, packed: LaidOutConstant) {
     (product, packedProduct) = (other.product, other.packedProduct)
     self.packed = packed
   }
 
   func bind(_ constants: [Int: Constant], _ layouts: ConstantLayouts) -> BoundCall {
     guard let matrix = constants[1], product.panelWidth == nil,
-      let packed = layouts.panels(of: matrix, for: product, packedProduct.blocking)
+      let packed = layouts.constant(
+        matrix, by: PanelLayout(product: product, blocking: packedProduct.blocking))
     else { return call }
     return PackedProductExecution(self, packed: packed).call
   }
@@ -65,7 +66,9 @@ final class PackedProductExecution: LibraryExecution {
     }
     let epilogue = product.epilogue
     // A plan's constants are known when it is bound; whoever binds without them waits for the packing.
-    let packed = product.panelWidth == nil ? self.packed ?? b.map { packedProduct.blocking.packed($0, product) } : nil
+    let packed =
+      product.panelWidth == nil
+      ? self.packed.map { $0.storage() } ?? b.map { packedProduct.blocking.packed($0, product) } : nil
     guard let panels = packed?.bytes ?? b.map({ UnsafeMutableRawPointer($0) }) else {
       preconditionFailure("a product has no right matrix")
     }

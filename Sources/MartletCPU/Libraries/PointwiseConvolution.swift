@@ -4,7 +4,7 @@ import MartletGraph
 import MartletTensors
 
 /// Convolutions by 1×1 filters and the gradients of their images, as products by code of our own: the pixels are the rows of
-/// the one matrix, and the filter is the other, which is laid out ahead if it is constant, else in each run.
+/// the one matrix, and the filter is the other, which is laid out once if it is constant, else in each run.
 final class PointwiseConvolution: LibraryExecution {
   let isWide = true
   let scratchBytes: Int
@@ -14,7 +14,7 @@ final class PointwiseConvolution: LibraryExecution {
   /// Where the filter in panels lies in scratch memory, and what the workers bring together.
   private let offsets: (panels: Int, gathered: Int)
   private let workers: Int
-  private let packed: TensorStorage?
+  private let packed: LaidOutConstant?
 
   private struct Slots {
     var pixels: Int
@@ -56,7 +56,7 @@ final class PointwiseConvolution: LibraryExecution {
     packed = nil
   }
 
-  private init(_ other: PointwiseConvolution, packed: TensorStorage) {
+  private init(_ other: PointwiseConvolution, packed: LaidOutConstant) {
     (convolution, product, slots, offsets) = (other.convolution, other.product, other.slots, other.offsets)
     (scratchBytes, workers) = (other.scratchBytes, other.workers)
     self.packed = packed
@@ -64,7 +64,8 @@ final class PointwiseConvolution: LibraryExecution {
 
   func bind(_ constants: [Int: Constant], _ layouts: ConstantLayouts) -> BoundCall {
     guard convolution.isRightConstant, let filter = constants[slots.filter],
-      let packed = layouts.panels(of: filter, for: convolution, product.blocking)
+      let packed = layouts.constant(
+        filter, by: PanelLayout(product: convolution, blocking: product.blocking))
     else { return call }
     return PointwiseConvolution(self, packed: packed).call
   }
@@ -86,18 +87,17 @@ final class PointwiseConvolution: LibraryExecution {
       addresses[slot].map { UnsafeMutableRawPointer($0 + offset).assumingMemoryBound(to: Float.self) }
     }
     let isScratchNeeded = scratchBytes > 0
-    var temporary: TensorStorage?
-    var panels = packed?.bytes.assumingMemoryBound(to: Float.self)
-    if panels == nil {
-      if convolution.isRightConstant {
-        // A plan's constants are known when it is bound; whoever binds without them waits for the packing.
-        temporary = addresses[slots.filter].map { product.blocking.packed($0, convolution) }
-        panels = temporary?.bytes.assumingMemoryBound(to: Float.self)
-      } else {
-        panels = floats(slots.scratch, offsets.panels)
-        guard let filter = floats(slots.filter), let panels else { return false }
-        product.blocking.pack(filter, convolution, to: panels)
-      }
+    var packed: TensorStorage?
+    var panels: UnsafeMutablePointer<Float>?
+    if convolution.isRightConstant {
+      // A plan's constants are known when it is bound; whoever binds without them waits for the packing.
+      packed =
+        self.packed.map { $0.storage() } ?? addresses[slots.filter].map { product.blocking.packed($0, convolution) }
+      panels = packed?.bytes.assumingMemoryBound(to: Float.self)
+    } else {
+      panels = floats(slots.scratch, offsets.panels)
+      guard let filter = floats(slots.filter), let panels else { return false }
+      product.blocking.pack(filter, convolution, to: panels)
     }
     guard let pixels = floats(slots.pixels), let result = floats(slots.result), let panels else { return false }
     var task = Task(
@@ -116,7 +116,7 @@ final class PointwiseConvolution: LibraryExecution {
         guard worker < workers else { return }
         execution.product.run(task.operands, Int(worker), workers)
       }, &task)
-    withExtendedLifetime(temporary) {}
+    withExtendedLifetime(packed) {}
     return true
   }
 }

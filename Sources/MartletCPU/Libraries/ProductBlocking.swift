@@ -79,6 +79,25 @@ struct ProductBlocking: Hashable, Sendable {
 
   private static let stepsAtATime = 16
 
+  /// Writes the columns of some panels, back where `pack` has them from.
+  func unpack(
+    _ packed: UnsafePointer<Float>, steps: Int, columns: Int, _ panels: Range<Int>, to b: UnsafeMutablePointer<Float>
+  ) {
+    for panel in panels {
+      let source = packed + offset(ofPanel: panel, from: 0)
+      let target = b + panel * width * columns
+      let count = min(width, n - panel * width)
+      for step in 0..<k {
+        let (from, to) = (source + step * width, target + step * steps)
+        if columns == 1 {
+          to.update(from: from, count: count)
+        } else {
+          for column in 0..<count { to[column * columns] = from[column] }
+        }
+      }
+    }
+  }
+
   /// Writes a range of steps of one panel.
   private func copy(
     _ range: Range<Int>, of source: UnsafePointer<Float>, steps: Int, columns: Int, count: Int,

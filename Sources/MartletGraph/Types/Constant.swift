@@ -4,7 +4,7 @@ import Synchronization
 /// An array in the graph, shared by all that refers to it. Its content hash is computed once.
 ///
 /// An array that is computed from others is not there before it is asked for: who reads it may want it in another layout
-/// only, and for a moment.
+/// only, and for a moment. One that is there can be given up by who keeps its elements in such a layout.
 public final class Constant: Hashable, Sendable {
   /// The array's type, every dimension known.
   public let type: TensorType
@@ -58,6 +58,32 @@ public final class Constant: Hashable, Sendable {
     }
   }
 
+  /// Whether `giveUpArray` would free memory: nobody else holds the array, which is not computed and not adopted.
+  public var canGiveUpArray: Bool {
+    content.withLock { content in
+      guard case .array(var tensor) = content else { return false }
+      content = .computation { Tensor(uninitialized: .float32, shape: [0]) }
+      defer { content = .array(tensor) }
+      return tensor.isSoleOwner
+    }
+  }
+
+  /// Has the array computed from now on, by who holds the same elements in another form, so that its memory can be used again;
+  /// nothing happens if anybody else holds the array, or it is memory that was adopted.
+  ///
+  /// - Parameter compute: gives the same bits. It is called on any thread, and more than once if the array is not kept.
+  /// - Returns: whether the array is gone.
+  @discardableResult public func giveUpArray(compute: @escaping @Sendable () -> Tensor) -> Bool {
+    content.withLock { content in
+      guard case .array(var tensor) = content else { return false }
+      // So that the local variable's is the only reference of ours.
+      content = .computation(compute)
+      if tensor.isSoleOwner { return true }
+      content = .array(tensor)
+      return false
+    }
+  }
+
   public var elementCount: Int { type.shape.known?.reduce(1, *) ?? 0 }
   /// The bytes that the elements occupy.
   public var byteCount: Int { elementCount * type.elementType.byteWidth }
@@ -66,7 +92,7 @@ public final class Constant: Hashable, Sendable {
 
   /// Equal by type, shape and bits: 0.0 is not −0.0, and a NaN equals itself.
   public static func == (a: Constant, b: Constant) -> Bool {
-    a === b || (!a.isComputed && !b.isComputed && a.contentHash == b.contentHash && a.tensor == b.tensor)
+    a === b || (!a.isComputed && !b.isComputed && a.contentHash == b.contentHash && a.passingTensor == b.passingTensor)
   }
   public func hash(into hasher: inout Hasher) {
     if isComputed { hasher.combine(ObjectIdentifier(self)) } else { hasher.combine(contentHash) }

@@ -115,11 +115,11 @@ extension BERT {
 extension Workload {
   /// The encoding of a batch of sequences by the base model.
   static func bertInference(batch: Int) -> Workload {
-    Workload(name: "bert_base_infer_b\(batch)") { BERT.inference(batch: batch).execution }
+    Workload(name: "bert_base_infer_b\(batch)") { BERT.inference(batch: batch).builder }
   }
 
   /// The encoding of eight sequences in bfloat16.
   static let bertInferenceInBFloat16 = Workload(name: "bert_base_infer_b8_bf16") {
-    BERT.inference(batch: 8).inBFloat16().execution
+    BERT.inference(batch: 8).inBFloat16().builder
   }
 }

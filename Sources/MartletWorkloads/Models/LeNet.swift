@@ -66,5 +66,5 @@ extension Workload {
   static let leNetTraining = Workload(name: "lenet_train") { LeNet.training().execution }
 
   /// The logits of a batch of 128.
-  static let leNetInference = Workload(name: "lenet_infer_b128") { LeNet.inference().execution }
+  static let leNetInference = Workload(name: "lenet_infer_b128") { LeNet.inference().builder }
 }

@@ -13,11 +13,11 @@ extension ForwardModel {
 extension Workload {
   /// The product of two square matrices.
   @Sendable static func matrixProduct(_ extent: Int) -> Workload {
-    Workload(name: "matmul_\(extent)") { ForwardModel.matrixProduct(extent).execution }
+    Workload(name: "matmul_\(extent)") { ForwardModel.matrixProduct(extent).builder }
   }
 
   /// The same of matrices of bfloat16.
   static let matrixProductInBFloat16 = Workload(name: "matmul_4096_bf16") {
-    ForwardModel.matrixProduct(4096).inBFloat16().execution
+    ForwardModel.matrixProduct(4096).inBFloat16().builder
   }
 }

@@ -36,13 +36,13 @@ enum MemoryModel {
 
 extension Workload {
   /// tanh(0.7·x + 0.1) · sigmoid(x) + exp(-x²), on 16 Mi elements.
-  static let fusedElementwise = Workload(name: "fused_elementwise") { MemoryModel.elementwise().execution }
+  static let fusedElementwise = Workload(name: "fused_elementwise") { MemoryModel.elementwise().builder }
 
   /// The softmax of each of 8,192 rows of 1,024 elements.
-  static let softmaxRows = Workload(name: "softmax_rows") { MemoryModel.softmaxRows().execution }
+  static let softmaxRows = Workload(name: "softmax_rows") { MemoryModel.softmaxRows().builder }
 
   /// The layer normalisation of each of 8,192 rows of 1,024 elements.
-  static let layerNorm = Workload(name: "layernorm") { MemoryModel.layerNorm().execution }
+  static let layerNorm = Workload(name: "layernorm") { MemoryModel.layerNorm().builder }
 }
 
 /// (x - mean) / √(variance + ε) · scale + offset, along the last axis.

@@ -40,8 +40,8 @@ enum OverheadModel {
 
 extension Workload {
   /// A thousand operations, each on the result of the one before.
-  static let overheadChain = Workload(name: "overhead_chain") { OverheadModel.chain().execution }
+  static let overheadChain = Workload(name: "overhead_chain") { OverheadModel.chain().builder }
 
   /// A thousand operations on the same vector, and their sum.
-  static let overheadWide = Workload(name: "overhead_wide") { OverheadModel.wide().execution }
+  static let overheadWide = Workload(name: "overhead_wide") { OverheadModel.wide().builder }
 }

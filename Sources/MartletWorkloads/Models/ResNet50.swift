@@ -164,12 +164,12 @@ extension ResNet50 {
 extension Workload {
   /// The logits of a batch of images.
   static func resNet50Inference(batch: Int) -> Workload {
-    Workload(name: "resnet50_infer_b\(batch)") { ResNet50.inference(batch: batch).execution }
+    Workload(name: "resnet50_infer_b\(batch)") { ResNet50.inference(batch: batch).builder }
   }
 
   /// The logits of eight images in bfloat16.
   static let resNet50InferenceInBFloat16 = Workload(name: "resnet50_infer_b8_bf16") {
-    ResNet50.inference(batch: 8).inBFloat16().execution
+    ResNet50.inference(batch: 8).inBFloat16().builder
   }
 
   /// A step of gradient descent with momentum on a batch of 8 images.

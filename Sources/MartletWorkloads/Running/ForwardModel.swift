@@ -49,20 +49,26 @@ struct ForwardModel {
     return Recipe(graph: graph, feeds: placeholders, fetches: [output], targets: [])
   }
 
-  func execution(_ options: Workload.Options) throws -> Workload.Execution {
-    var recipe = recipe()
-    var results = recipe.fetches
-    if !resident.isEmpty, case .cuda = try options.session.device ?? .standard() { results = [recipe.keepResult()] }
-    let session = try Session(recipe.graph, options: options.session)
-    if !resident.isEmpty { try session.run(recipe.graph.initializer) }
-    let call = try session.makeCallable(fetches: recipe.fetches, targets: recipe.targets, feeds: recipe.feeds)
-    let feeds = feeds
-    return Workload.Execution(
-      run: { options in try call.run(feeds, options: options) },
-      check: {
-        let result = try call.run(feeds).first ?? session.run(results)[0]
-        return meanMagnitude(result)
-      }, session: session)
+  /// Builds graph and session, once: from then on the weights are the graph's alone, like those of a model that was read from a
+  /// file.
+  var builder: Workload.Builder {
+    var model: ForwardModel? = self
+    return { options in
+      guard var recipe = model?.recipe() else { preconditionFailure("the model has been built") }
+      let (feeds, isResident) = (model?.feeds ?? [], model?.resident.isEmpty == false)
+      model = nil
+      var results = recipe.fetches
+      if isResident, case .cuda = try options.session.device ?? .standard() { results = [recipe.keepResult()] }
+      let session = try Session(recipe.graph, options: options.session)
+      if isResident { try session.run(recipe.graph.initializer) }
+      let call = try session.makeCallable(fetches: recipe.fetches, targets: recipe.targets, feeds: recipe.feeds)
+      return Workload.Execution(
+        run: { options in try call.run(feeds, options: options) },
+        check: {
+          let result = try call.run(feeds).first ?? session.run(results)[0]
+          return meanMagnitude(result)
+        }, session: session)
+    }
   }
 }
 

@@ -56,22 +56,17 @@ final class WinogradExecution: LibraryExecution {
       workers: workers)
     let size = 4 * shape.filterElements
     if isFilterConstant, let constant = constants[slots.filter] {
-      let layout = ConstantLayouts.Layout.winograd(panelWidth: shape.panelWidth, isTurned: shape.isTurned)
-      call.packed = layouts.storage(of: constant, as: layout) { filter in
-        let packed = TensorStorage(byteCount: size)
-        filter.withUnsafeBytes { _ in call.pack(filter.storage.bytes, to: packed.bytes) }
-        return packed
-      }
-      call.isPacked = true
+      let source = WinogradLayout(
+        layout: .winograd(panelWidth: shape.panelWidth, isTurned: shape.isTurned), byteCount: size, call: call)
+      call.packed = layouts.constant(constant, by: source)
     } else if isFilterConstant {
-      call.packed = TensorStorage(byteCount: size)
+      call.memory = TensorStorage(byteCount: size)
     }
     let box = Box(call)
     return BoundCall(
       { _, slots, data in
-        BoundCall.object(Box.self, at: data).call.run(slots)
-        return 0
-      }, object: box, unread: call.isPacked ? [slots.filter] : [])
+        BoundCall.object(Box.self, at: data).call.run(slots) ? 0 : 1
+      }, object: box, unread: call.packed == nil ? [] : [slots.filter])
   }
 
   private final class Box: Sendable {
@@ -89,9 +84,10 @@ private struct WinogradCall: Sendable {
   let isShared: Bool
   /// No more take part, whatever the team's size: the others have no scratch memory.
   let workers: Int
-  var packed: TensorStorage?
-  /// Whether `packed` holds the filter already.
-  var isPacked = false
+  /// A constant filter in the basis.
+  var packed: LaidOutConstant?
+  /// Where a constant filter goes that was not known when the call was bound.
+  var memory: TensorStorage?
 
   /// Moves a filter, from outside of runs.
   func pack(_ from: UnsafeMutableRawPointer, to: UnsafeMutableRawPointer) {
@@ -120,18 +116,38 @@ private struct WinogradCall: Sendable {
     func run() { kernel.run([from, to], scratch: scratch.bytes, workers: workers) }
   }
 
-  func run(_ addresses: UnsafePointer<UnsafeMutablePointer<UInt8>?>) {
+  func run(_ addresses: UnsafePointer<UnsafeMutablePointer<UInt8>?>) -> Bool {
     func address(_ slot: Int) -> UnsafeMutableRawPointer? { addresses[slot].map { UnsafeMutableRawPointer($0) } }
     let scratch = address(slots.scratch)
     func piece(_ offset: Int) -> UnsafeMutableRawPointer? { scratch.map { $0 + offset } }
-    let moved = packed?.bytes ?? piece(offsets.filter)
     let own = piece(offsets.workers)
-    if !isPacked { filter.run([address(slots.filter), moved], scratch: own, workers: workers) }
+    let packed = self.packed?.storage()
+    let moved = packed?.bytes ?? memory?.bytes ?? piece(offsets.filter)
+    if self.packed == nil {
+      filter.run([address(slots.filter), moved], scratch: own, workers: workers)
+    } else if packed == nil {
+      return false
+    }
     var arguments = [address(slots.source), moved]
     for slot in slots.epilogue { arguments.append(address(slot)) }
     arguments.append(address(slots.result))
     if isShared { arguments += [piece(offsets.source), piece(offsets.products)] }
     images.run(arguments, scratch: own, workers: workers)
+    withExtendedLifetime(packed) {}
+    return true
+  }
+}
+
+/// A filter in Winograd's basis.
+private struct WinogradLayout: LayoutSource {
+  let layout: ConstantLayouts.Layout
+  let byteCount: Int
+  let call: WinogradCall
+
+  func laidOut(_ array: Tensor) -> TensorStorage? {
+    let packed = TensorStorage(byteCount: byteCount)
+    array.withUnsafeBytes { _ in call.pack(array.storage.bytes, to: packed.bytes) }
+    return packed
   }
 }
 

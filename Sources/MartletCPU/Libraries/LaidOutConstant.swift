@@ -1,0 +1,84 @@
+import MartletGraph
+import MartletTensors
+import Synchronization
+
+/// A constant in the layout that calls read, laid out when that pays.
+///
+/// A plan's first run does it in memory that the next call's layout takes over, so that it waits for no memory that nobody has
+/// written yet, and a plan that runs once keeps nothing. From the second use on the layout is kept.
+final class LaidOutConstant: Sendable {
+  private struct State {
+    /// Nil once the layout is kept.
+    var constant: Constant?
+    var kept: TensorStorage?
+    var isUsedAgain = false
+  }
+
+  private let source: any LayoutSource
+  private let state: Mutex<State>
+
+  init(_ constant: Constant, by source: some LayoutSource) {
+    self.source = source
+    state = Mutex(State(constant: constant))
+  }
+
+  /// Smaller arrays are no burden.
+  private static let fewestBytes = 64 << 10
+
+  /// Has the layout kept from the first use on, since several calls or plans read it.
+  func share() { state.withLock { $0.isUsedAgain = true } }
+
+  /// Lays the constant out and keeps it if that takes next to no memory: because it is small, or the array is given up for it.
+  /// No call must have it yet: the team is needed, which a run that waits for the layout would keep.
+  ///
+  /// - Returns: false if laying it out failed.
+  func layOutIfFree() -> Bool {
+    state.withLock { state in
+      guard let constant = state.constant,
+        constant.byteCount < Self.fewestBytes || source.givesUpArray && constant.canGiveUpArray
+      else { return true }
+      return keep(constant, &state) != nil
+    }
+  }
+
+  /// The layout, for a run, which has to hold it while it reads it; nil if it cannot be made.
+  func storage() -> TensorStorage? {
+    state.withLock { state in
+      guard let constant = state.constant else { return state.kept }
+      if state.isUsedAgain { return keep(constant, &state) }
+      state.isUsedAgain = true
+      return source.laidOut(constant.passingTensor.aligned)
+    }
+  }
+
+  /// A large array that nobody else holds, and that the layout has the elements of, is given up, so that the next one is laid out
+  /// in its memory. Who asks for it has it computed from the layout.
+  private func keep(_ constant: Constant, _ state: inout State) -> TensorStorage? {
+    guard let made = source.laidOut(constant.passingTensor.aligned) else { return nil }
+    (state.kept, state.constant) = (made, nil)
+    if source.givesUpArray, constant.byteCount >= Self.fewestBytes {
+      let type = constant.type
+      // The constant keeps this object, by which other plans find the layout.
+      constant.giveUpArray { [self] in source.array(type, from: made) }
+    }
+    return made
+  }
+}
+
+/// A way to lay out constants.
+protocol LayoutSource: Sendable {
+  /// What tells the layout from others.
+  var layout: ConstantLayouts.Layout { get }
+  /// The array in the layout; nil if that fails.
+  func laidOut(_ array: Tensor) -> TensorStorage?
+  /// Whether `array(_:from:)` has the array again, bit for bit.
+  var givesUpArray: Bool { get }
+  func array(_ type: TensorType, from layout: TensorStorage) -> Tensor
+}
+
+extension LayoutSource {
+  var givesUpArray: Bool { false }
+  func array(_ type: TensorType, from layout: TensorStorage) -> Tensor {
+    preconditionFailure("an array is asked for that its layout does not have")
+  }
+}
