@@ -71,7 +71,7 @@ public final class CPUBackend: HostBackend {
         machine: machine.shape, workers: workerCount, store: store, measure: { measurement.seconds($0, $1) }) : nil
   }
 
-  /// The libraries are loaded while the passes run.
+  /// The libraries are loaded while the passes run, and code generated that the passes have chosen.
   public func compiling<Result>(_ body: () throws -> Result) rethrows -> Result {
     // It sets its library's environment, which nobody may read meanwhile.
     _ = martlet_blas_library()
@@ -81,7 +81,11 @@ public final class CPUBackend: HostBackend {
       _ = martlet_dnn_library()
       if needsLLVM { _ = martlet_llvm_library() }
     }
-    defer { loading.wait() }
+    compiler.ahead.begin()
+    defer {
+      compiler.ahead.end()
+      loading.wait()
+    }
     return try body()
   }
 
@@ -98,7 +102,9 @@ public final class CPUBackend: HostBackend {
     guard new.count > 1, !isDeterministic, martlet_team_is_inside() == 0 else { return }
     let next = Atomic<Int>(0)
     DispatchQueue.concurrentPerform(iterations: min(compiler.threads, new.count)) { _ in
-      while case let i = next.add(1, ordering: .relaxed).oldValue, i < new.count { _ = execution(of: new[i]) }
+      while case let i = next.add(1, ordering: .relaxed).oldValue, i < new.count {
+        if let nests = execution(of: new[i])?.nests, !nests.isEmpty { compiler.compileAhead(nests, store: store) }
+      }
     }
   }
 

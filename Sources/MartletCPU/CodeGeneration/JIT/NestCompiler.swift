@@ -35,6 +35,36 @@ public final class NestCompiler: Sendable {
     /// Oldest first.
     var order: [StructuralKey] = []
     var statistics = Statistics()
+    var ahead = Ahead()
+
+    mutating func keep(_ compiled: [CompiledKernel], of nests: [KeyedNest], capacity: Int) {
+      for (nest, kernel) in zip(nests, compiled) {
+        let known = kernels[nest.key]
+        if known == nil { order.append(nest.key) }
+        if known?.isQuick ?? true { kernels[nest.key] = kernel }
+      }
+      guard order.count > capacity else { return }
+      for key in order.prefix(order.count - capacity) { kernels[key] = nil }
+      order.removeFirst(order.count - capacity)
+    }
+  }
+
+  /// What is compiled before it is asked for.
+  private struct Ahead {
+    /// Nests that are being compiled, and those that nobody has asked for yet.
+    var inFlight: Set<StructuralKey> = []
+    var ready: Set<StructuralKey> = []
+    /// What the ready ones took.
+    var counts = Statistics()
+
+    /// Takes what was compiled for some nests; how many of them there are.
+    mutating func take(_ keys: some Sequence<StructuralKey>) -> (number: Int, counts: Statistics) {
+      let number = ready.count
+      ready.subtract(keys)
+      guard ready.count < number else { return (0, Statistics()) }
+      defer { counts = Statistics() }
+      return (number - ready.count, counts)
+    }
   }
 
   private let target: LazyTarget
@@ -42,6 +72,10 @@ public final class NestCompiler: Sendable {
   let threads: Int
   let policy: CompilationEffort.Policy
   private let refinement = CodeRefinement()
+  /// Is told when programs are compiled.
+  let ahead = CodeAhead()
+  /// The nests that are being compiled ahead.
+  private let nestsAhead = DispatchGroup()
   private let state = Mutex(State())
   /// Compiles the innermost parts of matrix products.
   let tiles: TileCompiler
@@ -61,7 +95,7 @@ public final class NestCompiler: Sendable {
   init(capacity: Int = 4096, threads: Int = 2, processor: String? = nil, policy: CompilationEffort.Policy) {
     target = LazyTarget(processor)
     self.policy = policy
-    tiles = TileCompiler(target)
+    tiles = TileCompiler(target, ahead: ahead)
     self.capacity = capacity
     self.threads = max(1, min(threads, Int(martlet_machine_facts().pointee.processors)))
   }
@@ -88,6 +122,7 @@ public final class NestCompiler: Sendable {
     _ nests: [Nest], hurried: Int = 0, inAnyCase: Bool = false, store: CodeStore?, counts: inout Statistics
   ) throws(Diagnostic) -> [CompiledKernel] {
     let keys = nests.map { $0.codeKey }
+    if state.withLock({ state in keys.contains { state.ahead.inFlight.contains($0) } }) { nestsAhead.wait() }
     // Code does not depend on all extents, but whether it may be quick does.
     let mayBeQuick = nests.enumerated().map { $0 < hurried && policy.isSmall($1, isHurried: inAnyCase) }
     var found = state.withLock { state in keys.map { state.kernels[$0] } }
@@ -104,26 +139,49 @@ public final class NestCompiler: Sendable {
       missing.append(KeyedNest(key: key, nest: nests[i], mayBeQuick: mayBeQuick[i]))
     }
     var added = Statistics()
-    added.reused = nests.count - missing.count
+    let taken = state.withLock { $0.ahead.take(keys) }
+    added.reused = nests.count - missing.count - taken.number
     let compiled = missing.isEmpty ? [] : try make(missing, isHurried: inAnyCase, store, &added)
     state.withLock { state in
       state.statistics.add(added)
-      for (nest, kernel) in zip(missing, compiled) {
-        let known = state.kernels[nest.key]
-        if known == nil { state.order.append(nest.key) }
-        if known?.isQuick ?? true { state.kernels[nest.key] = kernel }
-      }
-      if state.order.count > capacity {
-        for key in state.order.prefix(state.order.count - capacity) { state.kernels[key] = nil }
-        state.order.removeFirst(state.order.count - capacity)
-      }
+      state.keep(compiled, of: missing, capacity: capacity)
     }
     counts.add(added)
+    counts.add(taken.counts)
     for i in found.indices {
       if found[i] == nil, let number = numbers[keys[i]] { found[i] = compiled[number] }
       found[i]!.adopt(nests[i])
     }
     return found.map { $0! }
+  }
+
+  /// Has code generated on other threads for nests that will be asked for before the program that is being compiled runs; nothing
+  /// happens where none is being compiled.
+  func compileAhead(_ nests: [Nest], store: CodeStore?) {
+    let keyed = nests.map { (key: $0.codeKey, nest: $0) }
+    let new = state.withLock { state in
+      keyed.filter { state.kernels[$0.key] == nil && state.ahead.inFlight.insert($0.key).inserted }
+    }
+    guard !new.isEmpty else { return }
+    nestsAhead.enter()
+    let isStarted = ahead.start { [self] in
+      let missing = new.map { KeyedNest(key: $0.key, nest: $0.nest, mayBeQuick: false) }
+      var added = Statistics()
+      // Who asks for what cannot be compiled is told why.
+      let kernels = try? make(missing, isHurried: false, store, &added)
+      state.withLock { state in
+        state.statistics.add(added)
+        state.ahead.inFlight.subtract(missing.map(\.key))
+        guard let kernels else { return }
+        state.ahead.counts.add(added)
+        state.ahead.ready.formUnion(missing.map(\.key))
+        state.keep(kernels, of: missing, capacity: capacity)
+      }
+      nestsAhead.leave()
+    }
+    guard !isStarted else { return }
+    state.withLock { $0.ahead.inFlight.subtract(new.map(\.key)) }
+    nestsAhead.leave()
   }
 
   // MARK: Refining code

@@ -1,10 +1,11 @@
 import CMartletRuntime
+import Dispatch
 import MartletDiagnostics
 import Synchronization
 
 /// Compiles the tiles of products and what goes on between them, and keeps the code.
 ///
-/// Any number of threads may use it at once.
+/// Any number of threads may use it at once. While a program is compiled, code is generated ahead: who runs it waits.
 final class TileCompiler: Sendable {
   private enum Key: Hashable {
     case tile(ProductTile)
@@ -12,14 +13,10 @@ final class TileCompiler: Sendable {
   }
 
   private let target: LazyTarget
-  private let known = Mutex<[Key: Entry]>([:])
+  private let ahead: CodeAhead
+  private let known = Mutex<[Key: TileCode]>([:])
 
-  /// The code of a key once it is compiled. Who asks for it meanwhile waits.
-  private final class Entry: Sendable {
-    let code = Mutex<TileCode?>(nil)
-  }
-
-  init(_ target: LazyTarget) { self.target = target }
+  init(_ target: LazyTarget, ahead: CodeAhead) { (self.target, self.ahead) = (target, ahead) }
 
   /// Elements of float32 in a vector register.
   var lanes: Int { Int(martlet_machine_facts().pointee.vector_bits) / 32 }
@@ -36,24 +33,25 @@ final class TileCompiler: Sendable {
     }
   }
 
-  private func code(_ key: Key, emit: (IRBuilder, IRValue, Int) -> Void) throws(Diagnostic) -> TileCode {
-    let entry = known.withLock { known in
-      if let entry = known[key] { return entry }
-      let entry = Entry()
-      known[key] = entry
-      return entry
+  private typealias Emit = @Sendable (IRBuilder, IRValue, Int) -> Void
+
+  /// - Throws: a diagnostic where LLVM is missing.
+  private func code(_ key: Key, emit: @escaping Emit) throws(Diagnostic) -> TileCode {
+    let target = try target.value()
+    let (code, isNew) = known.withLock { known in
+      if let code = known[key] { return (code, false) }
+      let code = TileCode()
+      known[key] = code
+      return (code, true)
     }
-    return try entry.code.withLock { (code) throws(Diagnostic) in
-      if let code { return code }
-      let made = try compile(emit)
-      code = made
-      return made
-    }
+    guard isNew else { return code }
+    @Sendable func compile() { code.finish(Result { () throws(Diagnostic) in try Self.compile(emit, target) }) }
+    if !ahead.start(compile) { compile() }
+    return code
   }
 
-  private func compile(_ emit: (IRBuilder, IRValue, Int) -> Void) throws(Diagnostic) -> TileCode {
+  private static func compile(_ emit: Emit, _ target: CodeTarget) throws(Diagnostic) -> TileCode.Content {
     let symbol = "tile"
-    let target = try target.value()
     let object = try target.withMachine { (machine) throws(Diagnostic) in
       let ir = IRBuilder(target.llvm, moduleName: symbol)
       target.prepare(ir, machine)
@@ -63,21 +61,48 @@ final class TileCompiler: Sendable {
       return try target.code(ir.module, machine)
     }
     let image = try CodeImage(try ObjectFile(object))
-    return TileCode(address: try image.address(of: symbol), image: image)
+    return TileCode.Content(address: try image.address(of: symbol), image: image)
   }
 }
 
-/// Machine code that is told by the address of a struct what to do; it stays loaded as long as this value or a copy of it
-/// exists.
-struct TileCode: Sendable {
-  fileprivate var address: UInt
-  fileprivate var image: CodeImage
+/// Machine code that is told by the address of a struct what to do; it stays loaded as long as this object exists.
+final class TileCode: Sendable {
+  fileprivate struct Content: Sendable {
+    var address: UInt
+    var image: CodeImage
+  }
+
+  /// 0 until the code is there.
+  private let address = Atomic<UInt>(0)
+  private let content = Mutex<Result<Content, Diagnostic>?>(nil)
+  private let generation = DispatchGroup()
 
   typealias Tile = @convention(c) (UnsafePointer<martlet_tile>) -> Void
   typealias Scores = @convention(c) (UnsafePointer<martlet_scores>) -> Void
 
+  fileprivate init() { generation.enter() }
+
+  fileprivate func finish(_ result: Result<Content, Diagnostic>) {
+    content.withLock { $0 = result }
+    if case .success(let content) = result { address.store(content.address, ordering: .releasing) }
+    generation.leave()
+  }
+
   /// The function, of code for a tile.
-  var tile: Tile { unsafeBitCast(address, to: Tile.self) }
+  var tile: Tile { unsafeBitCast(loaded, to: Tile.self) }
   /// The function, of code for scores.
-  var scores: Scores { unsafeBitCast(address, to: Scores.self) }
+  var scores: Scores { unsafeBitCast(loaded, to: Scores.self) }
+
+  @inline(__always) private var loaded: UInt {
+    let known = address.load(ordering: .acquiring)
+    return known != 0 ? known : wait()
+  }
+
+  @inline(never) private func wait() -> UInt {
+    generation.wait()
+    switch content.withLock({ $0 }) {
+    case .success(let content): return content.address
+    case let failure: preconditionFailure("there is no code for a tile: \(failure.debugDescription)")
+    }
+  }
 }
