@@ -5,6 +5,18 @@ extension BoundPlan {
   public func run(
     _ arguments: [Tensor], variables: [StoredVariable], number: Int, trace: RunTrace? = nil
   ) throws -> [Tensor] {
+    try run(arguments, variables: variables, number: number, trace: trace) { TensorStorage(byteCount: $0) }
+  }
+
+  /// The results of a plan without variables, which are not kept for long.
+  package func passingResults(_ arguments: [Tensor]) throws -> [Tensor] {
+    try run(arguments, variables: [], number: 0, trace: nil) { TensorStorage(briefly: $0) }
+  }
+
+  private func run(
+    _ arguments: [Tensor], variables: [StoredVariable], number: Int, trace: RunTrace?,
+    resultMemory: (_ byteCount: Int) -> TensorStorage
+  ) throws -> [Tensor] {
     precondition(arguments.count == plan.arguments.count && variables.count == plan.variables.count)
     plan.lock(variables)
     defer { for variable in variables { variable.release() } }
@@ -18,7 +30,9 @@ extension BoundPlan {
     var results: [Tensor] = []
     results.reserveCapacity(plan.results.count)
     for (i, port) in plan.results.enumerated() {
-      let tensor = Tensor(uninitialized: port.type.elementType, shape: port.type.shape.known ?? [])
+      let (elementType, shape) = (port.type.elementType, port.type.shape.known ?? [])
+      let byteCount = shape.reduce(elementType.byteWidth, *)
+      let tensor = Tensor(elementType: elementType, shape: shape, storage: resultMemory(byteCount))
       instance.setResult(i, tensor.storage.bytes)
       results.append(tensor)
     }

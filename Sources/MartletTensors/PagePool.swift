@@ -73,6 +73,32 @@ public final class PagePool: Sendable {
     return Self.systemAllocate(size)
   }
 
+  /// Uninitialized memory that is wanted for a short time: the block given back last of those that are large enough, which caches
+  /// may still hold.
+  ///
+  /// - Returns: its address, and for how many bytes it is to be given back.
+  public func allocateBriefly(byteCount: Int) -> (address: UnsafeMutableRawPointer, byteCount: Int) {
+    let size = Self.sizeClass(byteCount)
+    let known: Int? = state.withLock { state in
+      guard size >= Self.smallestKept else { return nil }
+      let fitting = state.kept.filter { $0.key >= size && !$0.value.isEmpty }
+      return fitting.max { ($0.value.last?.releasedAt ?? 0) < ($1.value.last?.releasedAt ?? 0) }?.key
+    }
+    return (allocate(byteCount: known ?? size), known ?? size)
+  }
+
+  /// Sees to it that `count` blocks for `allocateBriefly` are there. Nobody has written them: only what is used of them takes memory.
+  public func reserve(byteCount: Int, count: Int) {
+    let size = Self.sizeClass(byteCount)
+    guard size >= Self.smallestKept else { return }
+    let known = state.withLock { $0.kept.reduce(0) { $1.key >= size ? $0 + $1.value.count : $0 } }
+    let blocks = (0..<max(count - known, 0)).map { _ in Self.systemAllocate(size) }
+    for block in blocks {
+      state.withLock { $0.statistics.liveBytes += size }
+      deallocate(block, byteCount: size)
+    }
+  }
+
   /// Takes back a block that ``allocate(byteCount:)`` gave for the same number of bytes.
   public func deallocate(_ pointer: UnsafeMutableRawPointer, byteCount: Int) {
     let size = Self.sizeClass(byteCount)

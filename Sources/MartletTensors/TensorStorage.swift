@@ -6,11 +6,21 @@ public final class TensorStorage: @unchecked Sendable {
   public let bytes: UnsafeMutableRawPointer
   public let byteCount: Int
 
+  /// For how many bytes the pool takes it back.
+  private let blockByteCount: Int
   private let release: (@Sendable (UnsafeMutableRawPointer) -> Void)?
 
   /// Uninitialized memory from the shared pool.
   public init(byteCount: Int) {
     bytes = PagePool.shared.allocate(byteCount: byteCount)
+    self.byteCount = byteCount
+    blockByteCount = byteCount
+    release = nil
+  }
+
+  /// Uninitialized memory from the shared pool for what is not kept, which may come from a larger block.
+  public init(briefly byteCount: Int) {
+    (bytes, blockByteCount) = PagePool.shared.allocateBriefly(byteCount: byteCount)
     self.byteCount = byteCount
     release = nil
   }
@@ -23,11 +33,12 @@ public final class TensorStorage: @unchecked Sendable {
   ) {
     self.bytes = bytes
     self.byteCount = byteCount
+    blockByteCount = byteCount
     self.release = release
   }
 
   deinit {
-    if let release { release(bytes) } else { PagePool.shared.deallocate(bytes, byteCount: byteCount) }
+    if let release { release(bytes) } else { PagePool.shared.deallocate(bytes, byteCount: blockByteCount) }
   }
 
   /// Whether the memory belongs to someone else and must not be written.

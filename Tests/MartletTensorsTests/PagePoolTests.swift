@@ -32,6 +32,31 @@ import Testing
     pool.trim()
   }
 
+  @Test func whatIsWantedBrieflyComesFromTheBlockUsedLast() {
+    let pool = PagePool()
+    pool.reserve(byteCount: 1 << 20, count: 2)
+    #expect(pool.statistics.keptBytes == 2 << 20)
+    pool.reserve(byteCount: 1 << 19, count: 2)
+    #expect(pool.statistics.keptBytes == 2 << 20 && pool.statistics.liveBytes == 0)
+    let large = pool.allocate(byteCount: 4 << 20)
+    pool.deallocate(large, byteCount: 4 << 20)
+    let first = pool.allocateBriefly(byteCount: 100_000)
+    #expect(first.address == large && first.byteCount == 4 << 20)
+    let second = pool.allocateBriefly(byteCount: 100_000)
+    #expect(second.byteCount == 1 << 20 && pool.statistics.liveBytes == 5 << 20)
+    // Nothing is large enough.
+    let third = pool.allocateBriefly(byteCount: 2 << 20)
+    #expect(third.byteCount == 2 << 20)
+    for block in [first, second, third] { pool.deallocate(block.address, byteCount: block.byteCount) }
+    #expect(pool.statistics.liveBytes == 0 && pool.statistics.keptBytes == 8 << 20)
+    pool.reserve(byteCount: 100, count: 9)
+    let small = pool.allocateBriefly(byteCount: 100)
+    #expect(small.byteCount < 4096)
+    pool.deallocate(small.address, byteCount: small.byteCount)
+    #expect(pool.statistics.keptBytes == 8 << 20)
+    pool.trim()
+  }
+
   @Test func aBlockLargerThanTheLimitIsNotKept() {
     let pool = PagePool(keepLimit: 1 << 20)
     pool.deallocate(pool.allocate(byteCount: 8 << 20), byteCount: 8 << 20)

@@ -51,7 +51,7 @@ final class ConstantEvaluator: Sendable {
       let (plan, constants) = (plans[number], expression.constants)
       found[i] = Constant(expression.type) {
         do {
-          return try plan.run(constants.map(\.passingTensor), variables: [], number: 0)[0]
+          return try plan.passingResults(constants.map(\.passingTensor))[0]
         } catch {
           fatalError("what cannot fail has failed: \(error)")
         }

@@ -47,13 +47,12 @@ final class DNNPrimitive: @unchecked Sendable {
     martlet_dnn_layout_at(pointer, role).map { DNNLayout($0, byteCount: bytes(role)) }
   }
 
-  /// A constant in the layout that this primitive has at `role`, by a reorder to it; nil if that fails.
-  fileprivate func packed(_ constant: Tensor, _ role: martlet_dnn_role, by reorder: DNNPrimitive) -> TensorStorage? {
-    let packed = TensorStorage(byteCount: bytes(role))
-    var task = Packing(reorder: Unmanaged.passUnretained(reorder), from: constant.storage.bytes, to: packed.bytes)
+  /// Runs a reorder on the team; false if it fails.
+  fileprivate func moveByTeam(from source: UnsafeMutableRawPointer, to target: UnsafeMutableRawPointer) -> Bool {
+    var task = Packing(reorder: Unmanaged.passUnretained(self), from: source, to: target)
     martlet_team_run(
       { context in context?.assumingMemoryBound(to: Packing.self).pointee.run() }, &task)
-    return task.isDone ? packed : nil
+    return task.isDone
   }
 
   private struct Packing {
@@ -87,8 +86,7 @@ final class DNNPrimitive: @unchecked Sendable {
 /// An operand in the layout that a primitive has for it.
 struct PrimitiveLayout: LayoutSource {
   let layout: ConstantLayouts.Layout
-  private let primitive: DNNPrimitive
-  private let role: martlet_dnn_role
+  let byteCount: Int
   private let reorder: DNNPrimitive
 
   /// Nil where oneDNN does not tell.
@@ -99,11 +97,12 @@ struct PrimitiveLayout: LayoutSource {
   init?(_ role: martlet_dnn_role, of primitive: DNNPrimitive, from given: [Int64], by reorder: DNNPrimitive) {
     guard let layout = primitive.layout(role) else { return nil }
     self.layout = .primitive(layout, from: given)
-    (self.primitive, self.role, self.reorder) = (primitive, role, reorder)
+    byteCount = primitive.bytes(role)
+    self.reorder = reorder
   }
 
-  func laidOut(_ array: Tensor) -> TensorStorage? {
-    array.withUnsafeBytes { _ in primitive.packed(array, role, by: reorder) }
+  func laidOut(_ array: Tensor, to storage: TensorStorage) -> TensorStorage? {
+    array.withUnsafeBytes { _ in reorder.moveByTeam(from: array.storage.bytes, to: storage.bytes) } ? storage : nil
   }
 }
 

@@ -34,10 +34,13 @@ final class LaidOutConstant: Sendable {
   /// - Returns: false if laying it out failed.
   func layOutIfFree() -> Bool {
     state.withLock { state in
-      guard let constant = state.constant,
-        constant.byteCount < Self.fewestBytes || source.givesUpArray && constant.canGiveUpArray
-      else { return true }
-      return keep(constant, &state) != nil
+      guard let constant = state.constant else { return true }
+      if constant.byteCount < Self.fewestBytes || source.givesUpArray && constant.canGiveUpArray {
+        return keep(constant, &state) != nil
+      }
+      // An array that is computed for its layout, and the layout.
+      PagePool.shared.reserve(byteCount: max(constant.byteCount, source.byteCount), count: 2)
+      return true
     }
   }
 
@@ -47,14 +50,16 @@ final class LaidOutConstant: Sendable {
       guard let constant = state.constant else { return state.kept }
       if state.isUsedAgain { return keep(constant, &state) }
       state.isUsedAgain = true
-      return source.laidOut(constant.passingTensor.aligned)
+      return source.laidOut(constant.passingTensor.aligned, to: TensorStorage(briefly: source.byteCount))
     }
   }
 
   /// A large array that nobody else holds, and that the layout has the elements of, is given up, so that the next one is laid out
   /// in its memory. Who asks for it has it computed from the layout.
   private func keep(_ constant: Constant, _ state: inout State) -> TensorStorage? {
-    guard let made = source.laidOut(constant.passingTensor.aligned) else { return nil }
+    // No variable holds the array, which is to be nobody else's.
+    let made = source.laidOut(constant.passingTensor.aligned, to: TensorStorage(byteCount: source.byteCount))
+    guard let made else { return nil }
     (state.kept, state.constant) = (made, nil)
     if source.givesUpArray, constant.byteCount >= Self.fewestBytes {
       let type = constant.type
@@ -69,8 +74,10 @@ final class LaidOutConstant: Sendable {
 protocol LayoutSource: Sendable {
   /// What tells the layout from others.
   var layout: ConstantLayouts.Layout { get }
-  /// The array in the layout; nil if that fails.
-  func laidOut(_ array: Tensor) -> TensorStorage?
+  /// The bytes of an array in the layout.
+  var byteCount: Int { get }
+  /// Writes the array in the layout to some memory; nil if that fails.
+  func laidOut(_ array: Tensor, to storage: TensorStorage) -> TensorStorage?
   /// Whether `array(_:from:)` has the array again, bit for bit.
   var givesUpArray: Bool { get }
   func array(_ type: TensorType, from layout: TensorStorage) -> Tensor

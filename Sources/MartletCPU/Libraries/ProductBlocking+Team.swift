@@ -68,8 +68,15 @@ struct PanelLayout: LayoutSource {
   var layout: ConstantLayouts.Layout {
     .panels(width: blocking.width, columns: blocking.n, steps: blocking.k, isTransposed: product.transposeB)
   }
-  func laidOut(_ array: Tensor) -> TensorStorage? {
-    array.withUnsafeBytes { _ in blocking.packed(array.storage.bytes, product) }
+  var byteCount: Int { blocking.packedBytes }
+
+  func laidOut(_ array: Tensor, to storage: TensorStorage) -> TensorStorage? {
+    array.withUnsafeBytes { bytes in
+      guard let matrix = bytes.baseAddress else { return }
+      blocking.pack(
+        matrix.assumingMemoryBound(to: Float.self), product, to: storage.bytes.assumingMemoryBound(to: Float.self))
+    }
+    return storage
   }
 
   var givesUpArray: Bool { true }

@@ -144,10 +144,9 @@ private struct WinogradLayout: LayoutSource {
   let byteCount: Int
   let call: WinogradCall
 
-  func laidOut(_ array: Tensor) -> TensorStorage? {
-    let packed = TensorStorage(byteCount: byteCount)
-    array.withUnsafeBytes { _ in call.pack(array.storage.bytes, to: packed.bytes) }
-    return packed
+  func laidOut(_ array: Tensor, to storage: TensorStorage) -> TensorStorage? {
+    array.withUnsafeBytes { _ in call.pack(array.storage.bytes, to: storage.bytes) }
+    return storage
   }
 }
 
