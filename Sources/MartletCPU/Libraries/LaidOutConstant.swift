@@ -57,8 +57,10 @@ final class LaidOutConstant: Sendable {
   /// A large array that nobody else holds, and that the layout has the elements of, is given up, so that the next one is laid out
   /// in its memory. Who asks for it has it computed from the layout.
   private func keep(_ constant: Constant, _ state: inout State) -> TensorStorage? {
+    // Before an array that is computed takes the largest block for a while.
+    let storage = TensorStorage(byteCount: source.byteCount)
     // No variable holds the array, which is to be nobody else's.
-    let made = source.laidOut(constant.passingTensor.aligned, to: TensorStorage(byteCount: source.byteCount))
+    let made = source.laidOut(constant.passingTensor.aligned, to: storage)
     guard let made else { return nil }
     (state.kept, state.constant) = (made, nil)
     if source.givesUpArray, constant.byteCount >= Self.fewestBytes {

@@ -3,8 +3,10 @@ import MartletGraph
 
 /// The code of a product's tiles: of whole ones, and of lower ones for the rows that are left.
 struct TileSet: Sendable {
-  /// By rows.
-  private let codes: [TileCode?]
+  /// By rows. Workers that counted references to the same code would wait for each other.
+  private let codes: [Unmanaged<TileCode>?]
+  /// Keeps the code.
+  private let owners: [TileCode]
 
   /// Nil where code cannot be generated.
   ///
@@ -13,7 +15,8 @@ struct TileSet: Sendable {
     _ blocking: ProductBlocking, heights: [Int], isByColumns: Bool = false, isRightStrided: Bool = false,
     activation: Epilogue.Activation? = nil, _ compiler: TileCompiler
   ) {
-    var codes = [TileCode?](repeating: nil, count: blocking.rows + 1)
+    var codes = [Unmanaged<TileCode>?](repeating: nil, count: blocking.rows + 1)
+    var owners: [TileCode] = []
     for height in heights {
       for rows in [height >= blocking.rows ? blocking.rows : 0, height % blocking.rows]
       where rows > 0 && codes[rows] == nil {
@@ -21,14 +24,15 @@ struct TileSet: Sendable {
           rows: rows, vectors: blocking.vectors, isByColumns: isByColumns, isRightStrided: isRightStrided,
           activation: activation)
         guard let code = try? compiler.code(of: tile) else { return nil }
-        codes[rows] = code
+        codes[rows] = .passUnretained(code)
+        owners.append(code)
       }
     }
-    self.codes = codes
+    (self.codes, self.owners) = (codes, owners)
   }
 
   func run(_ tile: inout martlet_tile, rows: Int) {
     guard let code = codes[rows] else { preconditionFailure("no code for tiles of \(rows) rows") }
-    code.tile(&tile)
+    code._withUnsafeGuaranteedRef { $0.tile(&tile) }
   }
 }
