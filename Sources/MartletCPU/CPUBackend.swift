@@ -186,7 +186,8 @@ public final class CPUBackend: HostBackend {
   }
 
   public func bind(
-    _ kernels: [PlanKernel], before contracts: [LibraryContract], isHurried: Bool, report: inout BindingReport
+    _ kernels: [PlanKernel], before contracts: [LibraryContract], for use: ExecutionPlan.Use,
+    report: inout BindingReport
   ) throws -> [BoundCall] {
     var counts = NestCompiler.Statistics()
     let own = kernels.map { kernel in
@@ -195,7 +196,8 @@ public final class CPUBackend: HostBackend {
     }
     let nests = own + contracts.flatMap { execution(of: $0)?.nests ?? [] }
     let compiled = try compiler.compile(
-      nests, hurried: own.count, inAnyCase: isHurried, store: store, counts: &counts)
+      nests, use == .otherShapes ? .shared : .own, hurried: own.count, inAnyCase: use != .usual, store: store,
+      counts: &counts)
     // Tiles have been compiled by now as well. What is laid out for calls, and the arena, may take these pages' place.
     martlet_llvm_release_pages()
     report.generatedKernels += counts.compiled

@@ -36,6 +36,12 @@ public protocol RunnablePlan: AnyObject, Sendable {
   /// - Returns: the fetches.
   /// - Throws: a diagnostic that names the node at which the run ended, or a variable without a value.
   func run(_ arguments: [Tensor], variables: [StoredVariable], number: Int, trace: RunTrace?) throws -> [Tensor]
+  /// Gives up memory that is kept for runs to come. It takes little time to get it again.
+  func releaseIdleMemory()
+}
+
+extension RunnablePlan {
+  public func releaseIdleMemory() {}
 }
 
 /// A back end whose instructions are functions that work on the processor's memory.
@@ -44,10 +50,11 @@ public protocol HostBackend: Backend {
   ///
   /// - Parameters:
   ///   - contracts: what will be bound next, for which code may have to be generated, too.
-  ///   - isHurried: whether little time to compile counts for more than little time to run.
+  ///   - use: how much time to compile counts beside time to run.
   ///   - report: is told where the code came from.
   func bind(
-    _ kernels: [PlanKernel], before contracts: [LibraryContract], isHurried: Bool, report: inout BindingReport
+    _ kernels: [PlanKernel], before contracts: [LibraryContract], for use: ExecutionPlan.Use,
+    report: inout BindingReport
   ) throws -> [BoundCall]
   /// A library's primitive for a contract that this back end claims.
   ///

@@ -40,7 +40,7 @@ public final class BoundPlan: RunnablePlan, @unchecked Sendable {
     var report = BindingReport()
     var start = ContinuousClock.now
     let kernels = try backend.bind(
-      plan.kernels, before: plan.contracts, isHurried: plan.expectsFewRuns, report: &report)
+      plan.kernels, before: plan.contracts, for: plan.use, report: &report)
     report.codeSeconds = ContinuousClock.seconds(since: start)
     start = ContinuousClock.now
     let hosts = try plan.hostCalls.map { call throws(Diagnostic) in try HostExecution(call).call }
@@ -79,6 +79,8 @@ public final class BoundPlan: RunnablePlan, @unchecked Sendable {
   /// An instance that nobody uses, or a new one.
   func takeInstance() -> PlanInstance { idle.withLock { $0.popLast() } ?? PlanInstance(self) }
   func giveBack(_ instance: PlanInstance) { idle.withLock { $0.append(instance) } }
+
+  public func releaseIdleMemory() { idle.withLock { $0.removeAll() } }
 
   /// Memory that idle instances hold.
   public var idleInstanceCount: Int { idle.withLock { $0.count } }

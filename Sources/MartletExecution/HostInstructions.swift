@@ -21,7 +21,7 @@ package final class HostInstructions: Sendable {
       kernelNumbers.isEmpty && wanted.isEmpty
       ? []
       : try backend.bind(
-        kernelNumbers.map { plan.kernels[$0] }, before: wanted, isHurried: plan.expectsFewRuns, report: &report)
+        kernelNumbers.map { plan.kernels[$0] }, before: wanted, for: plan.use, report: &report)
     kernels = Dictionary(uniqueKeysWithValues: zip(kernelNumbers, bound))
     contracts = Dictionary(
       uniqueKeysWithValues: zip(contractNumbers, try wanted.map { try backend.bind($0, constants: [:]) }))

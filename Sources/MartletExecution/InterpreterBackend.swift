@@ -21,7 +21,8 @@ public final class InterpreterBackend: HostBackend {
   public func isWide(_ contract: LibraryContract) -> Bool { false }
 
   public func bind(
-    _ kernels: [PlanKernel], before contracts: [LibraryContract], isHurried: Bool, report: inout BindingReport
+    _ kernels: [PlanKernel], before contracts: [LibraryContract], for use: ExecutionPlan.Use,
+    report: inout BindingReport
   ) throws -> [BoundCall] {
     kernels.map { kernel in
       guard let program = kernel.program else { preconditionFailure("'\(kernel.label)' was made for another device") }

@@ -28,8 +28,17 @@ public struct ExecutionPlan: Sendable {
   public var variables: [VariableBinding] = []
   /// Bytes of the memory that holds all intermediate values, scratch memory included.
   public var arenaBytes = 0
-  /// Whether it will run a few times only, as far as can be told, so that binding it should not take long.
-  public var expectsFewRuns = false
+  /// What it will be run for, as far as can be told.
+  public var use = Use.usual
+
+  /// What plans are for: how long binding one may take depends on it.
+  public enum Use: Sendable, Hashable {
+    case usual
+    /// It will run a few times only.
+    case few
+    /// It is for other shapes than an earlier plan for the same fetches and feeds, and more such may follow.
+    case otherShapes
+  }
 
   public init() {}
 

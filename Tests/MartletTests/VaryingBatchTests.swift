@@ -46,10 +46,9 @@ struct VaryingBatchTests {
     #expect(compilations.map(\.reason).dropFirst() == [.shapes])
     let (first, second) = (compilations[1].profile.binding, compilations[2].profile.binding)
     #expect(first.quickKernels == 0)
-    // The optimizer's code does not depend on the batch; what does is compiled with little effort.
+    // The optimizer's code does not depend on the batch.
     #expect(second.reusedKernels > 0)
     #expect(second.generatedKernels < compilations[1].kernelCount)
-    #expect(second.quickKernels == second.generatedKernels)
     #expect(losses.allSatisfy { Float(bitPattern: $0).isFinite })
   }
 
@@ -127,8 +126,9 @@ struct VaryingBatchTests {
     let x = graph.placeholder(.float32, shape: [nil], name: "x")
     let y = x + 1
     let lines = Mutex<[String]>([])
-    let session = try Session(
-      graph, options: SessionOptions(device: .cpu, codeCache: .off) { line in lines.withLock { $0.append(line) } })
+    var options = SessionOptions(device: .cpu, codeCache: .off) { line in lines.withLock { $0.append(line) } }
+    options.planCapacity = 16
+    let session = try Session(graph, options: options)
     for count in Array(1...17) + [1, 17] {
       #expect(try session.run(y, feeds: [x: Tensor(zeros: .float32, shape: [count])]).elementCount == count)
     }

@@ -69,14 +69,14 @@ final class ConstantEvaluator: Sendable {
       var context = PassContext(target: host)
       let fused = try FormKernels(fusing: isFusing, exact: isExact).run(program, &context)
       var plan = try Planner.plan(fused, for: host)
-      plan.expectsFewRuns = true
+      plan.use = .few
       return plan
     }
     if plans.count > 1 {
       // The code of all at once; each finds its own then.
       var report = BindingReport()
       _ = try host.bind(
-        plans.flatMap(\.kernels), before: plans.flatMap(\.contracts), isHurried: true, report: &report)
+        plans.flatMap(\.kernels), before: plans.flatMap(\.contracts), for: .few, report: &report)
     }
     return try plans.map { try BoundPlan($0, backend: host) }
   }

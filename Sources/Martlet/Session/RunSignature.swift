@@ -22,17 +22,28 @@ final class RunSignature: @unchecked Sendable {
   private let lock = NSLock()
   /// The plan used last at the front.
   private var plans: [Compiled] = []
+  /// Of all plans.
+  private var instructionCount = 0
   /// The types of feeds whose plans were dropped to make room.
   private var dropped: Set<[TensorType]> = []
   /// The graph's forwardings at the time of the plans.
   private var forwardingCount = 0
 
-  /// Plans for more sets of shapes than this are dropped, the one used longest ago first. Their code stays cached.
-  static let capacity = 16
+  /// Beyond so many plans, or so many instructions in them but for a few plans, those used longest ago are dropped. Their code
+  /// stays cached.
+  ///
+  /// An instruction takes some kilobytes of memory, nearly all that a plan takes while it is not run; see `mostWithMemory`.
+  static let capacity = 1024
+  private static let instructionCapacity = 1 << 17
+  static let leastCapacity = 16
+  /// Of so many plans, those used last, the memory of runs is kept: that of usual batches and of a last one, say.
+  private static let mostWithMemory = 2
   /// Of so many it is known that they were dropped.
   private static let droppedCapacity = 1024
 
-  init(_ key: Key) { self.key = key }
+  private let capacity: Int
+
+  init(_ key: Key, capacity: Int) { (self.key, self.capacity) = (key, capacity) }
 
   /// The plan for feeds of these types, compiled if there is none.
   ///
@@ -47,22 +58,37 @@ final class RunSignature: @unchecked Sendable {
     if self.forwardingCount != forwardingCount {
       if !plans.isEmpty { reason = .forwarding }
       plans = []
+      instructionCount = 0
       dropped = []
       self.forwardingCount = forwardingCount
     }
     if let i = plans.firstIndex(where: { Self.fits($0.types, feeds) }) {
-      if i > 0 { plans.insert(plans.remove(at: i), at: 0) }
+      if i > 0 {
+        plans.insert(plans.remove(at: i), at: 0)
+        releaseMemory()
+      }
       return plans[0]
     }
     let types = feeds.map(\.type)
     if reason == nil, !plans.isEmpty { reason = dropped.contains(types) ? .eviction : .shapes }
     let compiled = try compile(types, reason)
     plans.insert(compiled, at: 0)
-    if plans.count > Self.capacity {
+    instructionCount += compiled.plan.plan.instructionCount
+    releaseMemory()
+    while plans.count > capacity
+      || plans.count > Self.leastCapacity && instructionCount > Self.instructionCapacity
+    {
       if dropped.count >= Self.droppedCapacity { dropped = [] }
-      dropped.insert(plans.removeLast().types)
+      let last = plans.removeLast()
+      instructionCount -= last.plan.plan.instructionCount
+      dropped.insert(last.types)
     }
     return compiled
+  }
+
+  /// Has the plan that has just ceased to be among the last ones give up its memory, which others take from the pool.
+  private func releaseMemory() {
+    if plans.count > Self.mostWithMemory { plans[Self.mostWithMemory].plan.releaseIdleMemory() }
   }
 
   private static func fits(_ types: [TensorType], _ feeds: [Tensor]) -> Bool {

@@ -154,7 +154,7 @@ public final class Session: Sendable {
     let key = RunSignature.Key(fetches: fetches.map(\.id), targets: targets.map(\.id), feeds: feeds.map(\.id))
     return state.withLock { state in
       if let known = state.signatures[key] { return known }
-      let new = RunSignature(key)
+      let new = RunSignature(key, capacity: options.planCapacity)
       state.signatures[key] = new
       return new
     }
@@ -200,8 +200,8 @@ public final class Session: Sendable {
     var profile = CompilationProfile()
     let bound = try compiler.backend.compiling {
       var plan = try compiler.plan(try program(key, feedTypes: types, profile: &profile), profile: &profile)
-      // Other shapes than the first ones are those of a last batch, say; what runs often all the same is compiled again.
-      plan.expectsFewRuns = reason == .shapes || reason == .eviction
+      // What runs often all the same is compiled again.
+      if reason == .shapes || reason == .eviction { plan.use = .otherShapes }
       if case .cuda = device {} else { try checkMemory(plan) }
       return try compiler.backend.bind(plan)
     }
@@ -243,6 +243,6 @@ extension SessionStatistics.Compilation: CustomStringConvertible {
     let given = feeds.isEmpty ? "" : " from \(feeds.joined(separator: ", "))"
     let milliseconds = Int((seconds * 1000).rounded())
     return "compiled \(wanted)\(given) in \(milliseconds) ms: \(reason.rawValue); \(instructionCount) instructions, "
-      + "\(kernelCount) kernels, arena \(arenaBytes) bytes"
+      + "\(kernelCount) kernels, \(profile.binding.generatedKernels) of them compiled, arena \(arenaBytes) bytes"
   }
 }

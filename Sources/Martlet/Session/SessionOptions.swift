@@ -40,6 +40,8 @@ public struct SessionOptions: Sendable {
   public var cuda: CUDAOptions
   /// The libraries of CUDA; tests have others than the machine's.
   package var cudaLibraries = CUDALibraries.standard
+  /// How many plans are kept for one set of fetches, targets and feeds; tests have fewer.
+  package var planCapacity = RunSignature.capacity
   /// Rewrites of your own, applied with Martlet's.
   public var rules: RuleSet?
   /// The names of rules that are not applied, Martlet's or yours; `martlet optimize` lists those that fire. A name that no

@@ -27,7 +27,7 @@ struct ModuleEmitter {
   static let zeroBytes = 512
 
   /// Emits one phase as a function with this name.
-  func emit(_ phase: NestPhase, of nest: Nest, _ facts: NestFacts, name: String) {
+  func emit(_ phase: NestPhase, of nest: ParametricNest, _ facts: NestFacts, name: String) {
     let function = ir.function(name, signature, vectorBits: vectorBits)
     FunctionEmitter(nest, facts, function: function, zeros: zeros, ir).emit(phase)
   }

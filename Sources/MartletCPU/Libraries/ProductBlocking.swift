@@ -20,13 +20,18 @@ struct ProductBlocking: Hashable, Sendable {
   /// Tiles that use most of 32 registers, some of them for the panel and the factors.
   private static let shapes: [(rows: Int, vectors: Int)] = [(8, 3), (6, 4), (12, 2), (16, 1)]
 
+  /// So many rows are whole tiles of each shape.
+  private static let manyRows = 48
+
   /// - Parameters:
   ///   - lanes: elements in a vector register.
   ///   - depth: how much of the summed dimension is done at a time; nil for what the caches allow.
   init(m: Int, n: Int, k: Int, lanes: Int, _ machine: TargetMachine, depth: Int? = nil) {
     (self.m, self.n, self.k) = (m, n, k)
+    // By the columns alone, so that one layout of a constant matrix does for any number of rows.
     let shape = Self.shapes.min {
-      Self.cycles(m, n, $0.rows, $0.vectors, lanes) < Self.cycles(m, n, $1.rows, $1.vectors, lanes)
+      Self.cycles(Self.manyRows, n, $0.rows, $0.vectors, lanes)
+        < Self.cycles(Self.manyRows, n, $1.rows, $1.vectors, lanes)
     }
     (rows, vectors) = shape ?? Self.shapes[0]
     width = vectors * lanes

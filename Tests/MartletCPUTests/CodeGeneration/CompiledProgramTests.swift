@@ -15,6 +15,13 @@ struct CompiledProgramTests {
     var counts = NestCompiler.Statistics()
     let kernel = try (compiler ?? KernelHarness.compiler).compile(
       [nest], hurried: hurried ? 1 : 0, store: nil, counts: &counts)[0]
+    return run(kernel, nest, inputs, outputs: outputs, pieces: pieces)
+  }
+
+  /// The same with the code of a nest at hand.
+  static func run(
+    _ kernel: CompiledKernel, _ nest: Nest, _ inputs: [Tensor], outputs: [BufferType], pieces: Int = 1
+  ) -> [[Double]] {
     var slots = inputs.map { tensor in
       GuardedMemory(tensor.withUnsafeBytes { Array($0) }, at: .end)
     }

@@ -19,6 +19,8 @@ enum KernelHarness {
     _ kernel: CompiledKernel, _ slots: [UnsafeMutableRawPointer], parameters: [Int64] = [0], pieces: Int = 1
   ) -> martlet_status {
     var status = martlet_status()
+    let padding = Array(repeating: Int64(0), count: max(ParametricNest.firstParameter - parameters.count, 0))
+    let parameters = parameters + padding + kernel.parameters
     let scratch = UnsafeMutableRawPointer.allocate(byteCount: kernel.scratchBytes + 64, alignment: 64)
     defer { scratch.deallocate() }
     let addresses: [UnsafeMutablePointer<UInt8>?] = slots.map { $0.assumingMemoryBound(to: UInt8.self) }

@@ -60,8 +60,9 @@ final class LibraryMachine: HostBackend {
   func isWide(_ contract: LibraryContract) -> Bool { false }
 
   func bind(
-    _ kernels: [PlanKernel], before contracts: [LibraryContract], isHurried: Bool, report: inout BindingReport
-  ) throws -> [BoundCall] { try interpreter.bind(kernels, before: contracts, isHurried: isHurried, report: &report) }
+    _ kernels: [PlanKernel], before contracts: [LibraryContract], for use: ExecutionPlan.Use,
+    report: inout BindingReport
+  ) throws -> [BoundCall] { try interpreter.bind(kernels, before: contracts, for: use, report: &report) }
 
   func bind(_ contract: LibraryContract, constants: [Int: Constant]) throws -> BoundCall {
     let execution = try #require(executions.execution(of: contract))

@@ -10,7 +10,8 @@ extension FunctionEmitter {
       switch nest.buffers[buffer].place {
       case .slot(let slot):
         return ir.load(ir.pointer, ir.element(ir.pointer, slots, ir.int(slot)), alignment: 8)
-      case .scratch(let offset): return ir.element(ir.int8, scratch, ir.int(offset))
+      case .scratch(let offset):
+        return ir.element(ir.int8, scratch, parametric.offsets[buffer].map { parameter(number: $0) } ?? ir.int(offset))
       }
     }
     bufferAddresses[buffer] = address
@@ -85,7 +86,7 @@ extension FunctionEmitter {
     let type = memoryType(element)
     let vectorType = ir.lanes(type, lanes)
     guard stride == 1 || stride == -1 else {
-      if let mask = mask(condition, guardValue), condition != nil {
+      if let mask = mask(condition, guardValue), condition != nil || partialMask != nil {
         let indices = ir.add(ir.splat(first, lanes), ir.steps(ir.int64, lanes, stride: stride))
         return gather(base, element, mask, indices)
       }
@@ -151,7 +152,11 @@ extension FunctionEmitter {
     var guardValue = condition?.value
     if let condition, condition.form != .uniform { guardValue = self.vector(conditionID) }
     var stride: Int64?
-    if case .affine(let constant) = index.form, constant == 1 || condition == nil { stride = constant }
+    if case .affine(let constant) = index.form,
+      constant == 1 || (condition == nil && partialMask == nil)
+    {
+      stride = constant
+    }
     let indices = stride == nil ? self.vector(indexID) : nil
     emit(at: level) {
       let value = toMemory(vector, element)

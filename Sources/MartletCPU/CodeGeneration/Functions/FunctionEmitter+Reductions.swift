@@ -34,28 +34,27 @@ extension FunctionEmitter {
   /// Runs loop number `loop` and those inside it; takes and returns all accumulators, one component after the other.
   private func run(_ reduction: NestReduction, loop number: Int, carrying carried: [IRValue]) -> [IRValue] {
     let nested = reduction.loops[number]
+    let end = count(along: nested.axis)
     if number + 1 < reduction.loops.count {
-      if nested.extent == 1 {
+      if end == nil, nested.extent == 1 {
         return serial(nested.axis, 1, mutating: ResourceSet(), carrying: carried) {
           run(reduction, loop: number + 1, carrying: $0)
         }
       }
-      return blocks(reduction, nested, to: nested.extent, step: 1, carrying: carried) { first, carried in
+      return blocks(
+        reduction, nested, to: end ?? ir.int(nested.extent), known: end == nil ? nested.extent : nil, step: 1,
+        carrying: carried
+      ) { first, carried in
         axes[nested.axis] = RowValue(value: first, form: .uniform, level: level)
         return run(reduction, loop: number + 1, carrying: carried)
       }
     }
     let group = reduction.lanes * reduction.interleave
+    if let end { return run(reduction, nested, over: stretches(of: end, by: group), carrying: carried) }
     let whole = nested.extent / group * group
     var current = carried
     if whole > group {
-      current = blocks(reduction, nested, to: whole, step: group, carrying: current) { first, carried in
-        var next = carried
-        for g in 0..<reduction.interleave {
-          step(reduction, nested.axis, from: first, plus: g * reduction.lanes, divisor: group, group: g, &next)
-        }
-        return next
-      }
+      current = groups(reduction, nested, to: ir.int(whole), known: whole, carrying: current)
     } else if whole == group {
       for g in 0..<reduction.interleave {
         step(reduction, nested.axis, from: ir.int(0), plus: g * reduction.lanes, divisor: 0, group: g, &current)
@@ -71,20 +70,61 @@ extension FunctionEmitter {
     return current
   }
 
-  /// A loop over `0 ..< extent` by `step`, in blocks that start from the initial states where it has such.
-  private func blocks(
-    _ reduction: NestReduction, _ nested: NestReduction.Loop, to extent: Int, step: Int, carrying carried: [IRValue],
-    _ body: (IRValue, [IRValue]) -> [IRValue]
+  /// The innermost loop where its extent is known only at run time: what is left of it may be any number of groups of lanes.
+  private func run(
+    _ reduction: NestReduction, _ nested: NestReduction.Loop, over stretches: Stretches, carrying carried: [IRValue]
   ) -> [IRValue] {
-    guard let block = nested.block, block < extent else {
-      return loop(from: ir.int(0), to: ir.int(extent), step: step, mutating: ResourceSet(), carrying: carried, body)
+    let (lanes, group) = (reduction.lanes, reduction.lanes * reduction.interleave)
+    if group == 1 { return groups(reduction, nested, to: stretches.whole, known: nil, carrying: carried) }
+    var current = when(stretches.hasWhole, mutating: ResourceSet(), carrying: carried) {
+      groups(reduction, nested, to: stretches.whole, known: nil, carrying: $0)
     }
+    for g in 0..<reduction.interleave {
+      let rest = emit(at: 0) { ir.sub(stretches.rest, ir.int(g * lanes)) }
+      let isLeft = emit(at: 0) { ir.compare(martlet_llvm_int_sgt, rest, ir.int(0)) }
+      let mask = lanes == 1 ? nil : emit(at: 0) { lanesBelow(rest, lanes) }
+      current = when(isLeft, mutating: ResourceSet(), carrying: current) { carried in
+        var next = carried
+        step(
+          reduction, nested.axis, from: stretches.whole, plus: g * lanes, divisor: group, group: g, mask: mask, &next)
+        return next
+      }
+    }
+    return current
+  }
+
+  /// The innermost loop over whole groups of states.
+  private func groups(
+    _ reduction: NestReduction, _ nested: NestReduction.Loop, to end: IRValue, known: Int?, carrying carried: [IRValue]
+  ) -> [IRValue] {
+    let group = reduction.lanes * reduction.interleave
+    return blocks(reduction, nested, to: end, known: known, step: group, carrying: carried) { first, carried in
+      var next = carried
+      for g in 0..<reduction.interleave {
+        step(reduction, nested.axis, from: first, plus: g * reduction.lanes, divisor: group, group: g, &next)
+      }
+      return next
+    }
+  }
+
+  /// A loop over `0 ..< extent` by `step`, in blocks that start from the initial states where it has such.
+  ///
+  /// - Parameter known: the extent, if it is known; else it is more than a block.
+  private func blocks(
+    _ reduction: NestReduction, _ nested: NestReduction.Loop, to extent: IRValue, known: Int?, step: Int,
+    carrying carried: [IRValue], _ body: (IRValue, [IRValue]) -> [IRValue]
+  ) -> [IRValue] {
+    guard let length = nested.block, known.map({ length < $0 }) ?? true else {
+      return loop(from: ir.int(0), to: extent, step: step, mutating: ResourceSet(), carrying: carried, body)
+    }
+    let blockParameter = parametric.blocks[nested.axis]
+    let block = blockParameter.map { number in emit(at: 0) { parameter(number: number) } } ?? ir.int(length)
     let initial = reduction.initial.flatMap { Array(repeating: vector($0), count: reduction.interleave) }
-    return loop(from: ir.int(0), to: ir.int(extent), step: block, mutating: ResourceSet(), carrying: carried) {
+    return loop(from: ir.int(0), to: extent, by: block, mutating: ResourceSet(), carrying: carried) {
       first, around in
       let end = emit(at: level) {
-        let full = ir.add(first, ir.int(block))
-        return ir.select(ir.compare(martlet_llvm_int_slt, full, ir.int(extent)), full, ir.int(extent))
+        let full = ir.add(first, block)
+        return ir.select(ir.compare(martlet_llvm_int_slt, full, extent), full, extent)
       }
       let inner = loop(from: first, to: end, step: step, mutating: ResourceSet(), carrying: initial, body)
       var next = around
@@ -100,11 +140,11 @@ extension FunctionEmitter {
   /// Steps the states of one group of lanes, at iterations `first + offset` and those after it.
   private func step(
     _ reduction: NestReduction, _ axis: Int, from first: IRValue, plus offset: Int, divisor: Int, group: Int,
-    active: Int? = nil, _ accumulators: inout [IRValue]
+    active: Int? = nil, mask: IRValue? = nil, _ accumulators: inout [IRValue]
   ) {
     let old = reduction.registers.indices.map { accumulators[$0 * reduction.interleave + group] }
-    let isPartial = (active ?? reduction.lanes) < reduction.lanes
-    let outerLanes = partialLanes
+    let isPartial = mask != nil || (active ?? reduction.lanes) < reduction.lanes
+    let (outerLanes, outerMask) = (partialLanes, partialMask)
     let next = scope {
       let number = offset == 0 ? first : emit(at: level) { ir.add(first, ir.int(offset)) }
       if reduction.lanes > 1 {
@@ -112,8 +152,8 @@ extension FunctionEmitter {
       } else {
         axes[axis] = RowValue(value: number, form: .uniform, level: level)
       }
-      if isPartial { partialLanes = active }
-      defer { partialLanes = outerLanes }
+      if isPartial { (partialLanes, partialMask) = (active, mask) }
+      defer { (partialLanes, partialMask) = (outerLanes, outerMask) }
       states = bound(old)
       let stepped = reduction.step.map { vector($0) }
       guard isPartial, let activeMask else { return stepped }

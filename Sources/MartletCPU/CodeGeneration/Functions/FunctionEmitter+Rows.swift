@@ -13,10 +13,7 @@ extension FunctionEmitter {
       }
       return value
     case .parameter:
-      return RowValue(
-        value: emit(at: 0) {
-          ir.load(ir.int64, ir.element(ir.int64, parameters, ir.int(Int(row.payload))), alignment: 8)
-        }, form: .uniform, level: 0)
+      return RowValue(value: emit(at: 0) { parameter(number: Int(row.payload)) }, form: .uniform, level: 0)
     case .load: return load(id, row)
     case .state: return states[Int(row.payload)]
     case .other: return others[Int(row.payload)]

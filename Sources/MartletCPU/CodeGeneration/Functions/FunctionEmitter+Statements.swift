@@ -39,14 +39,17 @@ extension FunctionEmitter {
     _ axis: Int, _ extent: Int, mutating mutated: ResourceSet, carrying initial: [IRValue] = [],
     _ body: ([IRValue]) -> [IRValue]
   ) -> [IRValue] {
-    if extent <= 0 { return initial }
-    if extent == 1 {
+    let end = count(along: axis)
+    if end == nil, extent <= 0 { return initial }
+    if end == nil, extent == 1 {
       return scope {
         bind(axis, to: 0)
         return body(initial)
       }
     }
-    return loop(from: ir.int(0), to: ir.int(extent), step: 1, mutating: mutated, carrying: initial) { number, carried in
+    return loop(
+      from: ir.int(0), to: end ?? ir.int(extent), step: 1, mutating: mutated, carrying: initial
+    ) { number, carried in
       axes[axis] = RowValue(value: number, form: .uniform, level: level)
       return body(carried)
     }
@@ -55,6 +58,10 @@ extension FunctionEmitter {
   /// Whole groups of lanes in a loop, then the rest as one group in which only some lanes count.
   private func vector(_ nested: NestLoop, _ width: Int) {
     precondition(lanes == 1, "a vector loop stands inside another")
+    if let count = count(along: nested.axis) {
+      vector(nested, width, over: stretches(of: count, by: width))
+      return
+    }
     let whole = nested.extent / width * width
     let rest = nested.extent - whole
     lanes = width

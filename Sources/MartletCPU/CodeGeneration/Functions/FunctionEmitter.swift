@@ -11,6 +11,8 @@ import MartletTensors
 final class FunctionEmitter {
   let ir: IRBuilder
   let nest: Nest
+  /// The nest with what of it is known only when it runs.
+  let parametric: ParametricNest
   let facts: NestFacts
   let function: IRValue
   /// Memory full of zeros, which loads whose guard is false read instead.
@@ -26,6 +28,8 @@ final class FunctionEmitter {
   var lanes = 1
   /// How many of the lanes stand for iterations, where not all do.
   var partialLanes: Int?
+  /// Those that do, where their number is known only at run time.
+  var partialMask: IRValue?
   var axes: [Int: RowValue] = [:]
   var states: [RowValue] = []
   var others: [RowValue] = []
@@ -43,9 +47,10 @@ final class FunctionEmitter {
     var lanes: Int
   }
 
-  init(_ nest: Nest, _ facts: NestFacts, function: IRValue, zeros: IRValue, _ ir: IRBuilder) {
+  init(_ parametric: ParametricNest, _ facts: NestFacts, function: IRValue, zeros: IRValue, _ ir: IRBuilder) {
     self.ir = ir
-    self.nest = nest
+    self.parametric = parametric
+    nest = parametric.nest
     self.facts = facts
     self.function = function
     self.zeros = zeros
@@ -107,6 +112,14 @@ final class FunctionEmitter {
     from begin: IRValue, to end: IRValue, step: Int, mutating mutated: ResourceSet, carrying initial: [IRValue] = [],
     _ body: (IRValue, [IRValue]) -> [IRValue]
   ) -> [IRValue] {
+    loop(from: begin, to: end, by: ir.int(step), mutating: mutated, carrying: initial, body)
+  }
+
+  /// The same with a step that may be known only at run time.
+  func loop(
+    from begin: IRValue, to end: IRValue, by step: IRValue, mutating mutated: ResourceSet,
+    carrying initial: [IRValue] = [], _ body: (IRValue, [IRValue]) -> [IRValue]
+  ) -> [IRValue] {
     forget(mutated)
     let header = ir.append("loop", to: function)
     let exit = ir.append("end", to: function)
@@ -117,7 +130,7 @@ final class FunctionEmitter {
     levels.append(Level(region: regions.count - 1, mutated: mutated))
     let next = body(number, carried)
     let following = emit(at: level) {
-      let following = ir.add(number, ir.int(step))
+      let following = ir.add(number, step)
       ir.branch(if: ir.compare(martlet_llvm_int_slt, following, end), header, else: exit)
       return following
     }
@@ -132,6 +145,41 @@ final class FunctionEmitter {
     }
     regions[outer] = exit
     return next
+  }
+
+  /// Emits code that runs only if a condition is true, in a level of its own. What does not depend on that level is put in
+  /// front of it, and must be right in any case.
+  ///
+  /// - Parameters:
+  ///   - mutated: What the body stores to and assigns.
+  ///   - initial: The carried values where the condition is false.
+  ///   - body: Is given them, and returns the next ones.
+  /// - Returns: The carried values.
+  @discardableResult
+  func when(
+    _ condition: IRValue, mutating mutated: ResourceSet, carrying initial: [IRValue] = [],
+    _ body: ([IRValue]) -> [IRValue]
+  ) -> [IRValue] {
+    forget(mutated)
+    let then = ir.append("then", to: function)
+    let exit = ir.append("end", to: function)
+    regions.append(then)
+    levels.append(Level(region: regions.count - 1, mutated: mutated))
+    let next = body(initial)
+    emit(at: level) { ir.branch(exit) }
+    let last = regions.removeLast()
+    leaveLevel()
+    let outer = levels[level].region
+    ir.position(at: regions[outer])
+    ir.branch(if: condition, then, else: exit)
+    ir.position(at: exit)
+    let carried = initial.map { ir.phi(ir.type(of: $0)) }
+    for (phi, (first, later)) in zip(carried, zip(initial, next)) {
+      ir.addIncoming(phi, first, from: regions[outer])
+      ir.addIncoming(phi, later, from: last)
+    }
+    regions[outer] = exit
+    return carried
   }
 
   /// Emits straight-line code whose values are forgotten afterwards.
@@ -167,7 +215,7 @@ final class FunctionEmitter {
   /// How many lanes stand for iterations.
   var activeLanes: Int { partialLanes ?? lanes }
   /// Those lanes; nil for all.
-  var activeMask: IRValue? { partialLanes.map { ir.mask(lanes, active: $0) } }
+  var activeMask: IRValue? { partialLanes.map { ir.mask(lanes, active: $0) } ?? partialMask }
 
   // MARK: Values
 

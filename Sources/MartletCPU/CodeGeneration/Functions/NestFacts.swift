@@ -8,10 +8,11 @@ struct NestFacts {
   /// For each row of an integer type, bounds of its value.
   private(set) var ranges: [ScalarRange] = []
 
-  init(_ nest: Nest) {
+  init(_ parametric: ParametricNest) {
+    let nest = parametric.nest
     var written = ResourceSet()
     for phase in nest.phases { written.formUnion(Self.mutated(by: phase.body)) }
-    let extents = Self.extents(of: nest)
+    let extents = Self.extents(of: parametric)
     for row in nest.scalars.rows {
       var used = ResourceSet()
       for operand in row.operands + (row.condition == .none ? [] : [row.condition]) {
@@ -23,6 +24,12 @@ struct NestFacts {
       }
       if row.operation == .register { used.formUnion(.register(Int(row.payload))) }
       resources.append(used)
+      if row.operation == .parameter, row.payload >= Int64(ParametricNest.firstParameter),
+        !parametric.patterns.contains(Int(row.payload))
+      {
+        ranges.append(ScalarRange(2, Int64(ParametricNest.largest)))
+        continue
+      }
       ranges.append(
         ScalarRange.of(
           row, operands: row.operands.map { ranges[Int($0.index)] },
@@ -45,9 +52,10 @@ struct NestFacts {
   }
 
   /// The number of values that each axis takes; lanes beyond the last iteration count.
-  private static func extents(of nest: Nest) -> [Int: Int] {
+  private static func extents(of parametric: ParametricNest) -> [Int: Int] {
     var extents: [Int: Int] = [:]
     func note(_ axis: Int, _ extent: Int, lanes: Int = 1) {
+      let extent = parametric.extents[axis] == nil ? extent : ParametricNest.largest
       extents[axis] = max(extents[axis] ?? 1, (extent + lanes - 1) / lanes * lanes)
     }
     func visit(_ statements: [NestStatement]) {
@@ -63,7 +71,7 @@ struct NestFacts {
         }
       }
     }
-    for (phase, extent) in zip(nest.phases, nest.codeExtents) {
+    for (phase, extent) in zip(parametric.nest.phases, parametric.phaseExtents) {
       note(phase.axis, extent)
       visit(phase.body)
     }

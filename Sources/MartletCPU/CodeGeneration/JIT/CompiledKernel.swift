@@ -24,11 +24,14 @@ public struct CompiledKernel: Sendable {
   public var codeBytes: Int
   /// Whether the code was generated with little effort, so that it pays to do it again if the kernel runs often.
   public var isQuick: Bool
+  /// What the code is told beside the run's parameters, where one code does for several shapes.
+  public var parameters: [Int64] = []
   let image: CodeImage
 
   /// Takes on what a nest has beside its code.
   mutating func adopt(_ nest: Nest) {
     name = nest.name
+    scratchBytes = nest.scratchBytes
     for (i, phase) in nest.phases.enumerated() { (phases[i].extent, phases[i].grain) = (phase.extent, phase.grain) }
   }
 }

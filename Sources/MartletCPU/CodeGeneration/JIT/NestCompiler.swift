@@ -8,7 +8,8 @@ import Synchronization
 /// Compiles nests to machine code of this processor, and keeps the code of nests that it has seen.
 ///
 /// Any number of threads may use a compiler at once. Code is found again by a nest's structure: names do not matter,
-/// nor how many iterations a phase has. LLVM is loaded when the first code must be generated. Where there is very much to compile, nests with little work are compiled
+/// nor how many iterations a phase has. Nests of further shapes share code that is told their numbers; see ``ParametricNest``.
+/// LLVM is loaded when the first code must be generated. Where there is very much to compile, nests with little work are compiled
 /// with little effort, and again in the background if they turn out to run often; see ``CompilationEffort``.
 ///
 /// ```swift
@@ -36,6 +37,7 @@ public final class NestCompiler: Sendable {
     var order: [StructuralKey] = []
     var statistics = Statistics()
     var ahead = Ahead()
+    var forms = ParametricForms()
 
     mutating func keep(_ compiled: [CompiledKernel], of nests: [KeyedNest], capacity: Int) {
       for (nest, kernel) in zip(nests, compiled) {
@@ -65,6 +67,16 @@ public final class NestCompiler: Sendable {
       defer { counts = Statistics() }
       return (number - ready.count, counts)
     }
+  }
+
+  /// What code will do.
+  enum Demand {
+    /// The nest's own.
+    case own
+    /// The nest's own, or else such with parameters that there is.
+    case any
+    /// The nest's own if there is such, else such with parameters, and its own again if no nest is like it.
+    case shared
   }
 
   private let target: LazyTarget
@@ -113,37 +125,58 @@ public final class NestCompiler: Sendable {
     return try compile(nests, hurried: 0, store: nil, counts: &counts)
   }
 
+  /// The code of nests that were compiled before, if need be with parameters.
+  func known(_ nests: [Nest]) throws(Diagnostic) -> [CompiledKernel] {
+    var counts = Statistics()
+    return try compile(nests, .any, store: nil, counts: &counts)
+  }
+
   /// - Parameters:
   ///   - hurried: How many nests, from the first on, may be compiled with little effort. The caller has them refined.
+  ///   - demand: What code will do.
   ///   - inAnyCase: Whether that is wanted even if there is not much to compile.
   ///   - store: Where code is looked for that is not known yet, and where it is kept.
   ///   - counts: Is added what these nests took.
   func compile(
-    _ nests: [Nest], hurried: Int = 0, inAnyCase: Bool = false, store: CodeStore?, counts: inout Statistics
+    _ nests: [Nest], _ demand: Demand = .own, hurried: Int = 0, inAnyCase: Bool = false, store: CodeStore?,
+    counts: inout Statistics
   ) throws(Diagnostic) -> [CompiledKernel] {
-    let keys = nests.map { $0.codeKey }
+    let own = nests.map { $0.codeKey }
+    var keys = own
     if state.withLock({ state in keys.contains { state.ahead.inFlight.contains($0) } }) { nestsAhead.wait() }
     // Code does not depend on all extents, but whether it may be quick does.
     let mayBeQuick = nests.enumerated().map { $0 < hurried && policy.isSmall($1, isHurried: inAnyCase) }
     var found = state.withLock { state in keys.map { state.kernels[$0] } }
+    var parametric: [Int: (nest: ParametricNest, values: [Int64])] = [:]
+    if demand != .own {
+      state.withLock { state in
+        for i in nests.indices where found[i] == nil {
+          guard let form = state.forms.parametric(nests[i], isNew: demand == .shared) else { continue }
+          (parametric[i], keys[i], found[i]) = (form, form.nest.key, state.kernels[form.nest.key])
+        }
+      }
+    }
     var numbers: [StructuralKey: Int] = [:]
     var missing: [KeyedNest] = []
     for (i, key) in keys.enumerated() where (found[i] == nil || found[i]!.isQuick && !mayBeQuick[i]) {
       found[i] = nil
+      let mayBeQuick = mayBeQuick[i] && parametric[i] == nil
       if let known = numbers[key] {
         // What is wanted with full effort once is compiled so for all.
-        if !mayBeQuick[i] { missing[known].mayBeQuick = false }
+        if !mayBeQuick { missing[known].mayBeQuick = false }
         continue
       }
       numbers[key] = missing.count
-      missing.append(KeyedNest(key: key, nest: nests[i], mayBeQuick: mayBeQuick[i]))
+      let nest = parametric[i]?.nest ?? ParametricNest(nests[i])
+      missing.append(KeyedNest(key: key, form: nest, mayBeQuick: mayBeQuick))
     }
     var added = Statistics()
-    let taken = state.withLock { $0.ahead.take(keys) }
+    let taken = state.withLock { $0.ahead.take(own) }
     added.reused = nests.count - missing.count - taken.number
     let compiled = missing.isEmpty ? [] : try make(missing, isHurried: inAnyCase, store, &added)
     state.withLock { state in
       state.statistics.add(added)
+      state.forms.note(nests.indices.filter { numbers[keys[$0]] != nil && parametric[$0] == nil }.map { nests[$0] })
       state.keep(compiled, of: missing, capacity: capacity)
     }
     counts.add(added)
@@ -151,6 +184,7 @@ public final class NestCompiler: Sendable {
     for i in found.indices {
       if found[i] == nil, let number = numbers[keys[i]] { found[i] = compiled[number] }
       found[i]!.adopt(nests[i])
+      found[i]!.parameters = parametric[i]?.values ?? []
     }
     return found.map { $0! }
   }
@@ -160,12 +194,18 @@ public final class NestCompiler: Sendable {
   func compileAhead(_ nests: [Nest], store: CodeStore?) {
     let keyed = nests.map { (key: $0.codeKey, nest: $0) }
     let new = state.withLock { state in
-      keyed.filter { state.kernels[$0.key] == nil && state.ahead.inFlight.insert($0.key).inserted }
+      keyed.filter { item in
+        guard state.kernels[item.key] == nil else { return false }
+        // Code for several shapes does as well.
+        let form = state.forms.hasParameters ? state.forms.parametric(item.nest, isNew: false) : nil
+        if let form, state.kernels[form.nest.key] != nil { return false }
+        return state.ahead.inFlight.insert(item.key).inserted
+      }
     }
     guard !new.isEmpty else { return }
     nestsAhead.enter()
     let isStarted = ahead.start { [self] in
-      let missing = new.map { KeyedNest(key: $0.key, nest: $0.nest, mayBeQuick: false) }
+      let missing = new.map { KeyedNest(key: $0.key, form: ParametricNest($0.nest), mayBeQuick: false) }
       var added = Statistics()
       // Who asks for what cannot be compiled is told why.
       let kernels = try? make(missing, isHurried: false, store, &added)
@@ -176,6 +216,7 @@ public final class NestCompiler: Sendable {
         state.ahead.counts.add(added)
         state.ahead.ready.formUnion(missing.map(\.key))
         state.keep(kernels, of: missing, capacity: capacity)
+        state.forms.note(missing.map(\.nest))
       }
       nestsAhead.leave()
     }
@@ -205,9 +246,10 @@ public final class NestCompiler: Sendable {
 
   // MARK: Loading and generating code
 
-  private struct KeyedNest: Sendable {
+  struct KeyedNest: Sendable {
     var key: StructuralKey
-    var nest: Nest
+    var form: ParametricNest
+    var nest: Nest { form.nest }
     /// Whether it may be compiled with little effort.
     var mayBeQuick: Bool
   }
@@ -261,11 +303,11 @@ public final class NestCompiler: Sendable {
     return kernels.map { $0! }
   }
 
-  private static func generate(
+  static func generate(
     _ nests: [KeyedNest], _ effort: CompilationEffort, _ target: CodeTarget, _ library: CodeLibrary?
   ) throws(Diagnostic) -> [CompiledKernel] {
     let object = try target.withMachine(effort) { (machine) throws(Diagnostic) in
-      let module = emit(nests.map(\.nest), target, machine)
+      let module = emit(nests.map(\.form), target, machine)
       try target.optimize(module.ir, machine)
       return try target.code(module.ir.module, machine)
     }
@@ -291,12 +333,14 @@ public final class NestCompiler: Sendable {
 
   private static func symbol(_ nest: Int, _ phase: Int) -> String { "kernel\(nest)_\(phase)" }
 
-  private static func emit(_ nests: [Nest], _ target: CodeTarget, _ machine: OpaquePointer) -> ModuleEmitter {
+  private static func emit(
+    _ nests: [ParametricNest], _ target: CodeTarget, _ machine: OpaquePointer
+  ) -> ModuleEmitter {
     let module = ModuleEmitter(target, name: "kernels")
     target.prepare(module.ir, machine)
     for (number, nest) in nests.enumerated() {
       let facts = NestFacts(nest)
-      for (phaseNumber, phase) in nest.phases.enumerated() {
+      for (phaseNumber, phase) in nest.nest.phases.enumerated() {
         module.emit(phase, of: nest, facts, name: symbol(number, phaseNumber))
       }
     }
@@ -307,7 +351,7 @@ public final class NestCompiler: Sendable {
   public func text(of nest: Nest, as form: TextForm) throws(Diagnostic) -> String {
     let target = try target.value()
     return try target.withMachine { (machine) throws(Diagnostic) in
-      let module = Self.emit([nest], target, machine)
+      let module = Self.emit([ParametricNest(nest)], target, machine)
       if form == .unoptimized { return module.text }
       try target.optimize(module.ir, machine)
       if form == .optimized { return module.text }

@@ -50,7 +50,7 @@ final class WinogradExecution: LibraryExecution {
   var nests: [Nest] { [WinogradNests.filter(shape), WinogradNests.images(shape)] }
 
   func bind(_ constants: [Int: Constant], _ layouts: ConstantLayouts) throws -> BoundCall {
-    let kernels = try compiler.compile(nests)
+    let kernels = try compiler.known(nests)
     var call = WinogradCall(
       filter: kernels[0], images: kernels[1], slots: slots, offsets: offsets, isShared: shape.isShared,
       workers: workers)
@@ -160,6 +160,9 @@ extension CompiledKernel {
   ) {
     var status = martlet_status()
     let slots = arguments.map { $0?.assumingMemoryBound(to: UInt8.self) }
+    let runs = parameters.prefix(ParametricNest.firstParameter)
+    let padding = Array(repeating: Int64(0), count: ParametricNest.firstParameter - runs.count)
+    let parameters = self.parameters.isEmpty ? parameters : runs + padding + self.parameters
     for phase in phases {
       let share = (phase.extent + workers - 1) / workers
       martlet_team_kernel(

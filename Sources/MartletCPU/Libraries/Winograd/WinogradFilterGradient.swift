@@ -42,7 +42,7 @@ final class WinogradFilterGradient: LibraryExecution {
   }
 
   func bind(_ constants: [Int: Constant], _ layouts: ConstantLayouts) throws -> BoundCall {
-    let kernels = try compiler.compile(nests)
+    let kernels = try compiler.known(nests)
     let call = Call(sums: kernels[0], filter: kernels[1], shape: shape, offsets: offsets, workers: workers)
     return BoundCall(
       { _, slots, data in
