@@ -37,7 +37,7 @@ public struct FormAttention: Pass {
         isSavingMemory || $0.isFaster(keeping: Self.keptByteCount)
       }
       guard !found.isEmpty else { return function }
-      var former = Former(found, target: target, number: number)
+      var former = Former(found, function.body, target: target, number: number)
       var rebuilder = GraphRebuilder(function, library: library)
       let formed = try rebuilder.run { rebuilder, node, _ throws(Diagnostic) in
         try former.replace(node, &rebuilder)
@@ -129,9 +129,20 @@ private struct Former {
   /// By attention: its statistics, and the results of its gradient.
   private var statistics: [NodeID: [Output]] = [:]
   private var gradientResults: [NodeID: [Output]] = [:]
+  private var lowerings: LoweringTable
+  /// What calls without a gradient compute: the same in most layers of a model.
+  private var references: [ReferenceKey: StageProgram] = [:]
 
-  init(_ calls: [AttentionFinder.Call], target: any Target, number: Int) {
+  private struct ReferenceKey: Hashable {
+    var contract: Attention
+    /// For each member its lowering and, of each operand, its number among the call's operands and the members' results, or else
+    /// its value.
+    var parts: [Int]
+  }
+
+  init(_ calls: [AttentionFinder.Call], _ body: GraphStorage, target: any Target, number: Int) {
     (self.target, self.number) = (target, number)
+    lowerings = LoweringTable(body)
     for call in calls {
       self.calls[call.root] = call
       for root in call.gradient?.roots ?? [] { gradients[root] = call.root }
@@ -141,7 +152,7 @@ private struct Former {
   mutating func replace(_ node: NodeID, _ rebuilder: inout GraphRebuilder) throws(Diagnostic) -> [Output]? {
     let body = rebuilder.source.body
     if let call = calls[node] {
-      let reference = try AttentionReference(call, body, target).forward()
+      let reference = try reference(of: call, body)
       let outputs = insert(
         .attention(call.contract), reference, call.members, call.operands.map { rebuilder.map($0) }, at: node,
         &rebuilder)
@@ -159,6 +170,32 @@ private struct Former {
       operands.map { rebuilder.map($0) } + (statistics[attention] ?? []), at: node, &rebuilder)
     gradientResults[attention] = results
     return [results[place]]
+  }
+
+  private mutating func reference(
+    of call: AttentionFinder.Call, _ body: GraphStorage
+  ) throws(Diagnostic) -> StageProgram {
+    guard call.gradient == nil else { return try AttentionReference(call, body, target).forward() }
+    var numbers: [ValueID: Int] = [:]
+    for (i, operand) in call.operands.enumerated() where numbers[operand] == nil { numbers[operand] = i }
+    var count = call.operands.count
+    var parts = [count]
+    func append(_ value: ValueID) { parts.append(numbers[value] ?? -1 - Int(value.index)) }
+    for member in call.members {
+      parts.append(try lowerings.number(of: member))
+      body.operands(of: member).forEach(append)
+      for result in body.results(of: member) {
+        numbers[result] = count
+        count += 1
+      }
+    }
+    if let mask = call.causalMask { append(mask) }
+    append(body.results(of: call.root)[0])
+    let key = ReferenceKey(contract: call.contract, parts: parts)
+    if let known = references[key] { return known }
+    let reference = try AttentionReference(call, body, target).forward()
+    references[key] = reference
+    return reference
   }
 
   private mutating func insert(
