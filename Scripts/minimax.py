@@ -108,6 +108,10 @@ def one(x):
     return mpf(1)
 
 
+def half_erfc(a):
+    return erfc(a / sqrt(mpf(2))) / 2
+
+
 def erfc_weight(a):
     return erfc(a) / erf(a)
 
@@ -144,6 +148,10 @@ fits = {
     # erfc(a) = exp(-q(a)) from 0.96 (single) or 1 (double) on, relative to erf(a).
     "erfc single": lambda: fit(lambda a: -log(erfc(a)), erfc_weight, mpf("0.96"), 4, 7, single),
     "erfc double": lambda: fit(lambda a: -log(erfc(a)), erfc_weight, 1, 6, 18, double),
+    # The tail of the normal distribution is 2^q(a), with the error relative to the greater of a and 1/2 times the tail.
+    "normal tail single": lambda: fit(
+        lambda a: log(half_erfc(a), 2), lambda a: half_erfc(a) * max(a, mpf("0.5")) + mpf("3e-7"), 0, 9, 9, single),
+    "exp2 single": lambda: fit(lambda r: mpf(2) ** r, lambda r: mpf(2) ** -r, -0.5, 0.5, 7, single),
     "sin double": lambda: fit(sin_quotient, lambda z: z + mpf("1e-12"), 0, (pi / 4) ** 2 * mpf("1.001"), 6, double),
     "cos double": lambda: fit(cos_quotient, lambda z: z**2 + mpf("1e-12"), 0, (pi / 4) ** 2 * mpf("1.001"), 6, double),
 }

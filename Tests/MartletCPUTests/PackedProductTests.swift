@@ -67,6 +67,25 @@ import Testing
   /// x · Φ(x)
   private func gelu(_ x: Output) -> Output { 0.5 * x * (1 + erf(x * (1 / 2.0.squareRoot()))) }
 
+  /// GELU of numbers from −12 to 12, which a product with the identity matrix leaves as they are.
+  @Test func activationIsPrecise() throws {
+    let (rows, columns) = (512, 64)
+    var identity = [Float](repeating: 0, count: columns * columns)
+    for i in 0..<columns { identity[i * columns + i] = 1 }
+    let graph = Graph()
+    let x = graph.placeholder(.float32, shape: [rows, columns], name: "x")
+    let y = gelu(matMul(x, graph.constant(Tensor(identity, shape: [columns, columns]))))
+    var numbers = (0..<rows * columns).map { Float($0 - rows * columns / 2) / 1365 }
+    numbers[0] = -1e30
+    numbers[1] = 1e30
+    let found = try Session(graph, options: .cpu)
+      .run([y], feeds: [x: Tensor(numbers, shape: [rows, columns])])[0].scalars(as: Float.self)
+    for (x, y) in zip(numbers.map { Double($0) }, found) {
+      let expected = 0.5 * x * Foundation.erfc(-x / 2.0.squareRoot())
+      #expect(abs(Double(y) - expected) <= 1.5e-7 * (x < -9 ? 1e-10 : max(abs(x), 0.5)), "of \(x)")
+    }
+  }
+
   /// A residual that dies is written over, although the sum takes several blocks.
   @Test func addsToWhatItWritesOver() throws {
     let size = Size(m: 12, n: 30, k: 1600)

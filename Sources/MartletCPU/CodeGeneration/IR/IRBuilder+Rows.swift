@@ -18,6 +18,19 @@ extension IRBuilder {
     position(at: onward)
   }
 
+  /// Runs `then` where a condition holds, else `otherwise`.
+  func branch(if condition: IRValue, then: () -> Void, else otherwise: () -> Void = {}) {
+    let (first, second, onward) = (block("then"), block("otherwise"), block("onward"))
+    branch(if: condition, first, else: second)
+    position(at: first)
+    then()
+    branch(onward)
+    position(at: second)
+    otherwise()
+    branch(onward)
+    position(at: onward)
+  }
+
   /// A member of a C struct at an address.
   func field<Struct, Member>(_ path: KeyPath<Struct, Member>, _ type: IRType, of base: IRValue) -> IRValue {
     guard let offset = MemoryLayout<Struct>.offset(of: path) else {

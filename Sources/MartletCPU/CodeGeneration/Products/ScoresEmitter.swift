@@ -123,11 +123,14 @@ struct ScoresEmitter {
   }
 
   /// Which scores count; nil for all.
-  private func selected(_ masking: RowMasking, _ column: IRValue, _ isThere: IRValue) -> IRValue? {
+  private func selected(_ masking: RowMasking, _ column: IRValue, _ isThere: IRValue?) -> IRValue? {
     switch masking.block.mask.selection {
     case .none: return nil
     case .elements(let keeps):
-      let bytes = ir.maskedBytes(ir.element(ir.int8, masking.conditions, column), isThere, lanes: lanes)
+      let address = ir.element(ir.int8, masking.conditions, column)
+      let bytes =
+        isThere.map { ir.maskedBytes(address, $0, lanes: lanes) }
+        ?? ir.load(ir.lanes(ir.int8, lanes), address, alignment: 1)
       let zero = ir.zero(ir.lanes(ir.int8, lanes))
       return ir.compare(keeps ? martlet_llvm_int_ne : martlet_llvm_int_eq, bytes, zero)
     case .causal:
@@ -138,7 +141,7 @@ struct ScoresEmitter {
 
   /// A scaled score, masked.
   private func masked(
-    _ score: IRValue, _ masking: RowMasking, _ column: IRValue, _ isThere: IRValue, _ isSelected: IRValue?
+    _ score: IRValue, _ masking: RowMasking, _ column: IRValue, _ isThere: IRValue?, _ isSelected: IRValue?
   ) -> IRValue {
     let mask = masking.block.mask
     func select(_ score: IRValue) -> IRValue {
@@ -176,8 +179,9 @@ struct ScoresEmitter {
         let score = masked(scaled, rowMasking, column, isThere, selected(rowMasking, column, isThere))
         store(score, address, column, isThere)
         let known = ir.load(vector, maximum, alignment: 64)
-        let isGreater = ir.and(isThere, math.less(known, score))
-        ir.store(ir.select(isGreater, score, known), maximum, alignment: 64)
+        let isGreater = math.less(known, score)
+        ir.store(
+          ir.select(isThere.map { ir.and($0, isGreater) } ?? isGreater, score, known), maximum, alignment: 64)
       }
       let before = ir.select(
         isFirst, lowest, ir.load(ir.float, ir.element(ir.float, maxima, row), alignment: 4))
@@ -192,17 +196,21 @@ struct ScoresEmitter {
         let weight = math.exp(ir.fsub(load(address, column, isThere), origins))
         store(weight, address, column, isThere)
         let known = ir.load(vector, sum, alignment: 64)
-        ir.store(ir.fadd(known, ir.select(isThere, weight, ir.zero(vector))), sum, alignment: 64)
+        ir.store(
+          ir.fadd(known, isThere.map { ir.select($0, weight, ir.zero(vector)) } ?? weight), sum, alignment: 64)
       }
       let total = reduced(ir.load(vector, sum, alignment: 64)) { ir.fadd($0, $1) }
       let sumAddress = ir.element(ir.float, sums, row)
-      let factor = single.exp(ir.fsub(before, origin))
-      let kept = ir.fmul(ir.load(ir.float, sumAddress, alignment: 4), factor)
-      ir.store(ir.select(isFirst, total, ir.fadd(total, kept)), sumAddress, alignment: 4)
-      let isUnchanged = ir.or(isFirst, single.equal(factor, single.constant(1)))
-      multiply(
-        ir.element(ir.float, results, ir.mul(resultStride, row)),
-        ir.select(isUnchanged, ir.int(0), resultColumns), by: factor)
+      ir.branch(if: isFirst) {
+        ir.store(total, sumAddress, alignment: 4)
+      } else: {
+        let factor = single.exp(ir.fsub(before, origin))
+        let kept = ir.fmul(ir.load(ir.float, sumAddress, alignment: 4), factor)
+        ir.store(ir.fadd(total, kept), sumAddress, alignment: 4)
+        multiply(
+          ir.element(ir.float, results, ir.mul(resultStride, row)),
+          ir.select(single.equal(factor, single.constant(1)), ir.int(0), resultColumns), by: factor)
+      }
     }
   }
 
@@ -280,22 +288,26 @@ struct ScoresEmitter {
     ir.field(path, type, of: ir.llvm.pointee.GetParam(function, 0)!)
   }
 
-  /// Runs `body` for each vector of a row, with the number of its first column and which of its lanes are columns.
-  private func vectors(_ columns: IRValue, _ body: (IRValue, IRValue) -> Void) {
-    let count = ir.sdiv(ir.add(columns, ir.int(lanes - 1)), ir.int(lanes))
-    ir.loop(count) { number in
-      let column = ir.mul(number, ir.int(lanes))
-      let left = ir.splat(ir.sub(columns, column), lanes)
-      body(column, ir.compare(martlet_llvm_int_slt, ir.steps(ir.int64, lanes), left))
+  /// Runs `body` for each vector of a row, with the number of its first column and which of its lanes are columns; nil for
+  /// all. What is stored under a mask cannot be loaded again before it has reached the cache.
+  private func vectors(_ columns: IRValue, _ body: (IRValue, IRValue?) -> Void) {
+    let whole = ir.sdiv(columns, ir.int(lanes))
+    ir.loop(whole) { body(ir.mul($0, ir.int(lanes)), nil) }
+    let column = ir.mul(whole, ir.int(lanes))
+    let left = ir.sub(columns, column)
+    ir.branch(if: ir.compare(martlet_llvm_int_ne, left, ir.int(0))) {
+      body(column, ir.compare(martlet_llvm_int_slt, ir.steps(ir.int64, lanes), ir.splat(left, lanes)))
     }
   }
 
-  private func load(_ row: IRValue, _ column: IRValue, _ isThere: IRValue) -> IRValue {
-    ir.maskedLoad(vector, ir.element(ir.float, row, column), isThere)
+  private func load(_ row: IRValue, _ column: IRValue, _ isThere: IRValue?) -> IRValue {
+    let address = ir.element(ir.float, row, column)
+    return isThere.map { ir.maskedLoad(vector, address, $0) } ?? ir.load(vector, address, alignment: 4)
   }
 
-  private func store(_ value: IRValue, _ row: IRValue, _ column: IRValue, _ isThere: IRValue) {
-    ir.maskedStore(value, ir.element(ir.float, row, column), isThere)
+  private func store(_ value: IRValue, _ row: IRValue, _ column: IRValue, _ isThere: IRValue?) {
+    let address = ir.element(ir.float, row, column)
+    if let isThere { ir.maskedStore(value, address, isThere) } else { ir.store(value, address, alignment: 4) }
   }
 
   /// All lanes as one, by halves.

@@ -48,25 +48,28 @@ struct TileEmitter {
     let fields = fields()
     let masks = (0..<tile.vectors).map { mask(fields.columns, $0) }
     let sums = (0..<tile.rows).map { _ in (0..<tile.vectors).map { _ in ir.alloca(vector) } }
+    let kept = ir.alloca(ir.llvm.pointee.ArrayType(vector, UInt32(tile.rows * tile.vectors))!)
     let cursors = [fields.a, fields.b, fields.ahead].map { ($0, ir.alloca(ir.pointer)) }
     for (start, cursor) in cursors { ir.store(start, cursor, alignment: 8) }
     begin(sums, fields, masks)
     fetchNextAddend(fields)
     multiply(sums, fields, masks, a: cursors[0].1, b: cursors[1].1, ahead: cursors[2].1)
     if let activation = tile.activation, activation.isPiecewiseLinear {
-      branch(if: isComplete(fields)) {
+      ir.branch(if: isComplete(fields)) {
         for sum in sums.joined() {
           ir.store(value(activation, ir.load(vector, sum, alignment: 64)), sum, alignment: 64)
         }
       }
     }
-    for (row, vectors) in sums.enumerated() {
-      let address = rowAddress(fields.c, fields.cStride, ir.int(row))
-      for (i, sum) in vectors.enumerated() {
-        store(ir.load(vector, sum, alignment: 64), address, i, masks[i])
+    if let activation = tile.activation, !activation.isPiecewiseLinear {
+      ir.branch(if: isComplete(fields)) {
+        activate(activation, sums, kept: kept, fields, masks)
+      } else: {
+        storeSums(sums, fields, masks)
       }
+    } else {
+      storeSums(sums, fields, masks)
     }
-    if let activation = tile.activation, !activation.isPiecewiseLinear { activate(activation, fields, masks) }
     ir.returnVoid()
   }
 
@@ -107,19 +110,7 @@ struct TileEmitter {
 
   /// Runs `then` where the pointer is not null, else `otherwise`.
   private func ifThere(_ pointer: IRValue, then: () -> Void, else otherwise: () -> Void = {}) {
-    branch(if: ir.compare(martlet_llvm_int_ne, pointer, ir.zero(ir.pointer)), then: then, else: otherwise)
-  }
-
-  private func branch(if condition: IRValue, then: () -> Void, else otherwise: () -> Void = {}) {
-    let (first, second, onward) = (ir.block("then"), ir.block("otherwise"), ir.block("onward"))
-    ir.branch(if: condition, first, else: second)
-    ir.position(at: first)
-    then()
-    ir.branch(onward)
-    ir.position(at: second)
-    otherwise()
-    ir.branch(onward)
-    ir.position(at: onward)
+    ir.branch(if: ir.compare(martlet_llvm_int_ne, pointer, ir.zero(ir.pointer)), then: then, else: otherwise)
   }
 
   /// Sets the sums to what they start from.
@@ -214,13 +205,29 @@ struct TileEmitter {
     ir.store(ir.select(isMore, next, line), ahead, alignment: 8)
   }
 
-  /// Row by row over the stored sums, which are still in the first-level cache.
-  private func activate(_ activation: Epilogue.Activation, _ fields: Fields, _ masks: [IRValue]) {
-    let rows = ir.select(isComplete(fields), ir.int(tile.rows), ir.int(0))
-    ir.loop(rows) { row in
+  private func storeSums(_ sums: [[IRValue]], _ fields: Fields, _ masks: [IRValue]) {
+    for (row, vectors) in sums.enumerated() {
+      let address = rowAddress(fields.c, fields.cStride, ir.int(row))
+      for (i, sum) in vectors.enumerated() {
+        store(ir.load(vector, sum, alignment: 64), address, i, masks[i])
+      }
+    }
+  }
+
+  /// Row by row, with the sums in memory of the function's own: what is stored under a mask cannot be loaded again before
+  /// it has reached the cache.
+  private func activate(
+    _ activation: Epilogue.Activation, _ sums: [[IRValue]], kept: IRValue, _ fields: Fields, _ masks: [IRValue]
+  ) {
+    for (number, sum) in sums.joined().enumerated() {
+      ir.store(ir.load(vector, sum, alignment: 64), ir.element(vector, kept, ir.int(number)), alignment: 64)
+    }
+    ir.loop(ir.int(tile.rows)) { row in
       let address = rowAddress(fields.c, fields.cStride, row)
+      let first = ir.element(vector, kept, ir.mul(row, ir.int(tile.vectors)))
       for i in 0..<tile.vectors {
-        store(value(activation, load(address, i, masks[i])), address, i, masks[i])
+        let sum = ir.load(vector, ir.element(vector, first, ir.int(i)), alignment: 64)
+        store(value(activation, sum), address, i, masks[i])
       }
     }
   }
@@ -238,9 +245,7 @@ struct TileEmitter {
     case .elu(let alpha): return ir.select(isPositive, x, math.mul(math.expm1(x), math.constant(Double(alpha))))
     case .tanh: return math.tanh(x)
     case .sigmoid: return math.sigmoid(x)
-    case .gelu:
-      let error = math.erf(math.mul(x, math.constant(0.5.squareRoot())))
-      return math.mul(math.mul(x, math.constant(0.5)), math.add(one, error))
+    case .gelu: return math.gelu(x)
     case .geluByTanh:
       let cube = math.mul(math.mul(x, x), x)
       let inner = math.add(x, math.mul(cube, math.constant(0.044715)))
