@@ -64,8 +64,11 @@ struct PackedProduct: Sendable {
     let blocking = blocking
     let rowTiles = (blocking.m + blocking.rows - 1) / blocking.rows
     func excess(_ count: Int) -> Double { Double((count + workers - 1) / workers * workers) / Double(max(count, 1)) }
-    // Who shares rows reads all of b, who shares panels all of a.
-    let isTall = blocking.m >= blocking.n && excess(rowTiles) <= 1.02 * excess(blocking.panels)
+    // Who shares rows reads all of b, who shares panels all of a. Only whole rows can be fetched ahead; and where each has
+    // some blocks of rows, b is read as often either way.
+    let isTall =
+      (blocking.m >= blocking.n || blocking.m >= 2 * workers * blocking.height)
+      && excess(rowTiles) <= 1.02 * excess(blocking.panels)
     var operands = operands
     operands.gathered = operands.gathered.map { $0 + worker * gatheredBytes / MemoryLayout<Float>.stride }
     if !isTall, excess(blocking.panels) <= excess(rowTiles) {
@@ -116,15 +119,20 @@ struct PackedProduct: Sendable {
       tile.columns = Int64(min(blocking.width, n - column))
       tile.bias = steps.lowerBound == 0 ? operands.bias.map { $0 + column } : nil
       var ahead = ahead(operands, steps, block: block, following: following, panel, panels)
-      for row in stride(from: block.lowerBound, to: block.upperBound, by: blocking.rows) {
+      var row = block.lowerBound
+      while row < block.upperBound {
+        let height = min(block.upperBound - row, blocking.rows)
+        let count = ahead.next(&tile, atMost: (block.upperBound - row) / height)
+        let end = row + count * height
+        tile.count = Int64(count)
         tile.a = a + (row - block.lowerBound) * rowStride
         tile.c = operands.c + row * n + column
         tile.addend = addend.map { $0 + row * n + column }
-        let isLast = row + blocking.rows >= block.upperBound
-        let next = isLast ? block.lowerBound * n + column + blocking.width : (row + blocking.rows) * n + column
+        let isLast = end == block.upperBound
+        let next = isLast ? block.lowerBound * n + column + blocking.width : end * n + column
         tile.next_addend = isLast && panel + 1 == panels.upperBound ? nil : addend.map { $0 + next }
-        (tile.ahead, tile.ahead_end) = ahead.next() ?? (tile.ahead, tile.ahead)
-        tiles.run(&tile, rows: min(block.upperBound - row, blocking.rows))
+        tiles.run(&tile, rows: height)
+        row = end
       }
     }
   }

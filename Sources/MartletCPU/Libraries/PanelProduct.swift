@@ -41,11 +41,17 @@ struct PanelProduct: Sendable {
     for column in Swift.stride(from: columns.lowerBound, to: columns.upperBound, by: blocking.width) {
       tile.b = panels + blocking.offset(ofPanel: column / blocking.width, from: start)
       tile.columns = Int64(min(blocking.width, columns.upperBound - column))
-      for row in Swift.stride(from: 0, to: rows, by: blocking.rows) {
-        tile.a = a + (isByColumns ? row : row * stride)
-        tile.c = c + row * cStride + (column - columns.lowerBound)
+      let whole = rows / blocking.rows
+      // Nothing is fetched ahead but a line that is there.
+      tile.ahead = UnsafeRawPointer(tile.b).assumingMemoryBound(to: UInt8.self)
+      tile.ahead_end = tile.ahead
+      for (first, count, height) in [(0, whole, blocking.rows), (whole * blocking.rows, 1, rows % blocking.rows)]
+      where count * height > 0 {
+        tile.count = Int64(count)
+        tile.a = a + (isByColumns ? first : first * stride)
+        tile.c = c + first * cStride + (column - columns.lowerBound)
         tile.addend = adding ? UnsafePointer(tile.c) : nil
-        tiles.run(&tile, rows: min(blocking.rows, rows - row))
+        tiles.run(&tile, rows: height)
       }
     }
   }

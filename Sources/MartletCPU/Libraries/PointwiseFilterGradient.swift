@@ -155,17 +155,22 @@ final class PointwiseFilterGradient: LibraryExecution {
       let column = panel * blocking.width
       tile.b = gradients + column
       tile.columns = Int64(min(blocking.width, outputs - column))
-      for row in stride(from: 0, to: inputs, by: blocking.rows) {
+      var row = 0
+      while row < inputs {
+        let height = min(inputs - row, blocking.rows)
+        let count = ahead.next(&tile, atMost: (inputs - row) / height)
+        let end = row + count * height
+        tile.count = Int64(count)
         tile.a = images + row
         tile.c = sums + row * outputs + column
         if !isFirst {
           tile.addend = UnsafePointer(tile.c)
-          let isLast = row + blocking.rows >= inputs
-          let next = isLast ? column + blocking.width : (row + blocking.rows) * outputs + column
+          let isLast = end == inputs
+          let next = isLast ? column + blocking.width : end * outputs + column
           tile.next_addend = isLast && panel + 1 == panels.upperBound ? nil : UnsafePointer(sums) + next
         }
-        (tile.ahead, tile.ahead_end) = ahead.next() ?? (tile.ahead, tile.ahead)
-        tiles.run(&tile, rows: min(inputs - row, blocking.rows))
+        tiles.run(&tile, rows: height)
+        row = end
       }
     }
   }

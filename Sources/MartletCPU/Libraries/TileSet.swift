@@ -31,6 +31,9 @@ struct TileSet: Sendable {
     (self.codes, self.owners) = (codes, owners)
   }
 
+  /// Runs as many tiles as it is told.
+  ///
+  /// - Parameter rows: the rows of each.
   func run(_ tile: inout martlet_tile, rows: Int) {
     guard let code = codes[rows] else { preconditionFailure("no code for tiles of \(rows) rows") }
     code._withUnsafeGuaranteedRef { $0.tile(&tile) }

@@ -1,7 +1,7 @@
 import CMartletRuntime
 import MartletGraph
 
-/// Emits the code of a tile as one function.
+/// Emits the code of tiles, one below the other, as one function.
 ///
 /// Each step of the summed dimension loads the panel's vectors once and multiplies them with one element of each row.
 /// Four steps are unrolled; in each such round some lines of memory that will be wanted soon are fetched, since a panel that
@@ -18,12 +18,14 @@ struct TileEmitter {
 
   /// The members of `martlet_tile`.
   private struct Fields {
+    var count: IRValue
     var a: IRValue
     var aStride: IRValue
     var b: IRValue
     var bStride: IRValue
     var c: IRValue
     var cStride: IRValue
+    var hasAddend: IRValue
     var addend: IRValue
     var addendStride: IRValue
     var nextAddend: IRValue
@@ -32,6 +34,7 @@ struct TileEmitter {
     var columns: IRValue
     var ahead: IRValue
     var aheadEnd: IRValue
+    var aheadPiece: IRValue
     var isLast: IRValue
   }
 
@@ -47,13 +50,34 @@ struct TileEmitter {
     ir.position(at: ir.append("entry", to: function))
     let fields = fields()
     let masks = (0..<tile.vectors).map { mask(fields.columns, $0) }
-    let sums = (0..<tile.rows).map { _ in (0..<tile.vectors).map { _ in ir.alloca(vector) } }
-    let kept = ir.alloca(ir.llvm.pointee.ArrayType(vector, UInt32(tile.rows * tile.vectors))!)
-    let cursors = [fields.a, fields.b, fields.ahead].map { ($0, ir.alloca(ir.pointer)) }
-    for (start, cursor) in cursors { ir.store(start, cursor, alignment: 8) }
+    let memory = Memory(
+      sums: (0..<tile.rows).map { _ in (0..<tile.vectors).map { _ in ir.alloca(vector) } },
+      kept: ir.alloca(ir.llvm.pointee.ArrayType(vector, UInt32(tile.rows * tile.vectors))!),
+      a: ir.alloca(ir.pointer), b: ir.alloca(ir.pointer), ahead: ir.alloca(ir.pointer))
+    ir.loop(fields.count) { emit(self.fields(fields, ofTile: $0), memory, masks) }
+    ir.returnVoid()
+  }
+
+  /// What the function has for itself.
+  private struct Memory {
+    var sums: [[IRValue]]
+    /// Sums side by side, for loops over rows.
+    var kept: IRValue
+    /// Where the addresses of what comes next are kept.
+    var a: IRValue
+    var b: IRValue
+    var ahead: IRValue
+  }
+
+  /// Emits the code of one tile.
+  private func emit(_ fields: Fields, _ memory: Memory, _ masks: [IRValue]) {
+    let sums = memory.sums
+    for (start, cursor) in [(fields.a, memory.a), (fields.b, memory.b), (fields.ahead, memory.ahead)] {
+      ir.store(start, cursor, alignment: 8)
+    }
     begin(sums, fields, masks)
     fetchNextAddend(fields)
-    multiply(sums, fields, masks, a: cursors[0].1, b: cursors[1].1, ahead: cursors[2].1)
+    multiply(sums, fields, masks, a: memory.a, b: memory.b, ahead: memory.ahead)
     if let activation = tile.activation, activation.isPiecewiseLinear {
       ir.branch(if: isComplete(fields)) {
         for sum in sums.joined() {
@@ -63,27 +87,46 @@ struct TileEmitter {
     }
     if let activation = tile.activation, !activation.isPiecewiseLinear {
       ir.branch(if: isComplete(fields)) {
-        activate(activation, sums, kept: kept, fields, masks)
+        activate(activation, sums, kept: memory.kept, fields, masks)
       } else: {
         storeSums(sums, fields, masks)
       }
     } else {
       storeSums(sums, fields, masks)
     }
-    ir.returnVoid()
+  }
+
+  /// What the tile of a number is told.
+  private func fields(_ first: Fields, ofTile number: IRValue) -> Fields {
+    var fields = first
+    let row = ir.mul(number, ir.int(tile.rows))
+    fields.a = tile.isByColumns ? ir.element(ir.float, first.a, row) : rowAddress(first.a, first.aStride, row)
+    fields.c = rowAddress(first.c, first.cStride, row)
+    fields.addend = rowAddress(first.addend, first.addendStride, row)
+    let following = ir.add(number, ir.int(1))
+    let next = rowAddress(first.addend, first.addendStride, ir.add(row, ir.int(tile.rows)))
+    let isLast = ir.compare(martlet_llvm_int_eq, following, first.count)
+    fields.nextAddend = ir.select(first.hasAddend, ir.select(isLast, first.nextAddend, next), first.nextAddend)
+    fields.ahead = ir.element(ir.int8, first.ahead, ir.mul(number, first.aheadPiece))
+    let end = ir.element(ir.int8, fields.ahead, first.aheadPiece)
+    fields.aheadEnd = ir.select(ir.compare(martlet_llvm_int_ult, end, first.aheadEnd), end, first.aheadEnd)
+    return fields
   }
 
   private func fields() -> Fields {
     let base: IRValue = ir.llvm.pointee.GetParam(function, 0)!
     func field<T>(_ path: KeyPath<martlet_tile, T>, _ type: IRType) -> IRValue { ir.field(path, type, of: base) }
+    let addend = field(\.addend, ir.pointer)
     return Fields(
-      a: field(\.a, ir.pointer), aStride: field(\.a_stride, ir.int64), b: field(\.b, ir.pointer),
+      count: field(\.count, ir.int64), a: field(\.a, ir.pointer), aStride: field(\.a_stride, ir.int64),
+      b: field(\.b, ir.pointer),
       bStride: field(\.b_stride, ir.int64),
-      c: field(\.c, ir.pointer), cStride: field(\.c_stride, ir.int64), addend: field(\.addend, ir.pointer),
+      c: field(\.c, ir.pointer), cStride: field(\.c_stride, ir.int64), hasAddend: isThere(addend), addend: addend,
       addendStride: field(\.addend_stride, ir.int64), nextAddend: field(\.next_addend, ir.pointer),
       bias: field(\.bias, ir.pointer),
       depth: field(\.depth, ir.int64), columns: field(\.columns, ir.int64), ahead: field(\.ahead, ir.pointer),
-      aheadEnd: field(\.ahead_end, ir.pointer), isLast: field(\.is_last, ir.int64))
+      aheadEnd: field(\.ahead_end, ir.pointer), aheadPiece: field(\.ahead_piece, ir.int64),
+      isLast: field(\.is_last, ir.int64))
   }
 
   // MARK: Memory
@@ -108,14 +151,13 @@ struct TileEmitter {
 
   // MARK: Parts
 
-  /// Runs `then` where the pointer is not null, else `otherwise`.
-  private func ifThere(_ pointer: IRValue, then: () -> Void, else otherwise: () -> Void = {}) {
-    ir.branch(if: ir.compare(martlet_llvm_int_ne, pointer, ir.zero(ir.pointer)), then: then, else: otherwise)
+  private func isThere(_ pointer: IRValue) -> IRValue {
+    ir.compare(martlet_llvm_int_ne, pointer, ir.zero(ir.pointer))
   }
 
   /// Sets the sums to what they start from.
   private func begin(_ sums: [[IRValue]], _ fields: Fields, _ masks: [IRValue]) {
-    ifThere(fields.addend) {
+    ir.branch(if: fields.hasAddend) {
       for (row, vectors) in sums.enumerated() {
         let address = rowAddress(fields.addend, fields.addendStride, ir.int(row))
         for (i, sum) in vectors.enumerated() { ir.store(load(address, i, masks[i]), sum, alignment: 64) }
@@ -123,7 +165,7 @@ struct TileEmitter {
     } else: {
       for sum in sums.joined() { ir.store(ir.zero(vector), sum, alignment: 64) }
     }
-    ifThere(fields.bias) {
+    ir.branch(if: isThere(fields.bias)) {
       let bias = (0..<tile.vectors).map { load(fields.bias, $0, masks[$0]) }
       for vectors in sums {
         for (i, sum) in vectors.enumerated() {
@@ -181,7 +223,7 @@ struct TileEmitter {
 
   /// Fetches what the next tile starts from, into the nearest cache: that tile cannot begin without it.
   private func fetchNextAddend(_ fields: Fields) {
-    ifThere(fields.nextAddend) {
+    ir.branch(if: isThere(fields.nextAddend)) {
       for row in 0..<tile.rows {
         let address = rowAddress(fields.nextAddend, fields.addendStride, ir.int(row))
         for number in 0..<tile.vectors { fetch(ir.element(ir.float, address, ir.int(number * lanes)), level: 3) }
