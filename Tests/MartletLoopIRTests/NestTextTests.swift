@@ -61,7 +61,7 @@ import Testing
           vector(32) i1 < 32
             reduce i2 < 10 into r0, 1 lanes × 1
               initial0 = -inf
-              step0 = maximum(state0, b0[(i2 + (i1 * 10))])
+              step0 = maximum(b0[(i2 + (i1 * 10))], state0)
               merge0 = maximum(state0, other0)
             r1 = r0
             loop i3 < 10
@@ -90,7 +90,7 @@ import Testing
         phase i0 < 64, grain 3
           reduce i1 < 1000 into r0, 16 lanes × 4
             initial0 = -inf
-            step0 = maximum(state0, b0[(i1 + (i0 * 1000))])
+            step0 = maximum(b0[(i1 + (i0 * 1000))], state0)
             merge0 = maximum(state0, other0)
           r1 = r0
           vector(16) i2 < 1000

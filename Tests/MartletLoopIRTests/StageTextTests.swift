@@ -11,7 +11,7 @@ import Testing
         program(in0: float32[2, 3]) -> (s3)
         s0: float32[2] = reduce[3] "Max"
           initial0 = -inf
-          step0 = maximum(state0, in0[i0, i1])
+          step0 = maximum(in0[i0, i1], state0)
           merge0 = maximum(state0, other0)
           finish = state0
         s1: float32[2, 3] = map "Exp"

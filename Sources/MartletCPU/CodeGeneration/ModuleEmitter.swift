@@ -11,7 +11,8 @@ struct ModuleEmitter {
   /// A module for a processor, with vector registers of its width.
   init(_ target: CodeTarget, name: String) {
     let llvm = target.llvm
-    let ir = IRBuilder(llvm, moduleName: name, hasHalfConversions: target.hasHalfConversions)
+    let ir = IRBuilder(
+      llvm, moduleName: name, hasHalfConversions: target.hasHalfConversions, hasScaling: target.hasScaling)
     self.ir = ir
     let zeroType: IRType = llvm.pointee.ArrayType(ir.int8, UInt32(Self.zeroBytes))!
     zeros = llvm.pointee.AddGlobal(ir.module, zeroType, "zeros")!

@@ -69,7 +69,9 @@ public struct StageBuilder {
       case .any: b.or(x, y)
       }
     }
-    let step = combine(&scalars, state, value)
+    // Minima and maxima ask first whether their first operand is NaN: of a value, that is known before the state is.
+    let isExtremum = combiner == .minimum || combiner == .maximum
+    let step = isExtremum ? combine(&scalars, value, state) : combine(&scalars, state, value)
     let merge = combine(&scalars, state, other)
     let result = narrowed(finish(&scalars, state), to: type)
     precondition(result.type == type, "stage \(name) computes \(result.type), not \(type)")

@@ -95,7 +95,9 @@ struct RowStages {
   /// The softmax of one element.
   func probability(_ b: inout ScalarBuilder, _ logits: Source, _ axes: [Scalar]) -> Scalar {
     let row = Array(axes.dropLast())
-    return b.divide(b.exp(shifted(&b, b.load(logits, type, at: axes), row)), b.load(total, type, at: row))
+    let power = b.exp(shifted(&b, b.load(logits, type, at: axes), row))
+    // A row has one division, which costs as much as a quarter of its exponentials otherwise. Totals are 1 or more.
+    return b.multiply(power, b.reciprocal(b.load(total, type, at: row)))
   }
 
   /// The stage of the whole softmax.

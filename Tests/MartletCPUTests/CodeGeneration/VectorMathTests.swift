@@ -76,6 +76,33 @@ struct VectorMathTests {
     #expect(error <= function.bound, "\(function.operation)(\(at)) is off by \(error) units in the last place")
   }
 
+  /// Where the processor scales whole vectors by powers of two, that gives the bits of the multiplications elsewhere.
+  @Test func exponentialsOfAnyWidthHaveTheSameBits() throws {
+    let count = 1 << 18
+    let kernels = try KernelHarness.compiler.compile(
+      [16, 4].map { lanes in
+        KernelHarness.elementwise([.float32], .float32, counts: [count], lanes: [lanes]) { b, x in b.exp(x[0]) }
+      }
+        + [8, 2].map { lanes in
+          KernelHarness.elementwise([.float64], .float64, counts: [count], lanes: [lanes]) { b, x in b.exp(x[0]) }
+        })
+    // Arguments whose results are infinite, normal, subnormal and 0; infinities and NaN.
+    let special = [Double.infinity, -.infinity, .nan, 0, -0.0]
+    let x = special + (special.count..<count).map { Double($0) / Double(count) * 1600 - 800 }
+    let wide = kernels[2...].map { kernel in
+      let output = GuardedMemory([Double](repeating: 0, count: count), at: .end)
+      KernelHarness.run(kernel, [GuardedMemory(x, at: .end), output])
+      return output.values.map(\.bitPattern)
+    }
+    #expect(wide[0] == wide[1])
+    let single = kernels[..<2].map { kernel in
+      let output = GuardedMemory([Float](repeating: 0, count: count), at: .end)
+      KernelHarness.run(kernel, [GuardedMemory(x.map { Float($0 / 6) }, at: .end), output])
+      return output.values.map(\.bitPattern)
+    }
+    #expect(single[0] == single[1])
+  }
+
   @Test func powers() throws {
     let count = 1 << 17
     let nest = KernelHarness.elementwise([.float32, .float32], .float32, counts: [count], lanes: [16]) { b, x in

@@ -40,6 +40,11 @@ extension FunctionEmitter {
       if isUniform { return scalar(base, element, index.value, guardValue) }
       if index.form == .uniform { return broadcast(base, element, index.value, guardValue!) }
       if case .affine(let stride) = index.form {
+        if stride == 1, condition == nil, let distance = rowsAhead.distances[id] {
+          fetch(
+            ir.element(ir.int8, ir.element(memoryType(element), base, index.value), ir.constant(distance, ir.int64)),
+            element)
+        }
         return strided(base, element, index.value, stride, condition, guardValue)
       }
       return gather(base, element, mask(condition, guardValue), indices!)
@@ -121,6 +126,13 @@ extension FunctionEmitter {
     }
     if isReversed { loaded = ir.shuffle(loaded, loaded, reversal) }
     return loaded
+  }
+
+  /// Fetches a vector into the nearest cache.
+  private func fetch(_ address: IRValue, _ element: ElementType) {
+    for offset in stride(from: 0, to: activeLanes * element.byteWidth, by: 64) {
+      ir.fetch(offset == 0 ? address : ir.element(ir.int8, address, ir.int(offset)), level: 3)
+    }
   }
 
   /// Elements at computed indices, lane by lane; lanes outside the mask are zero.

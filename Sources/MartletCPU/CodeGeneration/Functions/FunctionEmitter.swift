@@ -37,6 +37,8 @@ final class FunctionEmitter {
   /// For each register, how and where it was assigned last.
   var assignments: [Int: (lanes: Int, level: Int)] = [:]
   var bufferAddresses: [IRValue?]
+  /// What loads fetch for the phase's next iteration.
+  var rowsAhead = RowsAhead()
   /// Whether something was stored past the caches.
   var isStreaming = false
   private let entry: IRBlock
@@ -69,6 +71,7 @@ final class FunctionEmitter {
 
   /// Emits the whole function.
   func emit(_ phase: NestPhase) {
+    rowsAhead = RowsAhead(phase, of: nest)
     let (begin, end) = (parameter(4), parameter(5))
     let start = ir.append("start", to: function)
     let exit = ir.append("exit", to: function)

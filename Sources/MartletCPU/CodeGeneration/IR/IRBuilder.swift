@@ -27,9 +27,14 @@ final class IRBuilder {
 
   /// Whether the processor has instructions between `half` and `float`; without them LLVM calls functions that are not there.
   let hasHalfConversions: Bool
+  /// Whether the processor multiplies 512 bits of floats by powers of two in one instruction (AVX-512).
+  let hasScaling: Bool
 
-  init(_ llvm: UnsafePointer<martlet_llvm>, moduleName: String, hasHalfConversions: Bool = false) {
+  init(
+    _ llvm: UnsafePointer<martlet_llvm>, moduleName: String, hasHalfConversions: Bool = false, hasScaling: Bool = false
+  ) {
     self.hasHalfConversions = hasHalfConversions
+    self.hasScaling = hasScaling
     let functions = llvm.pointee
     self.llvm = llvm
     context = functions.ContextCreate()!
@@ -199,6 +204,13 @@ final class IRBuilder {
   }
   func store(_ value: IRValue, _ address: IRValue, alignment: Int) {
     llvm.pointee.SetAlignment(llvm.pointee.BuildStore(builder, value, address), UInt32(alignment))
+  }
+  /// Has a line fetched, to be read; nothing happens where there is no memory.
+  ///
+  /// - Parameter level: 3 for the first-level cache, 2 for the second.
+  func fetch(_ line: IRValue, level: Int) {
+    let hints = [0, Int64(level), 1].map { constant($0, int32) }
+    _ = intrinsic("llvm.prefetch", [pointer], [line] + hints)
   }
   /// A store past the caches, which other threads see only after `fence()`.
   func stream(_ value: IRValue, _ address: IRValue, alignment: Int) {

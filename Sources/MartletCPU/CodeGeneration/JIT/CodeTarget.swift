@@ -14,6 +14,8 @@ struct CodeTarget: @unchecked Sendable {
   let vectorBits: Int
   /// Whether the processor is known to convert floats of 16 bits (F16C).
   let hasHalfConversions: Bool
+  /// Whether it is known to multiply vectors of 512 bits by powers of two in one instruction (AVX-512).
+  let hasScaling: Bool
 
   /// Throws a diagnostic where LLVM is missing or cannot generate code for this machine.
   init(processor: String? = nil) throws(Diagnostic) {
@@ -31,6 +33,7 @@ struct CodeTarget: @unchecked Sendable {
     self.target = target
     let features = String(cString: llvm.pointee.features).split(separator: ",")
     hasHalfConversions = processor == nil && features.contains("+f16c")
+    hasScaling = processor == nil && features.contains("+avx512f")
     vectorBits = Int(martlet_machine_facts().pointee.vector_bits)
   }
 

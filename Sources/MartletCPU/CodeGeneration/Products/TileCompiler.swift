@@ -53,7 +53,7 @@ final class TileCompiler: Sendable {
   private static func compile(_ emit: Emit, _ target: CodeTarget) throws(Diagnostic) -> TileCode.Content {
     let symbol = "tile"
     let object = try target.withMachine { (machine) throws(Diagnostic) in
-      let ir = IRBuilder(target.llvm, moduleName: symbol)
+      let ir = IRBuilder(target.llvm, moduleName: symbol, hasScaling: target.hasScaling)
       target.prepare(ir, machine)
       let function = ir.function(symbol, ir.functionType(ir.void, [ir.pointer]), vectorBits: target.vectorBits)
       emit(ir, function, target.vectorBits)

@@ -33,15 +33,15 @@ extension LaneMath {
   /// A number that, added to one much smaller, leaves that one rounded to an integer in the lowest bits.
   var roundingShift: Double { isSingle ? 0x1.8p23 : 0x1.8p52 }
 
-  /// x = n · log 2 + r with |r| ≤ log 2 / 2; n as an integer.
-  func reduceByLog2(_ x: IRValue) -> (n: IRValue, r: IRValue) {
+  /// x = n · log 2 + r with |r| ≤ log 2 / 2; n as an integer and as a float.
+  func reduceByLog2(_ x: IRValue) -> (n: IRValue, float: IRValue, r: IRValue) {
     let (high, low) =
       isSingle ? (0.6931471824645996, -1.9046542121259336e-09) : (0.6931471805599453, 2.3190468138462996e-17)
     let shift = constant(roundingShift)
     let shifted = fma(x, constant(1.4426950408889634), shift)
     let n = sub(shifted, shift)
     let r = fnma(n, constant(low), fnma(n, constant(high), x))
-    return (ir.sub(asBits(shifted), asBits(shift)), r)
+    return (ir.sub(asBits(shifted), asBits(shift)), n, r)
   }
 
   /// 2ⁿ for an exponent of a normal number.
@@ -49,8 +49,15 @@ extension LaneMath {
     asFloat(ir.shl(ir.add(n, bits(exponentBias)), bits(fractionBits)))
   }
 
-  /// x · 2ⁿ, rounded once where the result is denormal; n may be twice what an exponent can be.
-  func scale(_ x: IRValue, by n: IRValue) -> IRValue {
+  /// x · 2ⁿ, rounded once where the result is denormal; n, given as an integer and as a float, may be twice what an exponent can be.
+  func scale(_ x: IRValue, by n: IRValue, _ float: IRValue) -> IRValue {
+    if ir.hasScaling, lanes == (isSingle ? 16 : 8) {
+      // One instruction (VSCALEF) in the place of nine, with the same bits.
+      let mask = ir.constant(-1, isSingle ? ir.int16 : ir.int8)
+      let currentRounding = ir.constant(4, ir.int32)
+      return ir.intrinsic(
+        "llvm.x86.avx512.mask.scalef.p\(isSingle ? "s" : "d").512", [], [x, float, x, mask, currentRounding])
+    }
     let half = ir.ashr(n, bits(1))
     return mul(mul(x, powerOfTwo(half)), powerOfTwo(ir.sub(n, half)))
   }
@@ -69,19 +76,19 @@ extension LaneMath {
   func exp(_ x: IRValue) -> IRValue {
     // Beyond these bounds results are 0 and ∞, and rounding makes them so.
     let bounded = atLeast(atMost(x, isSingle ? 89.5 : 710.5), isSingle ? -105 : -746)
-    let (n, r) = reduceByLog2(bounded)
-    return scale(expReduced(r), by: n)
+    let (n, float, r) = reduceByLog2(bounded)
+    return scale(expReduced(r), by: n, float)
   }
 
   /// eˣ where neither it nor 2ⁿ is denormal or infinite.
   func expInner(_ x: IRValue) -> IRValue {
-    let (n, r) = reduceByLog2(x)
+    let (n, _, r) = reduceByLog2(x)
     return mul(expReduced(r), powerOfTwo(n))
   }
 
   func expm1(_ x: IRValue) -> IRValue {
     let bounded = atLeast(atMost(x, isSingle ? 88.9 : 709.9), isSingle ? -25 : -45)
-    let (n, r) = reduceByLog2(bounded)
+    let (n, _, r) = reduceByLog2(bounded)
     let inner = expm1Reduced(r)
     // With half the power of two, which could overflow; for n = 0 that would cost denormals a bit.
     let half = powerOfTwo(ir.sub(n, bits(1)))
@@ -94,7 +101,7 @@ extension LaneMath {
   /// more, x + x³ q(x²).
   func tanh(_ x: IRValue) -> IRValue {
     let bounded = atMost(absolute(x), isSingle ? 9.1 : 19.1)
-    let (n, r) = reduceByLog2(add(bounded, bounded))
+    let (n, _, r) = reduceByLog2(add(bounded, bounded))
     let power = powerOfTwo(n)
     let excess = fma(expm1Reduced(r), power, sub(power, constant(1)))
     let outer = div(excess, add(excess, constant(2)))

@@ -85,8 +85,8 @@ extension LaneMath {
     let bounded = atLeast(atMost(high, 710.5), -746)
     // Where the bound is reached, or there is no number, the low part means nothing.
     let isInner = equal(bounded, high)
-    let (n, r) = reduceByLog2(bounded)
-    return scale(expReduced(add(r, ir.select(isInner, low, constant(0)))), by: n)
+    let (n, float, r) = reduceByLog2(bounded)
+    return scale(expReduced(add(r, ir.select(isInner, low, constant(0)))), by: n, float)
   }
 
   /// log x as the sum of two doubles, for x ≥ 0.
