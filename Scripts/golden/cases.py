@@ -46,14 +46,15 @@ def attribute(value):
     return {"ints": list(value)}
 
 
-def case(operation, *operands, gradient=True, upstream=None, relative=None, **attributes):
+def case(operation, *operands, gradient=True, upstream=None, relative=None, function=None, **attributes):
     """Adds a case: operands in the order of the operation's schema, a list for a list of operands.
 
+    `function` computes it where TensorFlow has no such operation.
     `upstream` tells which results get an upstream gradient other than zero; all by default.
     """
     flat = [np.asarray(a) for value in operands for a in (value if isinstance(value, list) else [value])]
     tensors = [tf.constant(a) for a in flat]
-    function = getattr(tf.raw_ops, operation)
+    function = function or getattr(tf.raw_ops, operation)
     names = list(inspect.signature(function).parameters)
     with tf.GradientTape(persistent=True) as tape:
         for t in tensors:

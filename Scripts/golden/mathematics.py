@@ -153,4 +153,17 @@ case("Atan2", f64([1, -2, 3e-9, 0.5, -4]), f64([2, -1, 5, -0.25, -3e8]))
 case("Atan2", np.float32([1, -2, 3e-9, 0.5, -4]), np.float32([2, -1, 5, -0.25, -3e8]), gradient=False)
 case("Atan2", positive(2, 3), positive(3))
 
+
+def gelu_gradient(gradients, features, approximate):
+    with tf.GradientTape() as tape:
+        tape.watch(features)
+        y = tf.nn.gelu(features, approximate)
+    return tape.gradient(y, features, output_gradients=gradients)
+
+
+points = [0, 0.5, -0.5, 1, -1.25, 3, -3, 6, -2]
+for approximate in (False, True):
+    case("_Gelu", f64(points), function=lambda features, approximate: tf.nn.gelu(features, approximate), approximate=approximate)
+    case("_GeluGrad", floats(9), f64(points), function=gelu_gradient, approximate=approximate)
+
 write()

@@ -136,10 +136,10 @@ public final class CPUBackend: HostBackend {
   }
 
   private func make(_ contract: LibraryContract) -> (any LibraryExecution)? {
-    if let epilogue = contract.epilogue, epilogue.scale != 1 || epilogue.hasMask { return nil }
+    if let epilogue = contract.epilogue, epilogue.scale != 1 || epilogue.isGradient { return nil }
     switch contract {
     case .matrixProduct(let product):
-      guard product.resultType == product.elementType, product.summedFactor == nil, !product.storesMask else {
+      guard product.resultType == product.elementType, product.summedFactor == nil, !product.storesForGradient else {
         return nil
       }
       if let own = PackedProductExecution(product, compiler.tiles, machine) { return own }

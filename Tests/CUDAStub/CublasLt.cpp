@@ -8,9 +8,12 @@ using namespace stub;
 namespace {
 struct Operation : LibraryObject {
   int compute, scale, transpose_a = 0, transpose_b = 0, epilogue = 1;
-  uint64_t bias = 0, mask = 0;
-  int64_t mask_leading = 0;
+  uint64_t bias = 0, auxiliary = 0;
+  int64_t auxiliary_leading = 0;
   Operation(int compute, int scale) : LibraryObject("cuBLASLt operation", nullptr), compute(compute), scale(scale) {}
+  // GELU with what it is given written down, with a bias or without, and its gradient.
+  bool has_gelu_input() const { return epilogue == 160 || epilogue == 164 || epilogue == 192; }
+  bool has_mask() const { return (epilogue & 128) && !has_gelu_input(); }
 };
 
 struct Preference : LibraryObject {
@@ -56,13 +59,16 @@ int check_product(Call &call, const Operation &operation, const Layout &a, const
       columns(a, operation.transpose_a) != rows(b, operation.transpose_b) || c.rows != d.rows || c.columns != d.columns) {
     return call.misuse(lt_invalid_value, "the matrices do not fit one another");
   }
-  static const int epilogues[] = {1, 2, 4, 6, 32, 36, 134, 136, 256, 512};
+  static const int epilogues[] = {1, 2, 4, 6, 32, 36, 134, 136, 160, 164, 192, 256, 512};
   if (std::find(std::begin(epilogues), std::end(epilogues), operation.epilogue) == std::end(epilogues) ||
-      ((operation.epilogue & 32) && d.type != 0)) {
+      ((operation.epilogue & (32 | 64)) && d.type != 0)) {
     return call.misuse(lt_not_supported, "the stub has no epilogue %d", operation.epilogue);
   }
-  if ((operation.epilogue & 128) && (operation.mask_leading % 128 || operation.mask_leading < int64_t(d.rows) || operation.mask % 16)) {
-    return call.misuse(lt_invalid_value, "a mask with columns of %lld bits", static_cast<long long>(operation.mask_leading));
+  const int64_t leading = operation.auxiliary_leading;
+  if ((operation.epilogue & 128) &&
+      (leading % (operation.has_mask() ? 128 : 8) || leading < int64_t(d.rows) || !operation.auxiliary || operation.auxiliary % 16)) {
+    return call.misuse(lt_invalid_value, "an auxiliary matrix at %llx with columns of %lld", static_cast<unsigned long long>(operation.auxiliary),
+                       static_cast<long long>(leading));
   }
   return success;
 }
@@ -76,11 +82,17 @@ uint64_t fingerprint(const Operation &operation, const Layout &a, const Layout &
   return hash;
 }
 
-// GELU in its form with a tangent, which some ways have to 11 bits only.
-double gelu(double x, bool is_coarse) {
-  double tangent = std::tanh(0.7978845608028654 * (x + 0.044715 * x * x * x));
-  if (is_coarse) tangent = std::round(tangent * 2048) / 2048;
-  return 0.5 * x * (1 + tangent);
+// The tangent in a form of GELU, which some ways have to 11 bits only.
+double tangent(double x, bool is_coarse) {
+  const double exact = std::tanh(0.7978845608028654 * (x + 0.044715 * x * x * x));
+  return is_coarse ? std::round(exact * 2048) / 2048 : exact;
+}
+
+double gelu(double x, bool is_coarse) { return 0.5 * x * (1 + tangent(x, is_coarse)); }
+
+double gelu_derivative(double x, bool is_coarse) {
+  const double t = tangent(x, is_coarse);
+  return (1 + t + x * (1 - t * t) * 0.7978845608028654 * (1 + 0.134145 * x * x)) / 2;
 }
 
 }  // namespace
@@ -128,8 +140,8 @@ STUB int cublasLtMatmulDescSetAttribute(void *handle, int attribute, const void 
     case 4: return set(call, &operation->transpose_b, value, bytes, 4);
     case 7: return set(call, &operation->epilogue, value, bytes, 4);
     case 8: return set(call, &operation->bias, value, bytes, 8);
-    case 11: return set(call, &operation->mask, value, bytes, 8);
-    case 12: return set(call, &operation->mask_leading, value, bytes, 8);
+    case 11: return set(call, &operation->auxiliary, value, bytes, 8);
+    case 12: return set(call, &operation->auxiliary_leading, value, bytes, 8);
   }
   return call.misuse(lt_invalid_value, "the stub has no attribute %d", attribute);
 }
@@ -234,7 +246,14 @@ STUB int cublasLtMatmul(
   action->device = {{address(a), al->bytes()}, {address(b), bl->bytes()}, {address(d), dl->bytes()}};
   if (keep != 0) action->device.push_back({address(c), cl->bytes()});
   if (has_bias || sums_a) action->device.push_back({operation->bias, dl->rows * dl->width()});
-  if (operation->epilogue & 128) action->device.push_back({operation->mask, uint64_t(operation->mask_leading) / 8 * dl->columns});
+  if (operation->has_mask()) action->device.push_back({operation->auxiliary, uint64_t(operation->auxiliary_leading) / 8 * dl->columns});
+  if (operation->has_gelu_input()) {
+    const uint64_t elements = uint64_t(operation->auxiliary_leading) * (dl->columns - 1) + dl->rows;
+    action->device.push_back({operation->auxiliary, elements * dl->width()});
+    if (overlap(d, dl->bytes(), pointer(operation->auxiliary), elements * dl->width())) {
+      return call.misuse(lt_invalid_value, "the result overlaps the auxiliary matrix");
+    }
+  }
   if (sums_b) action->device.push_back({operation->bias, dl->columns * dl->width()});
   if (chosen.workspace) action->device.push_back({address(workspace), chosen.workspace});
   static const char *const roles[] = {"a", "b", "d", "c, the bias or the workspace"};
@@ -279,12 +298,14 @@ STUB int cublasLtMatmul(
           if (keep != 0) value += keep * z.read(from_c, i, row, column);
           if (has_bias) value += w.read(static_cast<const char *>(pointer(o.bias)), 0, row, 0);
           if (has_relu) value = value > 0 ? value : 0;
+          const uint64_t place = column * uint64_t(o.auxiliary_leading) + row;
+          if (has_gelu && o.has_gelu_input()) put(pointer(o.auxiliary), w.numbers(), place, value);
           if (has_gelu) value = gelu(value, is_coarse);
-          if (o.epilogue & 128) {
-            const uint64_t bit = column * uint64_t(o.mask_leading) + row;
+          if (o.epilogue == 192) value *= gelu_derivative(number(pointer(o.auxiliary), w.numbers(), place), is_coarse);
+          if (o.has_mask()) {
             // The first way that is listed has the highest bit first.
-            const uint64_t shift = is_coarse ? 7 - bit % 8 : bit % 8;
-            uint8_t &byte = static_cast<uint8_t *>(pointer(o.mask))[bit / 8];
+            const uint64_t shift = is_coarse ? 7 - place % 8 : place % 8;
+            uint8_t &byte = static_cast<uint8_t *>(pointer(o.auxiliary))[place / 8];
             if (o.epilogue == 134) {
               // What is behind the columns' ends is nothing in particular.
               if (row % 8 == 0) byte = 0xA6;

@@ -45,9 +45,10 @@ enum {
   martlet_cublaslt_operation_transpose_b = 4,
   martlet_cublaslt_operation_epilogue = 7,
   martlet_cublaslt_operation_bias = 8,
-  martlet_cublaslt_operation_mask = 11,
-  /// Bits from column to column.
-  martlet_cublaslt_operation_mask_leading = 12,
+  /// A ReLU's mask, or what GELU is given.
+  martlet_cublaslt_operation_auxiliary = 11,
+  /// From column to column: bits of a mask, a multiple of 128, or elements, a multiple of 8.
+  martlet_cublaslt_operation_auxiliary_leading = 12,
   martlet_cublaslt_preference_workspace = 1,
   martlet_cublaslt_preference_reductions = 3,
   /// Parts of sums are kept in the type that is computed in.
@@ -62,10 +63,12 @@ enum {
   martlet_cublaslt_epilogue_bias = 4,
   /// The form with a tangent.
   martlet_cublaslt_epilogue_gelu = 32,
-  /// Beside another: what has become of a ReLU's result is written down as bits.
+  /// Beside another: what has become of a ReLU's result is written down as bits, or what GELU is given as it is.
   martlet_cublaslt_epilogue_storing = 128,
   /// The gradient of a ReLU, whose mask has the bits that are set where its result was positive.
   martlet_cublaslt_epilogue_masked = 136,
+  /// The gradient of GELU, from what that was given.
+  martlet_cublaslt_epilogue_gelu_gradient = 192,
   /// The sums of the first factor, or of the second, over the summed dimension go where a bias would be.
   martlet_cublaslt_epilogue_sums_a = 256,
   martlet_cublaslt_epilogue_sums_b = 512,

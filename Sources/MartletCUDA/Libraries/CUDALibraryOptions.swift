@@ -20,19 +20,20 @@ struct CUDALibraryOptions: Hashable, Sendable {
 }
 
 extension Epilogue {
-  /// Whether cuBLASLt has it: a scale, a bias, a residual, a ReLU, or behind a bias a GELU with a tangent, or without these a mask.
+  /// Whether cuBLASLt has it: a scale, a bias, a residual, a ReLU, or behind a bias a GELU with a tangent, or without these the
+  /// gradient of one of the two.
   func isDoneByCublasLt(exactly isExact: Bool) -> Bool {
     var plain = self
-    (plain.scale, plain.hasMask) = (1, false)
+    (plain.scale, plain.hasMask, plain.hasGELUInput) = (1, false, false)
     // It may multiply by 0, which infinity survives.
-    if hasMask, isExact || hasBias || activation != nil { return false }
+    if isGradient, isExact || hasBias || activation != nil || hasMask && hasGELUInput { return false }
     return (abs(scale) == 1 || !isExact)
       && (activation == .geluByTanh ? hasBias && !isExact : plain.isDoneByCuDNN(exactly: isExact))
   }
 
   /// Whether cuDNN has it: a bias, a residual, a ReLU.
   func isDoneByCuDNN(exactly isExact: Bool) -> Bool {
-    scale == 1 && !hasMask && (activation == nil || activation == .relu(slope: 0) && !isExact)
+    scale == 1 && !isGradient && (activation == nil || activation == .relu(slope: 0) && !isExact)
   }
 }
 

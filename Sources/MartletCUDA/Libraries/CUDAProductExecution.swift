@@ -1,11 +1,10 @@
 import CMartletRuntime
-import Foundation
 import MartletGraph
 import MartletTensors
 import Synchronization
 
-/// Matrix products by cuBLASLt, with scale, bias, residual, ReLU, and GELU in its form with a tangent; or with a mask or
-/// the sums of a factor, where these take less time so.
+/// Matrix products by cuBLASLt, with scale, bias, residual, ReLU, and GELU in its form with a tangent; or with the gradient of one of
+/// the two, what that needs, or the sums of a factor, where these take less time so.
 final class CUDAProductExecution: CUDALibraryExecution, @unchecked Sendable {
   let call: CublasLtProduct
   let context: CUDAContext
@@ -45,9 +44,10 @@ final class CUDAProductExecution: CUDALibraryExecution, @unchecked Sendable {
     let (p, width, resultWidth) = (product, product.elementType.byteWidth, product.resultType.byteWidth)
     let (a, b, c) = (p.m * p.k * p.batch * width, p.k * p.n * p.batch * width, p.m * p.n * p.batch * resultWidth)
     let sums = p.summedFactor.map { [($0 == .left ? p.m : p.n) * resultWidth] } ?? []
-    let mask = p.epilogue.hasMask || p.storesMask ? [p.m * Epilogue.maskBytes(columns: p.n)] : []
-    let vectors = p.epilogue.hasBias ? [p.n * resultWidth] : []
-    return [a, b] + vectors + (p.epilogue.hasResidual ? [c] : []) + (p.storesMask ? [c] + mask : mask + [c]) + sums
+    let isMask = p.epilogue.hasMask || p.storesMask
+    let auxiliary = p.hasAuxiliary ? [isMask ? p.m * Epilogue.maskBytes(columns: p.n) : c] : []
+    let vectors = (p.epilogue.hasBias ? [p.n * resultWidth] : []) + (p.epilogue.hasResidual ? [c] : [])
+    return [a, b] + vectors + (p.storesForGradient ? [c] + auxiliary : auxiliary + [c]) + sums
   }
 
   /// Whether cuBLASLt does the call with one of the ways, and as exactly as it should; the others are dropped. What cannot be
@@ -56,13 +56,12 @@ final class CUDAProductExecution: CUDALibraryExecution, @unchecked Sendable {
     choice.withLock { choice in
       var scratch = CUDAScratchLayout()
       _ = scratch.add(choice.workspaceBytes)
-      let isApproximate = product.epilogue.activation == .geluByTanh
-      let hasExtras = hasExtras
+      let (isApproximate, hasExtras) = (product.isWithGELU, hasExtras)
       do throws(CUDAFailure) {
         try CUDATrial.run(context, slotBytes + [scratch.byteCount]) { (stream, slots) throws(CUDAFailure) in
           let addresses = addresses(slots)
           if isApproximate {
-            choice.ways = try exactWays(choice.ways, on: stream, addresses)
+            choice.ways = try waysWithExactGELU(choice.ways, on: stream, addresses)
             return
           }
           if hasExtras {
@@ -84,47 +83,6 @@ final class CUDAProductExecution: CUDALibraryExecution, @unchecked Sendable {
       }
       return !choice.ways.isEmpty
     }
-  }
-
-  /// The ways whose GELU is the formula's, and not one with an approximate tangent: those that give it for a bias where all
-  /// else is 0.
-  private func exactWays(
-    _ ways: [martlet_cublaslt_heuristic], on stream: CUDAStream, _ addresses: CublasLtProduct.Addresses
-  ) throws(CUDAFailure) -> [martlet_cublaslt_heuristic] {
-    let count = min(product.n, 4096)
-    let bytes = (a: slotBytes[0], b: slotBytes[1], c: product.m * product.n * 4)
-    let points = (0..<product.n).map { i in
-      // Spread evenly, whatever their number.
-      Float(12 * (Double(i) * 0.618_033_988_749_895).truncatingRemainder(dividingBy: 1) - 6)
-    }
-    let bias = try PinnedMemory(context, byteCount: product.n * 4)
-    let found = try PinnedMemory(context, byteCount: count * 4)
-    defer { withExtendedLifetime((bias, found)) { try? stream.synchronize() } }
-    points.withUnsafeBytes { bias.bytes.copyMemory(from: $0.baseAddress!, byteCount: $0.count) }
-    try stream.fill(addresses.a, byte: 0, byteCount: bytes.a)
-    try stream.fill(addresses.b, byte: 0, byteCount: bytes.b)
-    try stream.copy(to: addresses.bias, fromHost: bias.bytes, byteCount: product.n * 4)
-    let values = found.bytes.assumingMemoryBound(to: Float.self)
-    let tolerance = options.allowsTF32 || options.allowsBFloat16 ? 1e-3 : 2e-6
-    var exact: [martlet_cublaslt_heuristic] = []
-    for way in ways {
-      if product.epilogue.hasResidual { try stream.fill(addresses.residual, byte: 0, byteCount: bytes.c) }
-      do throws(CUDAFailure) {
-        try call.enqueue(way, on: stream, addresses)
-        try stream.copy(toHost: found.bytes, from: addresses.c, byteCount: count * 4)
-        try stream.synchronize()
-      } catch {
-        if error.isOutOfMemory { throw error }
-        continue
-      }
-      let isExact = (0..<count).allSatisfy { i in
-        let x = Double(points[i])
-        let expected = 0.5 * x * (1 + Foundation.tanh((2 / Double.pi).squareRoot() * (x + 0.044715 * x * x * x)))
-        return abs(Double(values[i]) - expected) <= tolerance * max(1, abs(x))
-      }
-      if isExact { exact.append(way) }
-    }
-    return exact
   }
 
   // MARK: Choosing
@@ -189,12 +147,12 @@ final class CUDAProductExecution: CUDALibraryExecution, @unchecked Sendable {
   private func addresses(_ slots: [UInt64]) -> CublasLtProduct.Addresses {
     let epilogue = product.epilogue
     let result = 2 + epilogue.operandCount
-    let scratch = result + (product.summedFactor == nil && !product.storesMask ? 1 : 2)
-    let mask = epilogue.hasMask ? slots[result - 1] : product.storesMask ? slots[result + 1] : 0
+    let scratch = result + (product.summedFactor == nil && !product.storesForGradient ? 1 : 2)
+    let auxiliary = epilogue.isGradient ? slots[result - 1] : product.storesForGradient ? slots[result + 1] : 0
     return CublasLtProduct.Addresses(
       a: slots[0], b: slots[1], bias: epilogue.hasBias ? slots[2] : 0,
       residual: epilogue.hasResidual ? slots[epilogue.hasBias ? 3 : 2] : 0,
-      mask: mask, c: slots[result],
+      auxiliary: auxiliary, c: slots[result],
       sums: product.summedFactor == nil ? 0 : slots[result + 1],
       scratch: slots.count > scratch ? CUDAScratchLayout.begin(slots[scratch]) : 0)
   }

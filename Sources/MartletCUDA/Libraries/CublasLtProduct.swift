@@ -13,7 +13,8 @@ final class CublasLtProduct: @unchecked Sendable {
     var b: UInt64
     var bias: UInt64
     var residual: UInt64
-    var mask: UInt64
+    /// The mask, or what GELU is given.
+    var auxiliary: UInt64
     var c: UInt64
     var sums: UInt64
     var scratch: UInt64
@@ -39,8 +40,11 @@ final class CublasLtProduct: @unchecked Sendable {
       p.batch == 1 || p.epilogue.isEmpty && p.summedFactor == nil,
       // Both have one address.
       !p.storesMask || p.epilogue.hasBias && p.epilogue.activation == .relu(slope: 0) && p.summedFactor == nil,
-      p.summedFactor == nil || !p.epilogue.hasBias && p.epilogue.activation == nil && !p.epilogue.hasMask,
-      p.epilogue.activation != .geluByTanh || p.elementType == .float32,
+      !p.storesGELUInput || p.epilogue.hasBias && p.epilogue.activation == .geluByTanh && p.summedFactor == nil,
+      p.summedFactor == nil || !p.epilogue.hasBias && p.epilogue.activation == nil && !p.epilogue.isGradient,
+      !p.isWithGELU || p.elementType == .float32,
+      // The dimension from column to column.
+      p.n % 8 == 0 || !p.epilogue.hasGELUInput && !p.storesGELUInput,
       p.m > 0, p.n > 0, p.batch > 0, p.k > 0, max(p.m, p.n, p.k, p.batch) <= Int(Int32.max),
       (try? owner.context.makeCurrent()) != nil
     else { return nil }
@@ -93,7 +97,8 @@ final class CublasLtProduct: @unchecked Sendable {
     case nil: break
     }
     if p.epilogue.hasMask { epilogue |= martlet_cublaslt_epilogue_masked }
-    if p.storesMask { epilogue |= martlet_cublaslt_epilogue_storing }
+    if p.epilogue.hasGELUInput { epilogue |= martlet_cublaslt_epilogue_gelu_gradient }
+    if p.storesForGradient { epilogue |= martlet_cublaslt_epilogue_storing }
     if epilogue == 0 { epilogue = martlet_cublaslt_epilogue_none }
     return set(
       martlet_cublaslt_operation_transpose_a, p.transposeB ? martlet_cublaslt_transposed : martlet_cublaslt_plain)
@@ -101,10 +106,10 @@ final class CublasLtProduct: @unchecked Sendable {
         martlet_cublaslt_operation_transpose_b, p.transposeA ? martlet_cublaslt_transposed : martlet_cublaslt_plain)
       && set(martlet_cublaslt_operation_epilogue, epilogue)
       && (!p.epilogue.hasBias && p.summedFactor == nil || promise(martlet_cublaslt_operation_bias, owner, operation))
-      && (!p.epilogue.hasMask && !p.storesMask || promiseMask(p, owner, operation))
+      && (!p.hasAuxiliary || promiseAuxiliary(p, owner, operation))
   }
 
-  /// The heuristic takes the alignment of a bias, sums or a mask from the address: what every slot of a plan is a multiple of.
+  /// The heuristic takes the alignment of a bias, sums, a mask and the like from the address: what every slot of a plan is a multiple of.
   private static func promise(
     _ attribute: Int, _ owner: CublasLtHandle, _ operation: martlet_cublaslt_operation
   ) -> Bool {
@@ -112,13 +117,14 @@ final class CublasLtProduct: @unchecked Sendable {
     return owner.library.pointee.MatmulDescSetAttribute(operation, Int32(attribute), &address, 8) == 0
   }
 
-  private static func promiseMask(
+  private static func promiseAuxiliary(
     _ p: MatrixProduct, _ owner: CublasLtHandle, _ operation: martlet_cublaslt_operation
   ) -> Bool {
-    var leading = Int64(Epilogue.maskBytes(columns: p.n) * 8)
-    let attribute = Int32(martlet_cublaslt_operation_mask_leading)
+    let isMask = p.epilogue.hasMask || p.storesMask
+    var leading = Int64(isMask ? Epilogue.maskBytes(columns: p.n) * 8 : p.n)
+    let attribute = Int32(martlet_cublaslt_operation_auxiliary_leading)
     return owner.library.pointee.MatmulDescSetAttribute(operation, attribute, &leading, 8) == 0
-      && promise(martlet_cublaslt_operation_mask, owner, operation)
+      && promise(martlet_cublaslt_operation_auxiliary, owner, operation)
   }
 
   private static func ways(
@@ -156,8 +162,8 @@ final class CublasLtProduct: @unchecked Sendable {
     return results.prefix(Int(count)).filter { $0.status == 0 && $0.workspace_bytes <= limit }
   }
 
-  /// Gives a stream the product. The operation holds the address of bias or sums, and that of the mask, until it is given:
-  /// calls must take turns.
+  /// Gives a stream the product. The operation holds the address of bias or sums, and that of the mask or the like, until it is
+  /// given: calls must take turns.
   func enqueue(
     _ way: martlet_cublaslt_heuristic, on stream: CUDAStream, _ addresses: Addresses
   ) throws(CUDAFailure) {
@@ -168,10 +174,11 @@ final class CublasLtProduct: @unchecked Sendable {
         owner.library.pointee.MatmulDescSetAttribute(operation, Int32(martlet_cublaslt_operation_bias), &bias, 8),
         "cublasLtMatmulDescSetAttribute")
     }
-    if product.epilogue.hasMask || product.storesMask {
-      var mask = addresses.mask
+    if product.hasAuxiliary {
+      var address = addresses.auxiliary
       try owner.check(
-        owner.library.pointee.MatmulDescSetAttribute(operation, Int32(martlet_cublaslt_operation_mask), &mask, 8),
+        owner.library.pointee.MatmulDescSetAttribute(
+          operation, Int32(martlet_cublaslt_operation_auxiliary), &address, 8),
         "cublasLtMatmulDescSetAttribute")
     }
     var (alpha, beta) = (Double(product.epilogue.scale), product.epilogue.hasResidual ? 1.0 : 0.0)
@@ -195,6 +202,13 @@ final class CublasLtProduct: @unchecked Sendable {
     }
     try owner.check(code, "cublasLtMatmul")
   }
+}
+
+extension MatrixProduct {
+  /// Whether there is a mask, or an array of what GELU is given, as an operand or as a result.
+  var hasAuxiliary: Bool { epilogue.isGradient || storesForGradient }
+  /// Whether GELU or its gradient belongs to it.
+  var isWithGELU: Bool { epilogue.activation == .geluByTanh || epilogue.hasGELUInput }
 }
 
 extension ElementType {

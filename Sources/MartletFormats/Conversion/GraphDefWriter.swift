@@ -1,5 +1,6 @@
 import MartletDiagnostics
 import MartletGraph
+import MartletOperations
 import MartletTensors
 
 /// Turns a graph into a GraphDef that TensorFlow can load.
@@ -58,9 +59,12 @@ struct GraphDefWriter {
       guard let operation = operation(of: node) else { return nil }
       let graph = rebuilder.graph
       return try graph.withSite(body.site(of: node)) { () throws(Diagnostic) in
-        try graph.withNameScope("\(body.name(of: node))/expanded") { () throws(Diagnostic) in
+        let results = try graph.withNameScope("\(body.name(of: node))/expanded") { () throws(Diagnostic) in
           try operation.exported(Expansion(graph: graph, operands: operands))
         }
+        guard let results, results.count == 1 else { return results }
+        // Others know the result by the node's name.
+        return [identity(results[0], name: body.name(of: node))]
       }
     }
   }

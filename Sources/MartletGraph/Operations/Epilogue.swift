@@ -3,7 +3,7 @@ import MartletTensors
 /// What a library call does to its result, element by element, before it stores it:
 /// `activation(scale · result + bias + residual)`, without the parts that are not there.
 ///
-/// Its operands stand after the call's own: first the bias, then the residual, then the mask.
+/// Its operands stand after the call's own: first the bias, then the residual, then the mask or what GELU was given.
 public struct Epilogue: Hashable, Sendable {
   /// What the result is multiplied by; 1 for nothing.
   public var scale: Float = 1
@@ -16,13 +16,16 @@ public struct Epilogue: Hashable, Sendable {
   /// Whether an operand says which elements stay, the others are 0: bit j % 8 of byte j / 8 of row i, from the lowest bit, for
   /// element j of row i of a matrix. A row has ``maskBytes(columns:)`` bytes, of uint8.
   public var hasMask: Bool
+  /// Whether all is multiplied by the derivative of ``Activation/geluByTanh`` at an operand with as many elements as the result, in
+  /// the same order: the gradient of what that activation was given.
+  public var hasGELUInput: Bool
 
   public init(
     scale: Float = 1, hasBias: Bool = false, hasResidual: Bool = false, activation: Activation? = nil,
-    hasMask: Bool = false
+    hasMask: Bool = false, hasGELUInput: Bool = false
   ) {
     (self.scale, self.hasBias, self.hasResidual, self.activation) = (scale, hasBias, hasResidual, activation)
-    self.hasMask = hasMask
+    (self.hasMask, self.hasGELUInput) = (hasMask, hasGELUInput)
   }
 
   /// The bytes of a mask's row: of a multiple of 128 bits.
@@ -45,7 +48,9 @@ public struct Epilogue: Hashable, Sendable {
   }
 
   public var isEmpty: Bool { self == Epilogue() }
-  public var operandCount: Int { (hasBias ? 1 : 0) + (hasResidual ? 1 : 0) + (hasMask ? 1 : 0) }
+  /// Whether an operand says with what the gradient of an activation multiplies.
+  public var isGradient: Bool { hasMask || hasGELUInput }
+  public var operandCount: Int { [hasBias, hasResidual, hasMask, hasGELUInput].count { $0 } }
 }
 
 extension LibraryContract {

@@ -4,7 +4,7 @@ import MartletTensors
 /// addresses. Operands are dense and row-major in the order given for each.
 public enum LibraryContract: Hashable, Sendable {
   /// Operands a, b, then those of the epilogue; results c[batch…, m, n] and, where a factor is summed, its sums,
-  /// or where a mask is stored, that.
+  /// or where a mask or what GELU is given is stored, that.
   case matrixProduct(MatrixProduct)
   /// Operands and result by role; see `Convolution.Role`.
   case convolution(Convolution)
@@ -86,9 +86,10 @@ public struct MatrixProduct: Hashable, Sendable {
   /// The factor that is summed over k beside: op(a) to m numbers, or op(b) to n. The epilogue does nothing to these. Only without
   /// a batch.
   public var summedFactor: Factor?
-
   /// Whether a second result says where the first is greater than 0, as an epilogue's mask does.
   public var storesMask = false
+  /// Whether a second result, like the first, is what the epilogue's GELU is given.
+  public var storesGELUInput = false
 
   public enum Factor: Hashable, Sendable {
     /// a.
@@ -109,6 +110,9 @@ public struct MatrixProduct: Hashable, Sendable {
     self.transposeB = transposeB
     self.batch = batch
   }
+
+  /// Whether there is a second result for the gradient of the epilogue's activation.
+  public var storesForGradient: Bool { storesMask || storesGELUInput }
 }
 
 /// A two-dimensional convolution of images in NHWC (or NCHW) with filters in HWIO, as TensorFlow defines it.

@@ -5,8 +5,8 @@ import MartletOperations
 import MartletRewriting
 import MartletTensors
 
-/// Has library calls do what follows them: adding a bias or a residual, an activation, the gradient of a ReLU, and with constant
-/// filters the scale of a batch normalization.
+/// Has library calls do what follows them: adding a bias or a residual, an activation, the gradient of a ReLU or GELU, and with
+/// constant filters the scale of a batch normalization.
 ///
 /// What comes out: `LibraryCall` nodes. A scale goes into the constant operand, whose product with it is left to
 /// `EvaluateConstants`.
@@ -35,17 +35,24 @@ public struct AttachEpilogues: Pass {
       guard !calls.isEmpty else { return function }
       let stored = Self.storedMasks(calls, function.body, target)
       var masks: [ValueID: Output] = [:]
+      // The results of calls whose second results came first.
+      var results: [NodeID: Output] = [:]
       references = [:]
       var rebuilder = GraphRebuilder(function, library: library)
       return try rebuilder.run { rebuilder, node, operands throws(Diagnostic) in
+        if let result = results[node] { return [result] }
         guard let call = calls[node] else { return nil }
         number += 1
         labels.append(call.contract.epilogue?.ruleName ?? "")
         var writer = EpilogueWriter(call, node: node, number: number, rebuilder: rebuilder, masks: masks)
         let outputs = try writer.write(&references, storingMask: stored.contains(call.result))
         let output = outputs[0]
-        if outputs.count > 1 { masks[call.result] = outputs[1] }
         let body = rebuilder.source.body
+        if call.geluInput != nil {
+          results[body.producer(of: call.result)] = output
+          return [outputs[1]]
+        }
+        if outputs.count > 1 { masks[call.result] = outputs[1] }
         guard body.resultCount(of: node) > 1 else { return [output] }
         // Nobody reads the other results.
         var results = rebuilder.graph.insert(
@@ -100,6 +107,7 @@ extension Epilogue {
       }
     let parts = [
       scale == 1 ? nil : "scale", hasBias ? "bias" : nil, hasResidual ? "residual" : nil, name, hasMask ? "mask" : nil,
+      hasGELUInput ? "gelu-gradient" : nil,
     ].compactMap { $0 }
     return parts.isEmpty ? "attach-nothing" : "attach-" + parts.joined(separator: "-")
   }
@@ -129,9 +137,10 @@ private struct EpilogueWriter {
     var wires: [StageProgram.Wire]
     var operands: [BufferType]
     var storesMask: Bool
+    var storesGELUInput: Bool
   }
 
-  /// The call's result and, if it is stored, the result's mask.
+  /// The call's result and, if it is stored, the result's mask or what its GELU is given.
   ///
   /// - Parameter references: the stages of calls that were written before.
   mutating func write(
@@ -154,8 +163,11 @@ private struct EpilogueWriter {
       let source = rebuilder.map(value)
       add(masks[value] ?? kernel(EpilogueMatch.packing(type(of: source)), [source], "Mask", "mask"))
     }
+    if let value = call.match.geluInput.map({ call.inputs[$0] }) { add(rebuilder.map(value)) }
     let baseType = call.reference.type(of: call.reference.outputs[0])
-    let epilogue = call.match.program(
+    var match = call.match
+    if call.geluInput != nil { match.activation = nil }
+    let epilogue = match.program(
       base: baseType, bias: bias.map { type(of: $0) },
       channelAxis: call.contract.channelAxis(ofRank: call.match.extents.count))
     var parts = [base, StageProgram.Part(program: epilogue, inputs: wires)]
@@ -166,14 +178,19 @@ private struct EpilogueWriter {
       let packing = EpilogueMatch.packing(epilogue.type(of: epilogue.outputs[0]))
       parts.append(StageProgram.Part(program: packing, inputs: [.part(1, output: 0)]))
     }
+    if call.geluInput != nil {
+      let gelu = EpilogueMatch.gelu(epilogue.type(of: epilogue.outputs[0]))
+      parts.append(StageProgram.Part(program: gelu, inputs: [.part(1, output: 0)]))
+    }
     let types = operands.map { type(of: $0) }
     let key = ReferenceKey(
       lowering: call.lowering, epilogue: epilogue.structuralKey, wires: wires, operands: types,
-      storesMask: storing != nil)
+      storesMask: storing != nil, storesGELUInput: call.geluInput != nil)
+    let outputs = parts.indices.dropFirst().map { StageProgram.Wire.part($0, output: 0) }
     let reference =
       references[key]
       ?? StageProgram.composed(
-        parts, inputs: types, outputs: parts.indices.dropFirst().map { .part($0, output: 0) }
+        parts, inputs: types, outputs: call.geluInput == nil ? outputs : outputs.reversed()
       ).fused()
     references[key] = reference
     let label = call.members.map { body.label(of: $0) }.joined(separator: "+")

@@ -15,6 +15,8 @@ struct EpilogueFinder {
     var base: NodeID
     /// The value that the call computes now.
     var result: ValueID
+    /// What its GELU is given, where that is a second result.
+    var geluInput: ValueID?
     /// The operations it stands for, in order.
     var members: [NodeID]
     var contract: LibraryContract
@@ -82,29 +84,40 @@ struct EpilogueFinder {
     }
   }
 
-  /// The calls that change, by the node whose result they compute.
+  /// The calls that change, by the node whose result they compute first.
   mutating func calls() throws(Diagnostic) -> [NodeID: Call] {
-    try prepareTarget()
+    var known = try prepareTarget()
     var found: [NodeID: Call] = [:]
     for node in order {
-      guard let call = try candidates(node).last(where: { target.claims($0.contract) }) else { continue }
+      let candidates = if let known = known[node] { known } else { try candidates(node) }
+      let number = candidates.lastIndex { target.claims($0.contract) }
+      // Where less is taken than was expected, there may be more behind it.
+      if number != candidates.indices.last { known = [:] }
+      guard let number else { continue }
+      let call = candidates[number]
       take(call)
-      found[body.producer(of: call.result)] = call
+      found[body.producer(of: call.geluInput ?? call.result)] = call
     }
     return found
   }
 
   /// Tells the target what it will be asked about if it claims the largest matches, as it mostly does.
-  private mutating func prepareTarget() throws(Diagnostic) {
+  ///
+  /// - Returns: The candidates of nodes as they are then.
+  private mutating func prepareTarget() throws(Diagnostic) -> [NodeID: [Call]] {
     let before = isTaken
+    var known: [NodeID: [Call]] = [:]
     var contracts: [LibraryContract] = []
     for node in order where contracts.count < Self.preparedLimit {
-      guard let largest = try candidates(node).last else { continue }
+      let candidates = try candidates(node)
+      known[node] = candidates
+      guard let largest = candidates.last else { continue }
       take(largest)
       contracts.append(largest.contract)
     }
     isTaken = before
     target.prepare(contracts)
+    return known
   }
 
   private mutating func take(_ call: Call) {
@@ -140,7 +153,12 @@ struct EpilogueFinder {
     }
     // Each operation has its own rounding to 16 bits in an exact session.
     let regions = isExact && type.elementType.isHalf ? [] : try regions(of: node)
-    for (members, result) in regions {
+    for region in regions {
+      let (members, result) = (region.members, region.result)
+      if let input = region.geluInput {
+        if let last = matches.last, let call = try storing(input, result, behind: last) { matches.append(call) }
+        continue
+      }
       var composer = KernelComposer(body: body)
       for member in try withRepeated(members) {
         switch try role(of: member) {
@@ -166,6 +184,27 @@ struct EpilogueFinder {
     return matches
   }
 
+  /// A call that computes what GELU is given, with the GELU as well; nil where it is none that libraries have.
+  private mutating func storing(
+    _ input: ValueID, _ result: ValueID, behind call: Call
+  ) throws(Diagnostic) -> Call? {
+    let node = body.producer(of: result)
+    guard call.result == input, !call.contract.isActivated, case .stages(let program) = try role(of: node) else {
+      return nil
+    }
+    let match = EpilogueMatcher.match(
+      program, base: 0, channelAxis: call.match.extents.count - 1, takesFactors: false)
+    guard match?.epilogue == Epilogue(activation: .geluByTanh) else { return nil }
+    var whole = call
+    (whole.result, whole.geluInput) = (result, input)
+    whole.members.append(node)
+    whole.match.activation = .geluByTanh
+    guard case .matrixProduct(var product) = call.contract.with(whole.match.epilogue) else { return nil }
+    product.storesGELUInput = true
+    whole.contract = .matrixProduct(product)
+    return whole
+  }
+
   private mutating func match(_ program: StageProgram, _ key: MatchKey) -> EpilogueMatch? {
     if let known = matches[key] { return known }
     let match = EpilogueMatcher.match(
@@ -176,9 +215,16 @@ struct EpilogueFinder {
 
   // MARK: Regions
 
-  /// Ever larger sets of nodes behind a call that one value alone leaves, with that value.
-  private mutating func regions(of node: NodeID) throws(Diagnostic) -> [(members: [NodeID], result: ValueID)] {
-    var found: [(members: [NodeID], result: ValueID)] = []
+  /// Nodes behind a call that one value alone leaves, or beside it what it may be the GELU of.
+  private struct Leaving {
+    var members: [NodeID]
+    var result: ValueID
+    var geluInput: ValueID?
+  }
+
+  /// Ever larger sets of nodes behind a call.
+  private mutating func regions(of node: NodeID) throws(Diagnostic) -> [Leaving] {
+    var found: [Leaving] = []
     var members: [NodeID] = []
     var region = Region(node)
     enter(node, &region)
@@ -192,7 +238,12 @@ struct EpilogueFinder {
       region.nodes.insert(next)
       enter(next, &region)
       if region.leaving.count == 1, let value = region.leaving.first, body.producer(of: value) != node {
-        found.append((members, value))
+        found.append(Leaving(members: members, result: value))
+      } else if let last = found.last, last.geluInput == nil, last.members.count == members.count - 1,
+        region.leaving.count == 2, region.leaving.contains(last.result), body.operands(of: next) == [last.result],
+        body.resultCount(of: next) == 1, body.resultCount(of: body.producer(of: last.result)) == 1
+      {
+        found.append(Leaving(members: members, result: body.results(of: next)[0], geluInput: last.result))
       }
     }
     return found
@@ -296,6 +347,11 @@ struct EpilogueFinder {
   }
 
   private func isConstant(_ value: ValueID) -> Bool { body.traits(of: body.producer(of: value)).contains(.constant) }
+}
+
+extension LibraryContract {
+  /// Whether nothing can come behind the epilogue.
+  fileprivate var isActivated: Bool { epilogue.map { $0.activation != nil || $0.isGradient } ?? true }
 }
 
 extension StageProgram {

@@ -2,77 +2,40 @@ import MartletGraph
 import MartletLoopIR
 import MartletTensors
 
-/// What a stage program does to one of its inputs, as far as an epilogue can say it:
-/// `activation(input · scale + bias + residual)`, rounded once where the result has 16 bits.
-struct EpilogueMatch {
-  /// A vector with one element for each channel.
-  enum Vector {
-    /// An input of the program as it is.
-    case input(Int)
-    /// Computed from inputs of the program.
-    case computed(StageProgram, inputs: [Int])
-  }
-
-  var scale: Vector?
-  /// The scale, where it is one number for all channels; it is not in `scale` then.
-  var factor: Float = 1
-  var bias: Vector?
-  /// The input that is added element by element.
-  var residual: Int?
-  var activation: Epilogue.Activation?
-  /// The input that is greater than 0 where elements stay; the others are 0.
-  var mask: Int?
-  /// The type of the result, the bias and the residual: the input's, or `float32` where that has 16 bits.
-  var elementType: ElementType
-  /// The extents of the result.
-  var extents: [Int]
-
-  init(
-    scale: Vector? = nil, bias: Vector? = nil, residual: Int? = nil, activation: Epilogue.Activation? = nil,
-    elementType: ElementType, extents: [Int]
-  ) {
-    self.scale = scale
-    self.bias = bias
-    self.residual = residual
-    self.activation = activation
-    self.elementType = elementType
-    self.extents = extents
-  }
-
-  var epilogue: Epilogue {
-    Epilogue(
-      scale: factor, hasBias: bias != nil, hasResidual: residual != nil, activation: activation, hasMask: mask != nil)
-  }
-}
-
 /// Recognises epilogues by the arithmetic of lowered stages, so that every spelling of a bias or an activation counts,
 /// and none needs a name.
 struct EpilogueMatcher {
   private let inputs: [BufferType]
   private let base: Int
-  private let extents: [Int]
+  let extents: [Int]
   /// Of the result, and what it is computed in.
   private let type: ElementType
   private let arithmeticType: ElementType
   private let channelAxis: Int
   private let channels: Int
-  private var b: ScalarBuilder
+  var b: ScalarBuilder
   /// The place of the result's element among all.
   private var place: Scalar
   /// What rows are known to be; nil for those that fit into no epilogue.
   private var known: [ScalarID: Value?] = [:]
 
-  private struct Form {
+  struct Form {
     var scale: Scalar?
     var bias: Scalar?
     var residual: Int?
     var activation: Epilogue.Activation?
     var mask: Int?
+    var geluInput: Int?
     /// The type of 16 bits that it was rounded to.
     var rounding: ElementType?
+
+    /// Whether nothing can come behind but a rounding.
+    var isGradient: Bool { mask != nil || geluInput != nil }
+    /// Whether it is no more than a product, its scale and a residual.
+    var isProduct: Bool { bias == nil && activation == nil && !isGradient && rounding == nil }
   }
 
-  private enum Value {
+  enum Value {
     case channel
     case residual(Int)
     case form(Form)
@@ -95,7 +58,7 @@ struct EpilogueMatcher {
     var match = EpilogueMatch(
       scale: factor == nil ? form.scale.map { matcher.vector($0) } : nil, bias: form.bias.map { matcher.vector($0) },
       residual: form.residual, activation: form.activation, elementType: matcher.type, extents: matcher.extents)
-    (match.factor, match.mask) = (factor ?? 1, form.mask)
+    (match.factor, match.mask, match.geluInput) = (factor ?? 1, form.mask, form.geluInput)
     return match
   }
 
@@ -145,7 +108,7 @@ struct EpilogueMatcher {
     return form.rounding == nil || form.rounding == type ? form : nil
   }
 
-  private mutating func value(_ id: ScalarID) -> Value? {
+  mutating func value(_ id: ScalarID) -> Value? {
     if let known = known[id] { return known }
     let value = newValue(id)
     known[id] = .some(value)
@@ -193,7 +156,7 @@ struct EpilogueMatcher {
   }
 
   /// The channel value of a row whose operands are such.
-  private mutating func channel(_ row: ScalarRow) -> Value? {
+  mutating func channel(_ row: ScalarRow) -> Value? {
     guard row.operandCount > 0 else { return nil }
     for operand in row.operands {
       guard case .channel? = value(operand) else { return nil }
@@ -203,7 +166,7 @@ struct EpilogueMatcher {
 
   private mutating func arithmetic(_ id: ScalarID, _ row: ScalarRow) -> Value? {
     let (x, y) = (row.operand(0), row.operand(1))
-    guard let first = value(x), let second = value(y) else { return gelu(id) }
+    guard let first = value(x), let second = value(y) else { return gelu(id) ?? geluGradient(row) }
     let (left, right) = (Scalar(x, row.type), Scalar(y, row.type))
     switch (first, second) {
     case (.channel, .channel): return .channel
@@ -213,7 +176,7 @@ struct EpilogueMatcher {
       return combined(form, row.operation, left)
     case (.form(var form), .residual(let input)) where row.operation == .add,
       (.residual(let input), .form(var form)) where row.operation == .add || row.operation == .subtract:
-      guard form.activation == nil, form.residual == nil, form.rounding == nil, form.mask == nil else { return nil }
+      guard form.activation == nil, form.residual == nil, form.rounding == nil, !form.isGradient else { return nil }
       form.residual = input
       if row.operation == .subtract {
         form.scale = b.negate(form.scale ?? b.constant(1, arithmeticType))
@@ -226,7 +189,7 @@ struct EpilogueMatcher {
 
   /// `form` with a channel value at its right.
   private mutating func combined(_ form: Form, _ operation: ScalarOperation, _ value: Scalar) -> Value? {
-    guard form.activation == nil, form.rounding == nil, form.mask == nil else { return nil }
+    guard form.activation == nil, form.rounding == nil, !form.isGradient else { return nil }
     var form = form
     switch operation {
     case .add: form.bias = form.bias.map { b.add($0, value) } ?? value
@@ -242,127 +205,6 @@ struct EpilogueMatcher {
     default: return nil
     }
     return .form(form)
-  }
-
-  // MARK: Activations
-
-  private mutating func activated(_ id: ScalarID, _ activation: Epilogue.Activation) -> Value? {
-    guard case .form(var form)? = value(id), form.activation == nil, form.mask == nil else { return nil }
-    // A ReLU may as well come before a rounding.
-    guard form.rounding == nil || activation == .relu(slope: 0) else { return nil }
-    form.activation = activation
-    return .form(form)
-  }
-
-  private func number(_ id: ScalarID) -> Float? {
-    let row = b.arena[id]
-    guard row.operation == .constant, row.type == .float32 else { return nil }
-    return Float(bitPattern: UInt32(truncatingIfNeeded: row.payload))
-  }
-
-  /// Whether a row is 0, of any type.
-  private func isZero(_ id: ScalarID) -> Bool { b.arena[id].operation == .constant && b.arena[id].payload == 0 }
-
-  private mutating func bound(_ row: ScalarRow) -> Value? {
-    for (x, limit) in [(row.operand(0), row.operand(1)), (row.operand(1), row.operand(0))] {
-      guard let limit = number(limit), case .form(var form)? = value(x), form.mask == nil else { continue }
-      switch (row.operation, form.activation) {
-      case (.maximum, nil) where limit == 0: form.activation = .relu(slope: 0)
-      case (.minimum, .relu(slope: 0)) where limit > 0 && form.rounding == nil: form.activation = .clip(0, limit)
-      default: return nil
-      }
-      return .form(form)
-    }
-    return channel(row)
-  }
-
-  /// One case for x > 0, where that is x, another for the rest.
-  private mutating func selected(_ row: ScalarRow) -> Value? {
-    let condition = b.arena[row.operand(0)]
-    guard condition.operation == .less else { return channel(row) }
-    if let masked = masked(row, condition) { return masked }
-    let x: ScalarID
-    let other: ScalarID
-    if number(condition.operand(0)) == 0, condition.operand(1) == row.operand(1) {
-      (x, other) = (row.operand(1), row.operand(2))
-    } else if number(condition.operand(1)) == 0, condition.operand(0) == row.operand(2) {
-      (x, other) = (row.operand(2), row.operand(1))
-    } else {
-      return channel(row)
-    }
-    guard case .form? = value(x) else { return channel(row) }
-    let rest = b.arena[other]
-    if number(other) == 0 { return activated(x, .relu(slope: 0)) }
-    if rest.operation == .expm1, rest.operand(0) == x { return activated(x, .elu(alpha: 1)) }
-    guard rest.operation == .multiply else { return nil }
-    for (factor, part) in [(rest.operand(0), rest.operand(1)), (rest.operand(1), rest.operand(0))] {
-      guard let factor = number(factor) else { continue }
-      if part == x { return activated(x, .relu(slope: factor)) }
-      let row = b.arena[part]
-      if row.operation == .expm1, row.operand(0) == x { return activated(x, .elu(alpha: factor)) }
-    }
-    return nil
-  }
-
-  /// What stays where an array of the result's shape is greater than 0: the gradient of a ReLU.
-  private mutating func masked(_ row: ScalarRow, _ condition: ScalarRow) -> Value? {
-    guard extents.count == 2, isZero(condition.operand(0)), isZero(row.operand(2)),
-      case .residual(let input)? = value(condition.operand(1)), case .form(var form)? = value(row.operand(1)),
-      form.bias == nil, form.activation == nil, form.mask == nil, form.rounding == nil
-    else { return nil }
-    form.mask = input
-    return .form(form)
-  }
-
-  /// ½ · x · (1 + erf(x / √2)), or the like with the tangent that approximates it, its factors in any order.
-  private mutating func gelu(_ id: ScalarID) -> Value? {
-    var constant: Float = 1
-    var factors: [ScalarID] = []
-    var pending = [id]
-    while let next = pending.popLast() {
-      let row = b.arena[next]
-      if let number = number(next) {
-        constant *= number
-      } else if row.operation == .multiply, factors.count < 4 {
-        pending += row.operands
-      } else {
-        factors.append(next)
-      }
-    }
-    guard constant == 0.5, factors.count == 2 else { return nil }
-    for (x, cumulative) in [(factors[0], factors[1]), (factors[1], factors[0])] {
-      let sum = b.arena[cumulative]
-      guard sum.operation == .add else { continue }
-      for (one, function) in [(sum.operand(0), sum.operand(1)), (sum.operand(1), sum.operand(0))] {
-        let row = b.arena[function]
-        guard number(one) == 1 else { continue }
-        switch row.operation {
-        case .erf where isQuotientByRootOfTwo(b.arena[row.operand(0)], of: x): return activated(x, .gelu)
-        case .tanh where isArgumentOfTangent(row.operand(0), of: x): return activated(x, .geluByTanh)
-        default: continue
-        }
-      }
-    }
-    return nil
-  }
-
-  /// Whether a value is √(2/π) · (x + 0.044715 x³), however it is written.
-  private func isArgumentOfTangent(_ id: ScalarID, of x: ScalarID) -> Bool {
-    guard let found = ScalarPolynomial(id, in: x, b.arena)?.coefficients, found.count == 4 else { return false }
-    let root = (2 / Double.pi).squareRoot()
-    return zip(found, [0, root, 0, root * 0.044715]).allSatisfy { abs($0 - $1) <= 1e-6 * root }
-  }
-
-  private func isQuotientByRootOfTwo(_ row: ScalarRow, of x: ScalarID) -> Bool {
-    let root = Float(2).squareRoot()
-    func isNear(_ id: ScalarID, _ value: Float) -> Bool { number(id).map { abs($0 - value) < 1e-6 } ?? false }
-    switch row.operation {
-    case .multiply:
-      return (row.operand(0) == x && isNear(row.operand(1), 1 / root))
-        || (row.operand(1) == x && isNear(row.operand(0), 1 / root))
-    case .divide: return row.operand(0) == x && isNear(row.operand(1), root)
-    default: return false
-    }
   }
 
   // MARK: Vectors

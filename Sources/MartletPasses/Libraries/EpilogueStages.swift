@@ -1,9 +1,10 @@
 import MartletGraph
 import MartletLoopIR
+import MartletOperations
 import MartletTensors
 
 extension EpilogueMatch {
-  /// What the epilogue, its factor included, means: input 0 is the library's result, then come the bias and the residual.
+  /// What the epilogue, its factor included, means: input 0 is the library's result, then come the operands of the epilogue.
   ///
   /// - Parameters:
   ///   - base: the type of the library's result.
@@ -16,10 +17,11 @@ extension EpilogueMatch {
     if residual != nil { inputs.append(BufferType(type, extents)) }
     let residualInput = inputs.count - 1
     if mask != nil { inputs.append(BufferType(.uint8, [extents[0], Epilogue.maskBytes(columns: extents[1])])) }
+    if geluInput != nil { inputs.append(BufferType(type, extents)) }
     var b = StageBuilder(inputs: inputs)
     let (extents, activation, factor) = (extents, activation, factor)
     let last = inputs.count - 1
-    let (hasResidual, hasMask) = (residual != nil, mask != nil)
+    let (hasResidual, hasMask, hasGELUInput) = (residual != nil, mask != nil, geluInput != nil)
     let result = b.map("Epilogue", type, extents) { b, axes in
       let source = b.load(.input(0), base.elementType, at: Self.reshaped(&b, axes, extents, base.extents))
       var x = b.widen(source)
@@ -38,7 +40,20 @@ extension EpilogueMatch {
         let bit = b.and(b.shiftRightLogical(byte, b.floorModulo(axes[1], eight)), b.integer(1))
         x = b.select(b.equal(bit, b.integer(1)), x, b.constant(0, x.type))
       }
+      if hasGELUInput {
+        x = GeluGrad(approximate: true).scalar(&b, [x, b.widen(b.load(.input(last), type, at: axes))])
+      }
       return b.narrow(x, to: type)
+    }
+    return b.finish([result])
+  }
+
+  /// GELU in its form with a tangent, of an array.
+  static func gelu(_ type: BufferType) -> StageProgram {
+    var b = StageBuilder(inputs: [type])
+    let result = b.map("Gelu", type.elementType, type.extents) { b, axes in
+      let x = b.widen(b.load(.input(0), type.elementType, at: axes))
+      return b.narrow(Gelu(approximate: true).scalar(&b, [x]), to: type.elementType)
     }
     return b.finish([result])
   }
@@ -97,16 +112,8 @@ extension Epilogue.Activation {
       return b.select(b.greater(x, zero), x, rest)
     case .tanh: return b.tanh(x)
     case .sigmoid: return b.sigmoid(x)
-    case .gelu:
-      let error = b.erf(b.multiply(x, b.constant(0.5.squareRoot(), x.type)))
-      let half = b.multiply(x, b.constant(0.5, x.type))
-      return b.multiply(half, b.add(error, b.constant(1, x.type)))
-    case .geluByTanh:
-      let cube = b.multiply(b.multiply(x, x), x)
-      let inner = b.add(x, b.multiply(b.constant(0.044715, x.type), cube))
-      let tangent = b.tanh(b.multiply(b.constant((2 / Double.pi).squareRoot(), x.type), inner))
-      let half = b.multiply(x, b.constant(0.5, x.type))
-      return b.multiply(half, b.add(tangent, b.constant(1, x.type)))
+    case .gelu: return Gelu().scalar(&b, [x])
+    case .geluByTanh: return Gelu(approximate: true).scalar(&b, [x])
     }
   }
 }

@@ -73,7 +73,7 @@ private struct SummedProducts {
       guard body.resultCount(of: node) == 1, body.operandCount(of: node) >= 2, body.controls(of: node).isEmpty,
         !body.traits(of: node).contains(.argument), !body.isOnHost(node, beside: target),
         case .library(.matrixProduct(let product), let reference) = try body.lowering(of: node), product.batch == 1,
-        !product.storesMask
+        !product.storesForGradient
       else { continue }
       let operands = body.operands(of: node)
       for (i, factor) in [(1, MatrixProduct.Factor.right), (0, .left)] where product.isStored(factor) {

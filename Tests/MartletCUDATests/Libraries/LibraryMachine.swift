@@ -146,7 +146,7 @@ extension LibraryContract {
   /// How many of the slots are results, the last ones.
   var resultCount: Int {
     switch self {
-    case .matrixProduct(let product): product.summedFactor != nil || product.storesMask ? 2 : 1
+    case .matrixProduct(let product): product.summedFactor != nil || product.storesForGradient ? 2 : 1
     case .recurrent(let r): r.role == .forward ? r.resultCounts.count : r.operandCounts.count
     case .batchNormalization(let n): n.resultCount
     default: 1
@@ -156,8 +156,8 @@ extension LibraryContract {
   /// The bytes of operands and results.
   var slotBytes: [Int] {
     let elementWidth = elementType.byteWidth
-    func epilogue(_ epilogue: Epilogue, channels: Int, mask: [Int] = [], result: Int) -> [Int] {
-      (epilogue.hasBias ? [channels] : []) + (epilogue.hasResidual ? [result] : []) + mask + [result]
+    func epilogue(_ epilogue: Epilogue, channels: Int, auxiliary: [Int] = [], result: Int) -> [Int] {
+      (epilogue.hasBias ? [channels] : []) + (epilogue.hasResidual ? [result] : []) + auxiliary + [result]
     }
     // The sizes that gradients are given as int32.
     let extents = 16
@@ -165,12 +165,12 @@ extension LibraryContract {
     case .matrixProduct(let p):
       let width = p.elementType.byteWidth * p.batch
       let resultWidth = p.resultType.byteWidth
+      let (mask, result) = (p.m * Epilogue.maskBytes(columns: p.n), p.m * p.n * p.batch * resultWidth)
       return [p.m * p.k * width, p.k * p.n * width]
         + epilogue(
           p.epilogue, channels: p.n * resultWidth,
-          mask: p.epilogue.hasMask ? [p.m * Epilogue.maskBytes(columns: p.n)] : [],
-          result: p.m * p.n * p.batch * resultWidth)
-        + (p.storesMask ? [p.m * Epilogue.maskBytes(columns: p.n)] : [])
+          auxiliary: p.epilogue.hasMask ? [mask] : p.epilogue.hasGELUInput ? [result] : [], result: result)
+        + (p.storesMask ? [mask] : p.storesGELUInput ? [result] : [])
         + (p.summedFactor.map { [($0 == .left ? p.m : p.n) * resultWidth] } ?? [])
     case .convolution(let c):
       let image = c.batch * c.inputHeight * c.inputWidth * c.inputChannels * elementWidth
