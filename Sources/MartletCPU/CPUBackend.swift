@@ -123,7 +123,8 @@ public final class CPUBackend: HostBackend {
     return try execution.bind(constants, layouts)
   }
 
-  private func execution(of contract: LibraryContract) -> (any LibraryExecution)? {
+  /// What does a contract; nil where generated code does.
+  func execution(of contract: LibraryContract) -> (any LibraryExecution)? {
     let known = libraries.withLock { $0[contract] }
     switch known {
     case .found(let execution): return execution
@@ -154,8 +155,9 @@ public final class CPUBackend: HostBackend {
     return switch contract {
     case .matrixProduct(let product):
       replacement == .pieces
-        ? MatrixProductExecution(product, isDealt: true)
-        : DNNProductExecution(product, isExact: isExact) ?? MatrixProductExecution(product)
+        ? MatrixProductExecution(product, vectorBytes: machine.vectorBytes, isDealt: true)
+        : DNNProductExecution(product, isExact: isExact)
+          ?? MatrixProductExecution(product, vectorBytes: machine.vectorBytes)
     case .convolution(let convolution):
       (isExact ? nil : winograd(convolution))
         ?? ConvolutionExecution(convolution, isOnOneThread: replacement == .oneThread)

@@ -45,12 +45,12 @@ package final class HostInstructions: Sendable {
       case .copy, .join, .conditional, .loop: nil
       }
     guard let call else { preconditionFailure("'\(origin.name)' is no instruction of the host's") }
-    var task = Task(call: call, state: context.state, slots: slots)
+    var task = Work(call: call, state: context.state, slots: slots)
     withUnsafeMutablePointer(to: &task) { pointer in
       backend.run(
         isWide: instruction.isWide,
         { context in
-          guard let task = context?.assumingMemoryBound(to: Task.self) else { return }
+          guard let task = context?.assumingMemoryBound(to: Work.self) else { return }
           task.pointee.isDone =
             task.pointee.call.function(task.pointee.state, UnsafePointer(task.pointee.slots), task.pointee.call.data)
             == 0
@@ -60,7 +60,7 @@ package final class HostInstructions: Sendable {
     if !task.isDone { throw context.error(at: origin) }
   }
 
-  private struct Task {
+  private struct Work {
     var call: BoundCall
     var state: UnsafeMutablePointer<RunState>
     var slots: UnsafeMutablePointer<UnsafeMutablePointer<UInt8>?>

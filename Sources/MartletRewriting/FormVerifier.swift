@@ -13,7 +13,7 @@ import MartletTensors
 /// Of `typed` and later forms also:
 /// 5. Every dimension of every tensor is known.
 /// 6. No value is a variable, and no node reads or writes one.
-/// 7. No node's lowering is composite.
+/// 7. No node's lowering is composite, nor one that is composite where its library does not do it.
 ///
 /// Of `fused` also:
 /// 8. Each node has a lowering that the scheduler takes.
@@ -60,8 +60,9 @@ public enum FormVerifier {
     }
   }
 
+  /// - Parameter target: the device that the program is compiled for.
   /// - Throws: a diagnostic that names the node and the broken promise.
-  public static func verify(_ program: Program, is form: Form) throws {
+  public static func verify(_ program: Program, is form: Form, for target: any Target) throws {
     guard form >= .typed else { return }
     for function in functions(of: program) {
       let body = function.body
@@ -80,6 +81,9 @@ public enum FormVerifier {
         }
         switch try body.lowering(of: node) {
         case .composite: throw fail("it should have been expanded")
+        case .libraryOrComposite(let contract, _):
+          let device = body.isOnHost(node, beside: target) ? target.host : target
+          guard device?.claims(contract) == true else { throw fail("it should have been expanded") }
         default: break
         }
       }

@@ -6,7 +6,7 @@ public protocol Instrument: Sendable {
   func begin(_ program: Program) throws
   func before(_ pass: String, _ program: Program) throws
   func after(_ pass: String, from old: Program, to new: Program, time: Duration) throws
-  func reached(_ form: Form, _ program: Program) throws
+  func reached(_ form: Form, _ program: Program, for target: any Target) throws
   func end(_ program: Program, _ context: PassContext) throws
   /// Is shown every firing of a rule; nil, by default, if firings are of no interest.
   var ruleObserver: RuleObserver? { get }
@@ -17,7 +17,7 @@ extension Instrument {
   public func begin(_ program: Program) throws {}
   public func before(_ pass: String, _ program: Program) throws {}
   public func after(_ pass: String, from old: Program, to new: Program, time: Duration) throws {}
-  public func reached(_ form: Form, _ program: Program) throws {}
+  public func reached(_ form: Form, _ program: Program, for target: any Target) throws {}
   public func end(_ program: Program, _ context: PassContext) throws {}
 }
 
@@ -62,7 +62,9 @@ public struct VerifyInstrument: Instrument {
   public func after(_ pass: String, from old: Program, to new: Program, time: Duration) throws {
     try FormVerifier.verifyStructure(new, after: pass)
   }
-  public func reached(_ form: Form, _ program: Program) throws { try FormVerifier.verify(program, is: form) }
+  public func reached(_ form: Form, _ program: Program, for target: any Target) throws {
+    try FormVerifier.verify(program, is: form, for: target)
+  }
   public func end(_ program: Program, _ context: PassContext) throws {
     if refusesWarnings, let warning = context.warnings.first { throw warning }
   }

@@ -26,6 +26,7 @@ public struct PassContext: Sendable {
   public private(set) var repeated: [(fixpoint: String, pass: String, time: Duration, rounds: Int)] = []
   /// Whether the pass that runs has changed the program.
   public var isChanged = false
+  private var lastNumber = 0
   /// What is not right, though the program is; a fault of a pass or a rule.
   public var warnings: [Diagnostic] = []
 
@@ -34,6 +35,13 @@ public struct PassContext: Sendable {
     constants: (@Sendable ([ConstantExpression]) throws -> [Constant])? = nil
   ) {
     (self.target, self.evaluate, self.constants) = (target, evaluate, constants)
+  }
+
+  /// A number for a kernel or a library call that a pass makes, by which calls that are otherwise the same are told apart. It is below
+  /// 0: `FormKernels`, which comes last, counts up from there.
+  public mutating func newNumber() -> Int {
+    lastNumber -= 1
+    return lastNumber
   }
 
   /// Counts a rule's firing.

@@ -42,7 +42,7 @@ public struct Pipeline: Sendable {
         for instrument in instruments { try instrument.after(pass.name, from: program, to: result, time: time) }
         program = result
       }
-      for instrument in instruments { try instrument.reached(phase.form, program) }
+      for instrument in instruments { try instrument.reached(phase.form, program, for: target) }
     }
     for instrument in instruments { try instrument.end(program, context) }
     return program

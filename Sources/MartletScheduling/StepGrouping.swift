@@ -9,7 +9,8 @@ struct StepGrouping {
   private static let leastGain = 3_000
   /// From the end of an instruction until one of another worker begins that waits for it, in nanoseconds, and what it takes
   /// longer because its operand is in the other core's cache, in bytes a nanosecond. Measured with products of matrices of 48×48
-  /// to 60×60, which read in no simple order; a plain loop reads such an array at 60.
+  /// to 60×60, which read in no simple order; a plain loop reads such an array at 60. Measured on one machine: what is off on another
+  /// deals instructions less well, and changes no results.
   private static let handover = 300
   private static let handoverBytes = 12
   /// How many places of the order are looked at in any case, and at most until there is something for every worker.

@@ -1,6 +1,9 @@
 import Martlet
+import MartletGraph
 import MartletTestSupport
 import Testing
+
+@testable import MartletCPU
 
 /// Convolutions by 1×1 filters, against sums in double precision.
 @Suite struct PointwiseConvolutionTests {
@@ -48,6 +51,19 @@ import Testing
     return found.count == expected.count && zip(found, expected).allSatisfy { abs(Double($0) - $1) < 4e-6 * largest }
   }
 
+  /// Expects that the plan has one call of a convolution, which is carried out by a type; the code is for vectors of 64 bytes.
+  private func expectCall<Execution>(
+    of type: Execution.Type, _ result: Output, _ feeds: [Output: Tensor],
+    sourceLocation: Testing.SourceLocation = #_sourceLocation
+  ) throws {
+    let backend = CPUBackend()
+    guard backend.machine.vectorBytes == 64 else { return }
+    let plan = try Session(result.graph, options: .cpu).plan(for: [result], feeds: feeds.mapValues(\.type))
+    let calls = plan.contracts.filter { if case .convolution = $0 { true } else { false } }
+    #expect(calls.count == 1, sourceLocation: sourceLocation)
+    for call in calls { #expect(backend.execution(of: call) is Execution, sourceLocation: sourceLocation) }
+  }
+
   @Test(arguments: examples) func forward(_ example: Example) throws {
     let (shape, resultShape) = (example.shape, example.resultShape)
     let (channels, outputs) = (shape[3], example.outputs)
@@ -82,6 +98,7 @@ import Testing
         }
       }
     }
+    try expectCall(of: PointwiseConvolution.self, y, feeds)
     let found = try Session(graph, options: .cpu).run(y, feeds: feeds)
     #expect(agree(found, expected))
     let single = try Session(graph, options: SessionOptions(device: .cpu, threads: 1)).run(y, feeds: feeds)
@@ -112,6 +129,7 @@ import Testing
       }
     }
     let feeds = [w: filter, dy: Tensor(up, shape: upShape)]
+    try expectCall(of: PointwiseConvolution.self, dx, feeds)
     let found = try Session(graph, options: .cpu).run(dx, feeds: feeds)
     #expect(agree(found, expected))
     let single = try Session(graph, options: SessionOptions(device: .cpu, threads: 1)).run(dx, feeds: feeds)
@@ -156,6 +174,7 @@ import Testing
       x: Tensor(images, shape: shape), dy: Tensor(up, shape: upShape),
       w: Tensor([Float](repeating: 0, count: channels * outputs), shape: [1, 1, channels, outputs]),
     ]
+    try expectCall(of: PointwiseFilterGradient.self, dw, feeds)
     let found = try Session(graph, options: .cpu).run(dw, feeds: feeds)
     #expect(agree(found, expected))
     let single = try Session(graph, options: SessionOptions(device: .cpu, threads: 1)).run(dw, feeds: feeds)

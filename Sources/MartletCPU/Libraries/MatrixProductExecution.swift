@@ -18,13 +18,16 @@ final class MatrixProductExecution: LibraryExecution {
 
   let scratchBytes: Int
   let isWide: Bool
-  /// At 200 GFLOP/s, as products of 48×48 and 60×60 matrices run with AVX-512. A library with threads of its own, not the
-  /// team's, keeps what it may share among them.
+  /// An estimate: 12.5 operations a nanosecond for each number in a vector register, as products of 48×48 and 60×60 matrices were
+  /// measured to take with AVX-512, 200 GFLOP/s; clocks of processors differ by less. A library with threads of its own, not
+  /// the team's, keeps what it may share among them.
   var nanoseconds: Int? {
     guard !isWide, martlet_blas_library().pointee.parallel != 1 else { return nil }
-    return 200 + product.batch * product.m * product.n * product.k / 100
+    let lanes = vectorBytes / product.elementType.byteWidth
+    return 200 + product.batch * product.m * product.n * product.k * 4 / (25 * max(1, lanes))
   }
   private let product: MatrixProduct
+  private let vectorBytes: Int
   private let method: Method
   /// Whether the workers take pairs of matrices in turn, or pieces of them.
   private let isBatchDealt: Bool
@@ -39,15 +42,17 @@ final class MatrixProductExecution: LibraryExecution {
 
   /// Nil where no library does it.
   ///
-  /// - Parameter isDealt: whether the workers take pieces of each product, whose extents do not depend on their number,
-  ///   so that no library shares one. A library with threads of its own would.
-  init?(_ product: MatrixProduct, isDealt: Bool = false) {
+  /// - Parameters:
+  ///   - vectorBytes: the bytes in a vector register.
+  ///   - isDealt: whether the workers take pieces of each product, whose extents do not depend on their number,
+  ///     so that no library shares one. A library with threads of its own would.
+  init?(_ product: MatrixProduct, vectorBytes: Int, isDealt: Bool = false) {
     guard product.elementType == .float32 || product.elementType == .float64, product.epilogue.isEmpty,
       product.panelWidth == nil,
       max(product.m, product.n, product.k) <= Int(Int32.max), martlet_blas_library().pointee.available != 0,
       !isDealt || martlet_blas_library().pointee.parallel != 1
     else { return nil }
-    self.product = product
+    (self.product, self.vectorBytes) = (product, vectorBytes)
     method = isDealt ? .openBLAS : Self.method(for: product)
     pieceCount = isDealt ? max((max(product.m, product.n) + Self.pieceExtent - 1) / Self.pieceExtent, 1) : 1
     let work = Double(product.m) * Double(product.n) * Double(product.k)

@@ -77,7 +77,7 @@ final class PointwiseConvolution: LibraryExecution {
       }, object: self, unread: packed == nil ? [] : [slots.filter])
   }
 
-  private struct Task {
+  private struct Work {
     var execution: Unmanaged<PointwiseConvolution>
     var operands: PackedProduct.Operands
   }
@@ -100,7 +100,7 @@ final class PointwiseConvolution: LibraryExecution {
       product.blocking.pack(filter, convolution, to: panels)
     }
     guard let pixels = floats(slots.pixels), let result = floats(slots.result), let panels else { return false }
-    var task = Task(
+    var task = Work(
       execution: .passUnretained(self),
       operands: PackedProduct.Operands(
         a: UnsafePointer(pixels), panels: UnsafePointer(panels), c: result,
@@ -109,7 +109,7 @@ final class PointwiseConvolution: LibraryExecution {
         gathered: isScratchNeeded ? floats(slots.scratch, offsets.gathered) : nil))
     martlet_team_parallel(
       { context, worker, team in
-        guard let task = context?.assumingMemoryBound(to: Task.self).pointee else { return }
+        guard let task = context?.assumingMemoryBound(to: Work.self).pointee else { return }
         let execution = task.execution.takeUnretainedValue()
         // No more take part, whatever the team's size: the others have no scratch memory.
         let workers = min(Int(team), execution.workers)

@@ -24,17 +24,17 @@ struct KernelMeasurement: Sendable {
     var times = [Double?](repeating: nil, count: schedules.count)
     for _ in 0..<Self.rounds {
       for (number, (nest, kernel)) in zip(nests, kernels).enumerated() {
-        let time = Self.fastest(Task(nest, kernel, operands, workers: workers))
+        let time = Self.fastest(Runs(nest, kernel, operands, workers: workers))
         times[number] = min(times[number] ?? .infinity, time)
       }
     }
     return times
   }
 
-  private static func fastest(_ task: Task) -> Double {
+  private static func fastest(_ task: Runs) -> Double {
     withExtendedLifetime(task) {
       martlet_team_run(
-        { context in BoundCall.object(Task.self, at: context).run() }, Unmanaged.passUnretained(task).toOpaque())
+        { context in BoundCall.object(Runs.self, at: context).run() }, Unmanaged.passUnretained(task).toOpaque())
     }
     return task.fastest
   }
@@ -65,7 +65,7 @@ struct KernelMeasurement: Sendable {
   }
 
   /// Runs of one kernel, on the team's thread.
-  private final class Task {
+  private final class Runs {
     private let kernel: CompiledKernel
     private let operands: Operands
     private let temporaries: [TensorStorage]

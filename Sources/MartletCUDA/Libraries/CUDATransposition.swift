@@ -15,7 +15,7 @@ final class CUDATransposition: @unchecked Sendable {
   ) throws(CUDAFailure) {
     self.owner = owner
     byteCount = rows * columns * batch * elementType.byteWidth
-    let type = elementType.cublasLtType ?? Int32(martlet_cublaslt_float32)
+    guard let type = elementType.cublasLtType else { preconditionFailure("no matrices of \(elementType)") }
     let scaleType = Int32(martlet_cublaslt_float32)
     // Row-major is column-major with rows and columns exchanged.
     source = try CublasLtLayout(owner, type: type, rows: columns, columns: rows, batch: batch)

@@ -26,10 +26,8 @@ public struct AttachEpilogues: Pass {
   public func run(_ program: Program, _ context: inout PassContext) throws -> Program {
     guard isFusing else { return program }
     let target = context.target
-    var labels: [String] = []
-    var number = 0
     var references: [EpilogueWriter.ReferenceKey: StageProgram] = [:]
-    let result = try program.mapFunctions { function, library throws(Diagnostic) in
+    return try program.mapFunctions { function, library throws(Diagnostic) in
       var finder = EpilogueFinder(function, target: target, isFoldingScales: isFoldingScales, isExact: isExact)
       let calls = try finder.calls()
       guard !calls.isEmpty else { return function }
@@ -42,10 +40,9 @@ public struct AttachEpilogues: Pass {
       return try rebuilder.run { rebuilder, node, operands throws(Diagnostic) in
         if let result = results[node] { return [result] }
         guard let call = calls[node] else { return nil }
-        number += 1
-        labels.append(call.contract.epilogue?.ruleName ?? "")
-        var writer = EpilogueWriter(call, node: node, number: number, rebuilder: rebuilder, masks: masks)
-        let outputs = try writer.write(&references, storingMask: stored.contains(call.result))
+        context.count(call.contract.epilogue?.ruleName ?? "")
+        var writer = EpilogueWriter(call, node: node, rebuilder: rebuilder, masks: masks)
+        let outputs = try writer.write(&references, storingMask: stored.contains(call.result), &context)
         let output = outputs[0]
         let body = rebuilder.source.body
         if call.geluInput != nil {
@@ -63,8 +60,6 @@ public struct AttachEpilogues: Pass {
         return results
       }
     }
-    for label in labels { context.count(label) }
-    return result
   }
 
   /// The results whose masks other calls want and their own calls can store.
@@ -117,17 +112,13 @@ extension Epilogue {
 private struct EpilogueWriter {
   private let call: EpilogueFinder.Call
   private let node: NodeID
-  private let number: Int
   private let rebuilder: GraphRebuilder
   /// The masks that calls have stored, by their results.
   private let masks: [ValueID: Output]
   private var partCount = 0
 
-  init(
-    _ call: EpilogueFinder.Call, node: NodeID, number: Int, rebuilder: GraphRebuilder, masks: [ValueID: Output]
-  ) {
-    (self.call, self.node, self.number, self.rebuilder) = (call, node, number, rebuilder)
-    self.masks = masks
+  init(_ call: EpilogueFinder.Call, node: NodeID, rebuilder: GraphRebuilder, masks: [ValueID: Output]) {
+    (self.call, self.node, self.rebuilder, self.masks) = (call, node, rebuilder, masks)
   }
 
   /// What the stages of a call with its epilogue depend on.
@@ -144,11 +135,11 @@ private struct EpilogueWriter {
   ///
   /// - Parameter references: the stages of calls that were written before.
   mutating func write(
-    _ references: inout [ReferenceKey: StageProgram], storingMask: Bool
+    _ references: inout [ReferenceKey: StageProgram], storingMask: Bool, _ context: inout PassContext
   ) throws(Diagnostic) -> [Output] {
     let body = rebuilder.source.body
     var operands = body.operands(of: call.base).map { rebuilder.map($0) }
-    if let scale = call.match.scale { operands[1] = scaled(operands[1], by: vector(scale)) }
+    if let scale = call.match.scale { operands[1] = scaled(operands[1], by: vector(scale, &context), &context) }
     var base = StageProgram.Part(program: call.reference, inputs: operands.indices.map { .input($0) })
     base.inputs = Array(base.inputs.prefix(call.reference.inputs.count))
     var wires: [StageProgram.Wire] = [.part(0, output: 0)]
@@ -156,12 +147,12 @@ private struct EpilogueWriter {
       wires.append(.input(operands.count))
       operands.append(operand)
     }
-    let bias = call.match.bias.map { vector($0) }
+    let bias = call.match.bias.map { vector($0, &context) }
     if let bias { add(bias) }
     if let residual = call.match.residual { add(rebuilder.map(call.inputs[residual])) }
     if let value = call.match.mask.map({ call.inputs[$0] }) {
       let source = rebuilder.map(value)
-      add(masks[value] ?? kernel(EpilogueMatch.packing(type(of: source)), [source], "Mask", "mask"))
+      add(masks[value] ?? kernel(EpilogueMatch.packing(type(of: source)), [source], "Mask", "mask", &context))
     }
     if let value = call.match.geluInput.map({ call.inputs[$0] }) { add(rebuilder.map(value)) }
     let baseType = call.reference.type(of: call.reference.outputs[0])
@@ -195,7 +186,7 @@ private struct EpilogueWriter {
     references[key] = reference
     let label = call.members.map { body.label(of: $0) }.joined(separator: "+")
     return insert(
-      LibraryCall(number: number, label: label, contract: contract, reference: reference), operands,
+      LibraryCall(number: context.newNumber(), label: label, contract: contract, reference: reference), operands,
       body.name(of: node))
   }
 
@@ -211,21 +202,20 @@ private struct EpilogueWriter {
   }
 
   private mutating func kernel(
-    _ program: StageProgram, _ operands: [Output], _ label: String, _ name: String
+    _ program: StageProgram, _ operands: [Output], _ label: String, _ name: String, _ context: inout PassContext
   ) -> Output {
     partCount += 1
-    // Apart from the numbers that `FormKernels` gives.
-    let kernel = FusedKernel(number: -4 * number - partCount, label: label, program: program)
+    let kernel = FusedKernel(number: context.newNumber(), label: label, program: program)
     return insert(kernel, operands, rebuilder.source.body.name(of: node) + "/" + name)[0]
   }
 
-  private mutating func vector(_ vector: EpilogueMatch.Vector) -> Output {
+  private mutating func vector(_ vector: EpilogueMatch.Vector, _ context: inout PassContext) -> Output {
     switch vector {
     case .input(let i): return rebuilder.map(call.inputs[i])
     case .computed(let program, let inputs):
       let operands = inputs.map { rebuilder.map(call.inputs[$0]) }
       if let constant = folded(program, operands) { return constant }
-      return kernel(program, operands, "Channels", "channels_\(partCount + 1)")
+      return kernel(program, operands, "Channels", "channels_\(partCount + 1)", &context)
     }
   }
 
@@ -240,7 +230,9 @@ private struct EpilogueWriter {
   }
 
   /// The constant operand with each channel of the result scaled.
-  private mutating func scaled(_ operand: Output, by scale: Output) -> Output {
+  private mutating func scaled(
+    _ operand: Output, by scale: Output, _ context: inout PassContext
+  ) -> Output {
     let (types, axis) = ([type(of: operand), type(of: scale)], call.contract.scaledAxis(of: type(of: operand).extents))
     let along = types[1].extents.firstIndex { $0 != 1 }
     var b = StageBuilder(inputs: types)
@@ -253,7 +245,7 @@ private struct EpilogueWriter {
         b.widen(b.load(.input(1), types[1].elementType, at: indices)))
       return b.narrow(product, to: types[0].elementType)
     }
-    return kernel(b.finish([result]), [operand, scale], "Scale", "scaled")
+    return kernel(b.finish([result]), [operand, scale], "Scale", "scaled", &context)
   }
 }
 

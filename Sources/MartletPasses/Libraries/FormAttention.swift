@@ -31,22 +31,17 @@ public struct FormAttention: Pass {
   public func run(_ program: Program, _ context: inout PassContext) throws -> Program {
     guard isForming else { return program }
     let (target, evaluate) = (context.target, context.evaluate)
-    var number = 0
-    let result = try program.mapFunctions { function, library in
+    return try program.mapFunctions { function, library in
       let found = try Self.calls(function, library, target, evaluate).filter {
         isSavingMemory || $0.isFaster(keeping: Self.keptByteCount)
       }
       guard !found.isEmpty else { return function }
-      var former = Former(found, function.body, target: target, number: number)
+      var former = Former(found, function.body, target: target)
       var rebuilder = GraphRebuilder(function, library: library)
-      let formed = try rebuilder.run { rebuilder, node, _ throws(Diagnostic) in
-        try former.replace(node, &rebuilder)
+      return try rebuilder.run { rebuilder, node, _ throws(Diagnostic) in
+        try former.replace(node, &rebuilder, &context)
       }
-      number = former.number
-      return formed
     }
-    for _ in 0..<number { context.count("form-attention") }
-    return result
   }
 
   /// The calls that the target claims, causal masks among what they say.
@@ -121,8 +116,6 @@ extension AttentionFinder.Call {
 /// Writes the calls of one function.
 private struct Former {
   private let target: any Target
-  /// How many calls there are.
-  private(set) var number: Int
   private var calls: [NodeID: AttentionFinder.Call] = [:]
   /// For each of a gradient's nodes the attention's node.
   private var gradients: [NodeID: NodeID] = [:]
@@ -140,8 +133,8 @@ private struct Former {
     var parts: [Int]
   }
 
-  init(_ calls: [AttentionFinder.Call], _ body: GraphStorage, target: any Target, number: Int) {
-    (self.target, self.number) = (target, number)
+  init(_ calls: [AttentionFinder.Call], _ body: GraphStorage, target: any Target) {
+    self.target = target
     lowerings = LoweringTable(body)
     for call in calls {
       self.calls[call.root] = call
@@ -149,13 +142,15 @@ private struct Former {
     }
   }
 
-  mutating func replace(_ node: NodeID, _ rebuilder: inout GraphRebuilder) throws(Diagnostic) -> [Output]? {
+  mutating func replace(
+    _ node: NodeID, _ rebuilder: inout GraphRebuilder, _ context: inout PassContext
+  ) throws(Diagnostic) -> [Output]? {
     let body = rebuilder.source.body
     if let call = calls[node] {
       let reference = try reference(of: call, body)
       let outputs = insert(
         .attention(call.contract), reference, call.members, call.operands.map { rebuilder.map($0) }, at: node,
-        &rebuilder)
+        &rebuilder, &context)
       statistics[node] = Array(outputs.dropFirst())
       return [outputs[0]]
     }
@@ -167,7 +162,7 @@ private struct Former {
     let reference = try AttentionReference(call, body, target).gradient(gradient)
     let results = insert(
       .attentionGradient(gradient.contract), reference, gradient.members,
-      operands.map { rebuilder.map($0) } + (statistics[attention] ?? []), at: node, &rebuilder)
+      operands.map { rebuilder.map($0) } + (statistics[attention] ?? []), at: node, &rebuilder, &context)
     gradientResults[attention] = results
     return [results[place]]
   }
@@ -198,15 +193,14 @@ private struct Former {
     return reference
   }
 
-  private mutating func insert(
+  private func insert(
     _ contract: LibraryContract, _ reference: StageProgram, _ members: [NodeID], _ operands: [Output],
-    at node: NodeID, _ rebuilder: inout GraphRebuilder
+    at node: NodeID, _ rebuilder: inout GraphRebuilder, _ context: inout PassContext
   ) -> [Output] {
     let body = rebuilder.source.body
-    number += 1
+    context.count("form-attention")
     let operation = LibraryCall(
-      // Apart from the numbers that `AttachEpilogues` and `PackSharedMatrices` give.
-      number: -2 * number, label: members.map { body.schema(of: $0).name }.joined(separator: "+"),
+      number: context.newNumber(), label: members.map { body.schema(of: $0).name }.joined(separator: "+"),
       contract: contract, reference: reference)
     return rebuilder.graph.insert(
       operation, operands, name: body.name(of: node), controls: [], site: body.site(of: node),

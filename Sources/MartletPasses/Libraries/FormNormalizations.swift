@@ -17,8 +17,7 @@ public struct FormNormalizations: Pass {
   public func run(_ program: Program, _ context: inout PassContext) throws -> Program {
     guard isForming else { return program }
     let target = context.target
-    var number = 0
-    let result = try program.mapFunctions { function, library throws(Diagnostic) in
+    return try program.mapFunctions { function, library throws(Diagnostic) in
       let found = try NormalizationFinder(function, target).calls
       guard !found.isEmpty else { return function }
       let absorbed = Set(found.values.flatMap(\.absorbed))
@@ -27,12 +26,10 @@ public struct FormNormalizations: Pass {
         // Its operand is what it would make of it.
         if absorbed.contains(node) { return operands }
         guard let call = found[node] else { return nil }
-        number += 1
-        return call.write(number: number, &rebuilder)
+        context.count("form-normalization")
+        return call.write(number: context.newNumber(), &rebuilder)
       }
     }
-    for _ in 0..<number { context.count("form-normalization") }
-    return result
   }
 }
 
@@ -161,8 +158,7 @@ extension NormalizationFinder.Call {
       outputs[0] = .part(parts.count - 1, output: 0)
     }
     let call = LibraryCall(
-      // Apart from the numbers that other passes give calls.
-      number: -(1 << 41) - number, label: body.label(of: node), contract: .batchNormalization(contract),
+      number: number, label: body.label(of: node), contract: .batchNormalization(contract),
       reference: StageProgram.composed(parts, inputs: types, outputs: outputs).fused())
     func insert(_ operation: any Operation, _ operands: [Output], _ suffix: String) -> [Output] {
       rebuilder.graph.insert(

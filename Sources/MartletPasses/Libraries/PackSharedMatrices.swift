@@ -19,8 +19,7 @@ public struct PackSharedMatrices: Pass {
   public func run(_ program: Program, _ context: inout PassContext) throws -> Program {
     guard isPacking else { return program }
     let target = context.target
-    var number = 0
-    let result = try program.mapFunctions { function, library throws(Diagnostic) in
+    return try program.mapFunctions { function, library throws(Diagnostic) in
       let products = try SharedMatrices(function, target).products
       guard !products.isEmpty else { return function }
       var packed: [SharedMatrices.Layout: Output] = [:]
@@ -34,12 +33,11 @@ public struct PackSharedMatrices: Pass {
           ).outputs[0]
         }
         let layout = product.layout
-        number += 1
-        // Apart from the numbers that other passes give kernels and calls.
+        context.count("pack-shared-matrix")
         let panels =
           packed[layout]
           ?? insert(
-            FusedKernel(number: -4 * number, label: "Pack", program: layout.packing), [operands[1]],
+            FusedKernel(number: context.newNumber(), label: "Pack", program: layout.packing), [operands[1]],
             body.name(of: node) + "/panels")
         packed[layout] = panels
         var contract = product.contract
@@ -56,13 +54,11 @@ public struct PackSharedMatrices: Pass {
         return [
           insert(
             LibraryCall(
-              number: -2 * number - 1, label: body.label(of: node), contract: .matrixProduct(contract),
+              number: context.newNumber(), label: body.label(of: node), contract: .matrixProduct(contract),
               reference: reference), [operands[0], panels], body.name(of: node))
         ]
       }
     }
-    for _ in 0..<number { context.count("pack-shared-matrix") }
-    return result
   }
 }
 

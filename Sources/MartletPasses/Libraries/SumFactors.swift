@@ -20,8 +20,7 @@ public struct SumFactors: Pass {
   public func run(_ program: Program, _ context: inout PassContext) throws -> Program {
     guard isFusing else { return program }
     let target = context.target
-    var number = 0
-    let result = try program.mapFunctions { function, library throws(Diagnostic) in
+    return try program.mapFunctions { function, library throws(Diagnostic) in
       let pairs = try SummedProducts(function, target).pairs
       guard !pairs.isEmpty else { return function }
       var written: [NodeID: [Output]] = [:]
@@ -29,14 +28,12 @@ public struct SumFactors: Pass {
       return try rebuilder.run { rebuilder, node, _ throws(Diagnostic) in
         guard let pair = pairs[node] else { return nil }
         if written[pair.product] == nil {
-          number += 1
-          written[pair.product] = pair.write(number: number, &rebuilder)
+          context.count("sum-factors")
+          written[pair.product] = pair.write(number: context.newNumber(), &rebuilder)
         }
         return written[pair.product].map { [$0[node == pair.product ? 0 : 1]] }
       }
     }
-    for _ in 0..<number { context.count("sum-factors") }
-    return result
   }
 }
 
@@ -132,8 +129,7 @@ extension SummedProducts.Pair {
       parts, inputs: types, outputs: [.part(0, output: 0), .part(1, output: 0)]
     ).fused()
     let call = LibraryCall(
-      // Apart from the numbers that other passes give calls.
-      number: -(1 << 40) - number, label: body.label(of: product) + "+" + body.label(of: sum),
+      number: number, label: body.label(of: product) + "+" + body.label(of: sum),
       contract: .matrixProduct(contract), reference: whole)
     func insert(_ operation: any Operation, _ operands: [Output], _ node: NodeID, _ suffix: String) -> [Output] {
       rebuilder.graph.insert(

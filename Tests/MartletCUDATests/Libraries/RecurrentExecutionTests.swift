@@ -117,6 +117,32 @@ struct RecurrentExecutionTests {
     #expect(machine.stub.report == [])
   }
 
+  /// A trial looks at every result.
+  @Test(arguments: [RecurrentCell.lstm, .gru, .tanh, .relu], [1, 2])
+  func trialsLookAtEveryResult(cell: RecurrentCell, directions: Int) throws {
+    let machine = try LibraryMachine()
+    for role in [RecurrentNetwork.Role.forward, .backward] {
+      var network = Self.network
+      (network.role, network.cell, network.directions) = (role, cell, directions)
+      let execution = try #require(machine.executions.execution(of: .recurrent(network)))
+      let trial = CUDARecurrentTrial(network)
+      let first = network.slotPlaces.result
+      try CUDATrial.run(machine.context, network.slotBytes + [execution.scratchBytes]) {
+        (stream, slots) throws(CUDAFailure) in
+        try trial.fill(on: stream, slots)
+        try execution.enqueue(on: stream, slots)
+        #expect(try trial.holds(on: stream, slots, tolerance: 1e-4))
+        for slot in first..<network.slotBytes.count {
+          try execution.enqueue(on: stream, slots)
+          // The last number is another one.
+          try stream.fill(slots[slot] + UInt64(network.slotBytes[slot] - 4), byte: 0x3F, byteCount: 4)
+          #expect(try !trial.holds(on: stream, slots, tolerance: 1e-4), "slot \(slot)")
+        }
+      }
+    }
+    #expect(machine.stub.report == [])
+  }
+
   @Test func constantWeightsAreLaidOutOnce() throws {
     let machine = try LibraryMachine()
     var network = Self.network

@@ -18,13 +18,13 @@ import Testing
     "DepthwiseConv2dNativeBackpropInput: 'T' cannot be int32, int64",
     "DepthwiseConv2dNativeBackpropFilter: 'T' cannot be int32, int64",
     "FusedBatchNormV3: 'T' cannot be float64",
-    "FusedBatchNormV3: 'U' cannot be float64",
+    "FusedBatchNormV3: 'U' cannot be float64, float16",
     "FusedBatchNormGradV3: inputs are [['y_backprop', 'T'], ['x', 'T'], ['scale', 'float32'], "
       + "['reserve_space_1', 'U'], ['reserve_space_2', 'U'], ['reserve_space_3', 'U']], "
       + "not [['y_backprop', 'T'], ['x', 'T'], ['scale', 'U'], "
       + "['reserve_space_1', 'U'], ['reserve_space_2', 'U'], ['reserve_space_3', 'U']]",
     "FusedBatchNormGradV3: 'T' cannot be float64",
-    "FusedBatchNormGradV3: 'U' cannot be float64",
+    "FusedBatchNormGradV3: 'U' cannot be float64, float16, bfloat16",
   ]
 
   private struct Entry: Encodable {
