@@ -66,7 +66,7 @@ private struct Freezing {
       case .read:
         guard case .tensor = operands[0].type else { return nil }
         return [operands[0]]
-      case .assign, .accumulate:
+      case .assign, .accumulate, .update:
         guard case .tensor = operands[0].type else { return nil }
         throw Diagnostic(
           "the outputs depend on this assignment, so that its variable cannot become a constant", operation: label,

@@ -39,7 +39,7 @@ final class GraphDefReader {
       where functionIndex.updateValue(i, forKey: function.signature.name) != nil {
         throw Diagnostic("two functions are named '\(function.signature.name)'")
       }
-      let main = try NodeList(record.nodes)
+      let main = try NodeList(ReferenceVariables.replaced(record.nodes, self))
       let order = try functionOrder(from: main)
       findVariableTypes(main, function: nil)
       for i in order.reversed() {

@@ -64,6 +64,8 @@ public enum StateRole: Sendable, Hashable {
   case assign
   /// Operand 1 is added to, or with `negated` subtracted from, the variable that is operand 0.
   case accumulate(negated: Bool)
+  /// Its first operands are so many variables, which get the values that it computes as an ``UpdateOperation``.
+  case update(variables: Int)
   /// Branches or a loop whose sub-graphs may use the variables among its operands.
   case control
 }

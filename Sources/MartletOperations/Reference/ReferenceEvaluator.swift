@@ -146,6 +146,22 @@ public struct ReferenceEvaluator {
       let (old, change) = (graph.constant(value), graph.constant(try tensor(operands[1])))
       variables[name] = try evaluate([isNegated ? old - change : old + change])[0]
       return []
+    case .update(let count):
+      guard let operation = operation as? any UpdateOperation else { break }
+      let graph = Graph()
+      var values: [Output] = []
+      for (i, operand) in operands.enumerated() {
+        guard i < count else {
+          values.append(graph.constant(try tensor(operand)))
+          continue
+        }
+        let (name, value) = try current(operand)
+        guard let value else { throw Diagnostic("the variable '\(name)' has no value yet") }
+        values.append(graph.constant(value))
+      }
+      let updated = try evaluate(try operation.updated(values))
+      for (operand, value) in zip(operands.prefix(count), updated) { variables[try current(operand).name] = value }
+      return []
     case .none, .control: break
     }
     return try apply(

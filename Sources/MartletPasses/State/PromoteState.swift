@@ -236,6 +236,8 @@ private struct Rebuilding {
       guard let name = usage.variables[operands[0]], let old = current[name] else { break }
       let operation: any Operation = negated ? Sub() : AddV2()
       try assign(name, try insert(operation, [old, try output(operands[1])], node)[0], node)
+    case .update(let count):
+      try update(node, count)
     case .none, .control:
       if let call = calls[node] {
         try copy(node, call)
@@ -244,6 +246,29 @@ private struct Rebuilding {
         for operand in operands { new.append(try output(operand)) }
         try bind(results, insert(body.operation(of: node), new, node))
       }
+    }
+  }
+
+  private mutating func update(_ node: NodeID, _ count: Int) throws(Diagnostic) {
+    let body = function.body
+    guard let operation = body.operation(of: node) as? any UpdateOperation else {
+      preconditionFailure("\(body.schema(of: node).name) says that it updates variables, and not how")
+    }
+    var operands: [Output] = []
+    for operand in body.operands(of: node) {
+      if let value = usage.variables[operand].flatMap({ current[$0] }) {
+        operands.append(value)
+      } else {
+        operands.append(try output(operand))
+      }
+    }
+    let (graph, values) = (graph, operands)
+    let updated = try graph.withSite(body.site(of: node)) { () throws(Diagnostic) in
+      try graph.withReplacementScope(body.name(of: node)) { () throws(Diagnostic) in try operation.updated(values) }
+    }
+    if let mistake = graph.diagnostics.last { throw mistake }
+    for (operand, value) in zip(body.operands(of: node).prefix(count), updated) {
+      if let name = usage.variables[operand] { try assign(name, value, node) }
     }
   }
 

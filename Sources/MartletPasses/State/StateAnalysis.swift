@@ -116,6 +116,13 @@ final class StateAnalysis {
       usage.addRead(name)
       usage.addAssigned(name)
       usage.overwritten.insert(name)
+    case .update(let count):
+      for operand in operands.prefix(count) {
+        let name = try variable(operand, body, usage)
+        usage.addRead(name)
+        usage.addAssigned(name)
+        usage.overwritten.insert(name)
+      }
     case .none, .control:
       guard operation.functions.isEmpty else {
         try analyseCall(node, body, &usage)

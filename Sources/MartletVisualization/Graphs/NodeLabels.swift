@@ -169,7 +169,7 @@ struct NodeLabels {
     if !operation.functions.isEmpty { return .control }
     switch body.stateRole(of: node) {
     case .variable: return .variable
-    case .assign, .accumulate: return .effect
+    case .assign, .accumulate, .update: return .effect
     default: break
     }
     if body.hasEffect(node) { return .effect }
