@@ -263,6 +263,9 @@ case("Select", [("condition", np.array(True)), ("x", ints(1, 2)), ("y", ints(3, 
 case("ShapeN", [("input", [floats(2, 3), floats(4, 1), floats()])], out_type=tf.int64)
 case("ConcatOffset", [("concat_dim", scalar(1)), ("shape", [ints(2, 3, 5), ints(2, 1, 5), ints(2, 4, 5)])])
 case("ConcatOffset", [("concat_dim", scalar(-3)), ("shape", [ints(2, 3, 5), ints(2, 3, 5)])])
+case("ListDiff", [("x", ints(0, 1, 2, 3)), ("y", ints(1, 3))])
+case("ListDiff", [("x", ints(5, 2, 5, 1, dtype="int64")), ("y", ints(2, 7, dtype="int64"))], out_idx=tf.int64)
+case("ListDiff", [("x", ints(1, 2)), ("y", ints(2, 1, 0))])
 for record in cases:
     # TensorFlow's Python names of two operands and one attribute differ from those on the wire.
     if record["operation"] == "Squeeze":

@@ -6,6 +6,7 @@ let arrayOperations: [any Operation.Type] = [
   Reshape.self, ExpandDims.self, Squeeze.self, Transpose.self, InvertPermutation.self, ReverseV2.self,
   ShapeOperation.self, ShapeN.self, SizeOperation.self, RankOperation.self, RangeOperation.self,
   Cast.self, Fill.self, ZerosLike.self, OnesLike.self, BroadcastTo.self, SumToShape.self, BroadcastGradientArgs.self,
+  ListDiff.self,
   SelectV2.self, Select.self,
   ConcatV2.self, ConcatOffset.self, Split.self, SplitV.self, Pack.self, Unpack.self, SliceOperation.self,
   StridedSlice.self,
