@@ -12,6 +12,7 @@ public struct Gelu: Elementwise, ExportedOperation {
   /// √(2/π), and the factor of the cube.
   static let (root, cubeFactor) = ((2 / Double.pi).squareRoot(), 0.044715)
 
+  /// Whether it is the form with a hyperbolic tangent.
   public var isApproximate = false
   public init() {}
   public init(approximate: Bool) { isApproximate = approximate }

@@ -9,6 +9,7 @@ public struct GeluGrad: Elementwise, ExportedOperation {
   /// 1 / √(2π).
   private static let densityFactor = 1 / (2 * Double.pi).squareRoot()
 
+  /// Whether it is the form with a hyperbolic tangent.
   public var isApproximate = false
   public init() {}
   public init(approximate: Bool) { isApproximate = approximate }

@@ -5,6 +5,7 @@ import MartletGraph
 ///
 /// Duchi, Hazan and Singer, 2011.
 public struct ResourceApplyAdagrad: UpdateOperation {
+  /// Whether the sum of squares is updated.
   public var updatesSlots = true
   public init() {}
   public static let schema = Schema(

@@ -3,6 +3,7 @@ import MartletGraph
 
 /// a ← a + g²; v ← v − η·g/(√a+ε).
 public struct ResourceApplyAdagradV2: UpdateOperation {
+  /// Whether the sum of squares is updated.
   public var updatesSlots = true
   public init() {}
   public static let schema = Schema(

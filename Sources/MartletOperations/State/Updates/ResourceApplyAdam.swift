@@ -6,6 +6,7 @@ import MartletGraph
 ///
 /// Kingma and Ba, 2015; Dozat, 2016.
 public struct ResourceApplyAdam: UpdateOperation {
+  /// Whether the gradient is taken ahead of the step. Nesterov, 1983; Sutskever et al., 2013.
   public var isNesterov = false
   public init() {}
   public static let schema = Schema(

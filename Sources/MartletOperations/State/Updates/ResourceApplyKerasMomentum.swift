@@ -3,6 +3,7 @@ import MartletGraph
 
 /// a ← μ·a − η·g; v ← v + a, or with Nesterov's momentum v ← v + μ·a − η·g.
 public struct ResourceApplyKerasMomentum: UpdateOperation {
+  /// Whether the gradient is taken ahead of the step. Nesterov, 1983; Sutskever et al., 2013.
   public var isNesterov = false
   public init() {}
   public static let schema = Schema(

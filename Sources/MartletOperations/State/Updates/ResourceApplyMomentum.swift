@@ -3,6 +3,7 @@ import MartletGraph
 
 /// a ← μ·a + g; v ← v − η·a, or with Nesterov's momentum v ← v − η·(g + μ·a).
 public struct ResourceApplyMomentum: UpdateOperation {
+  /// Whether the gradient is taken ahead of the step. Nesterov, 1983; Sutskever et al., 2013.
   public var isNesterov = false
   public init() {}
   public static let schema = Schema(
