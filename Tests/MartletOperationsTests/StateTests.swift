@@ -81,13 +81,13 @@ import Testing
     }
   }
 
-  @Test func dataDependentBoundsAreRefusedWhenCompiled() throws {
+  @Test func dataDependentExtentsAreRefusedWhenCompiled() throws {
     let x = Operand(.tensor(.float32, [4]))
     let bound = Operand(.tensor(.int32, [1]))
     var context = LoweringContext(operands: [x, bound, bound], results: [TensorType(.float32, [2])], name: "s")
     let error = #expect(throws: Diagnostic.self) { try SliceOperation().lowering(&context) }
     #expect(error?.message == "must be known when the graph is compiled")
-    #expect(error?.operand == "begin")
+    #expect(error?.operand == "size")
   }
 
   @Test(arguments: [3, -1]) func badIndicesAreFound(index: Int) throws {

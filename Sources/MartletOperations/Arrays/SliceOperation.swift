@@ -4,6 +4,9 @@ import MartletLoopIR
 import MartletTensors
 
 /// The block of an array that starts at `begin` and has the extents `size`; an extent of −1 reaches to the end.
+///
+/// `begin` may be computed at run time, for extents that are known when the graph is compiled. A run in which the block does not
+/// lie within the array then throws.
 public struct SliceOperation: Operation {
   public init() {}
   public static let schema = Schema(
@@ -68,12 +71,18 @@ public struct SliceOperation: Operation {
       return [.dense(pad(g.dy, paddings)), .none, .none]
     }
     let type = begin.elementType
-    let after = shape(of: x, type: type) - begin - shape(of: g.dy, type: type)
+    let rest = shape(of: x, type: type) - shape(of: g.dy, type: type)
+    guard begin.operand.elements != nil else {
+      // Shapes must not depend on where the block begins: what is behind the gradient with zeros all around.
+      let around = pad(g.dy, paddings: stack([rest, rest], axis: 1))
+      return [.dense(slice(around, begin: rest - begin, size: shape(of: x, type: type))), .none, .none]
+    }
+    let after = rest - begin
     return [.dense(pad(g.dy, paddings: stack([begin, after], axis: 1))), .none, .none]
   }
 
   public func lowering(_ l: inout LoweringContext) throws(Diagnostic) -> Lowering {
-    let begin = try l.integers(1, "begin")
+    guard let begin = l.operands[1].integers else { return try movingBlock(l) }
     _ = try l.integers(2, "size")
     let type = l.operandTypes[0]
     var b = l.builder()
@@ -83,6 +92,23 @@ public struct SliceOperation: Operation {
     }
     let taken = zip(begin, l.resultShape(0)).map { SlicedAxis(first: $0, count: $1, step: 1) }
     return l.sliced(taken, b.finish([result]))
+  }
+
+  /// A block that begins where a run says.
+  private func movingBlock(_ l: LoweringContext) throws(Diagnostic) -> Lowering {
+    let size = try l.integers(2, "size")
+    // What reaches to the end has another extent for each beginning.
+    if size.contains(-1) { _ = try l.integers(1, "begin") }
+    let (type, indexType) = (l.operandTypes[0], l.operandTypes[1].elementType)
+    var b = l.builder()
+    let result = b.map("Slice", type.elementType, size) { b, axes in
+      let indices = axes.indices.map { i in
+        let begin = b.cast(b.load(.input(1), indexType, at: [b.integer(i)]), to: .int64)
+        return b.add(axes[i], b.checkIndex(begin, extent: type.extents[i] - size[i] + 1))
+      }
+      return b.load(.input(0), type.elementType, at: indices)
+    }
+    return .compute(b.finish([result]))
   }
 }
 
