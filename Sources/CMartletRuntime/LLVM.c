@@ -5,6 +5,7 @@
 
 #include <link.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -74,9 +75,11 @@ static void end_background(void) {
   pthread_mutex_unlock(&background);
 }
 
-// The part of LLVM's file that is mapped and never written to: code, and constants without addresses.
+// The part of LLVM's file that is mapped and never written to: code, and constants without addresses. Another thread may
+// ask for it while LLVM is being loaded: there is one when there is an end.
 static struct {
-  uintptr_t begin, end;
+  uintptr_t begin;
+  _Atomic uintptr_t end;
 } code;
 
 static int find_code(struct dl_phdr_info *info, size_t size, void *context) {
@@ -87,7 +90,7 @@ static int find_code(struct dl_phdr_info *info, size_t size, void *context) {
     uintptr_t begin = info->dlpi_addr + segment->p_vaddr, end = begin + segment->p_filesz;
     if (segment->p_type != PT_LOAD || segment->p_flags & PF_W || known < begin || known >= end) continue;
     code.begin = begin & ~(page - 1);
-    code.end = end & ~(page - 1);
+    atomic_store_explicit(&code.end, end & ~(page - 1), memory_order_release);
     return 1;
   }
   return 0;
@@ -109,7 +112,8 @@ static void load(void) {
 }
 
 void martlet_llvm_release_pages(void) {
-  if (code.end > code.begin) madvise((void *)code.begin, code.end - code.begin, MADV_DONTNEED);
+  uintptr_t end = atomic_load_explicit(&code.end, memory_order_acquire);
+  if (end > code.begin) madvise((void *)code.begin, end - code.begin, MADV_DONTNEED);
 }
 
 int32_t martlet_llvm_background_begin(void) {
