@@ -72,7 +72,7 @@ public final class CPUBackend: HostBackend {
   }
 
   /// The libraries are loaded while the passes run, and code generated that the passes have chosen.
-  public func compiling<Result>(_ body: () throws -> Result) rethrows -> Result {
+  public func compiling<Result>(_ body: () throws -> Result) throws -> Result {
     // It sets its library's environment, which nobody may read meanwhile.
     _ = martlet_blas_library()
     let loading = DispatchGroup()
@@ -81,12 +81,13 @@ public final class CPUBackend: HostBackend {
       _ = martlet_dnn_library()
       if needsLLVM { _ = martlet_llvm_library() }
     }
+    let failures = compiler.tiles.failureCount
     compiler.ahead.begin()
-    defer {
-      compiler.ahead.end()
-      loading.wait()
-    }
-    return try body()
+    let result = Swift.Result { try body() }
+    compiler.ahead.end()
+    loading.wait()
+    try compiler.tiles.check(since: failures)
+    return try result.get()
   }
 
   // MARK: Libraries

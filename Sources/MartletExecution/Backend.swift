@@ -8,7 +8,9 @@ import MartletTensors
 public protocol Backend: SchedulingTarget {
   /// Runs `body`, which compiles something. What the back end prepares at the same time has ended when this returns: a
   /// process that ends must not be loading libraries.
-  func compiling<Result>(_ body: () throws -> Result) rethrows -> Result
+  ///
+  /// - Throws: what `body` throws, or what failed in what was prepared.
+  func compiling<Result>(_ body: () throws -> Result) throws -> Result
   /// Resolves a plan's kernels, library contracts and host code.
   ///
   /// - Throws: what the back end cannot compile or its libraries cannot do.
@@ -16,7 +18,7 @@ public protocol Backend: SchedulingTarget {
 }
 
 extension Backend {
-  public func compiling<Result>(_ body: () throws -> Result) rethrows -> Result { try body() }
+  public func compiling<Result>(_ body: () throws -> Result) throws -> Result { try body() }
 }
 
 /// A plan with its code.

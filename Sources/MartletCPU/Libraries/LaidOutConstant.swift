@@ -1,3 +1,4 @@
+import CMartletRuntime
 import MartletGraph
 import MartletTensors
 import Synchronization
@@ -29,11 +30,10 @@ final class LaidOutConstant: Sendable {
   func share() { state.withLock { $0.isUsedAgain = true } }
 
   /// Lays the constant out and keeps it if that takes next to no memory: because it is small, or the array is given up for it.
-  /// No call must have it yet: the team is needed, which a run that waits for the layout would keep.
   ///
   /// - Returns: false if laying it out failed.
   func layOutIfFree() -> Bool {
-    state.withLock { state in
+    withTeam { state in
       guard let constant = state.constant else { return true }
       if constant.byteCount < Self.fewestBytes || source.givesUpArray && constant.canGiveUpArray {
         return keep(constant, &state) != nil
@@ -46,12 +46,30 @@ final class LaidOutConstant: Sendable {
 
   /// The layout, for a run, which has to hold it while it reads it; nil if it cannot be made.
   func storage() -> TensorStorage? {
-    state.withLock { state in
+    if let kept = state.withLock({ $0.constant == nil ? $0.kept : nil }) { return kept }
+    return withTeam { state in
       guard let constant = state.constant else { return state.kept }
       if state.isUsedAgain { return keep(constant, &state) }
       state.isUsedAgain = true
       return source.laidOut(constant.passingTensor.aligned, to: TensorStorage(briefly: source.byteCount))
     }
+  }
+
+  /// Laying out takes the team. A run has it before it asks for a layout, so that who holds the state must not wait for it.
+  private func withTeam<Result: Sendable>(_ body: (inout State) -> Result) -> Result {
+    guard martlet_team_is_inside() == 0 else { return state.withLock { body(&$0) } }
+    var result: Result?
+    withoutActuallyEscaping({ result = self.state.withLock { body(&$0) } }) { run in
+      var task = TeamTask(run: run)
+      withUnsafeMutablePointer(to: &task) { task in
+        martlet_team_run({ $0?.assumingMemoryBound(to: TeamTask.self).pointee.run() }, task)
+      }
+    }
+    return result!
+  }
+
+  private struct TeamTask {
+    var run: () -> Void
   }
 
   /// A large array that nobody else holds, and that the layout has the elements of, is given up, so that the next one is laid out

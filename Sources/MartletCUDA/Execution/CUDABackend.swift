@@ -65,7 +65,7 @@ public final class CUDABackend: Backend {
   public var host: (any Target)? { processor }
   public var deviceNumber: Int? { context.ordinal }
 
-  public func compiling<Result>(_ body: () throws -> Result) rethrows -> Result { try processor.compiling(body) }
+  public func compiling<Result>(_ body: () throws -> Result) throws -> Result { try processor.compiling(body) }
 
   public func code(for program: StageProgram, label: String) -> any KernelCode {
     CUDACode(CUDAKernel(program, for: context.device, isDeterministic: !allowsUnorderedSums))

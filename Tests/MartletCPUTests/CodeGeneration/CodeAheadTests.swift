@@ -68,6 +68,7 @@ struct CodeAheadTests {
       b.withUnsafeBufferPointer { b in
         c.withUnsafeMutableBufferPointer { c in
           var tile = martlet_tile()
+          tile.count = 1
           (tile.a, tile.b, tile.c) = (a.baseAddress, b.baseAddress, c.baseAddress)
           (tile.a_stride, tile.c_stride, tile.depth, tile.columns) = (2, Int64(lanes), 2, Int64(lanes))
           code.tile(&tile)

@@ -15,6 +15,7 @@ final class TileCompiler: Sendable {
   private let target: LazyTarget
   private let ahead: CodeAhead
   private let known = Mutex<[Key: TileCode]>([:])
+  private let failures = Mutex<[Diagnostic]>([])
 
   init(_ target: LazyTarget, ahead: CodeAhead) { (self.target, self.ahead) = (target, ahead) }
 
@@ -35,7 +36,15 @@ final class TileCompiler: Sendable {
 
   private typealias Emit = @Sendable (IRBuilder, IRValue, Int) -> Void
 
-  /// - Throws: a diagnostic where LLVM is missing.
+  /// How often generating code has failed.
+  var failureCount: Int { failures.withLock(\.count) }
+
+  /// - Throws: what has failed since `failureCount` was `count`, by who compiles a program: its plan must not run.
+  func check(since count: Int) throws(Diagnostic) {
+    if let failure = failures.withLock({ $0.count > count ? $0.last : nil }) { throw failure }
+  }
+
+  /// - Throws: a diagnostic where LLVM is missing, or no program is being compiled and generating the code fails.
   private func code(_ key: Key, emit: @escaping Emit) throws(Diagnostic) -> TileCode {
     let target = try target.value()
     let (code, isNew) = known.withLock { known in
@@ -45,8 +54,19 @@ final class TileCompiler: Sendable {
       return (code, true)
     }
     guard isNew else { return code }
-    @Sendable func compile() { code.finish(Result { () throws(Diagnostic) in try Self.compile(emit, target) }) }
-    if !ahead.start(compile) { compile() }
+    @Sendable func compile() {
+      let result = Result { () throws(Diagnostic) in try Self.compile(emit, target) }
+      if case .failure(let failure) = result {
+        known.withLock { $0[key] = nil }
+        failures.withLock { $0.append(failure) }
+      }
+      code.finish(result)
+    }
+    let before = failureCount
+    if !ahead.start(compile) {
+      compile()
+      try check(since: before)
+    }
     return code
   }
 
