@@ -38,12 +38,13 @@ public protocol RunnablePlan: AnyObject, Sendable {
   /// - Returns: the fetches.
   /// - Throws: a diagnostic that names the node at which the run ended, or a variable without a value.
   func run(_ arguments: [Tensor], variables: [StoredVariable], number: Int, trace: RunTrace?) throws -> [Tensor]
-  /// Gives up memory that is kept for runs to come. It takes little time to get it again.
-  func releaseIdleMemory()
+  /// Whether memory is kept for runs to come, as it is at first; else it is given up when a run ends. It takes little time to
+  /// get it again.
+  func keepIdleMemory(_ isKept: Bool)
 }
 
 extension RunnablePlan {
-  public func releaseIdleMemory() {}
+  public func keepIdleMemory(_ isKept: Bool) {}
 }
 
 /// A back end whose instructions are functions that work on the processor's memory.

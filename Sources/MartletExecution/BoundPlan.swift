@@ -28,7 +28,12 @@ public final class BoundPlan: RunnablePlan, @unchecked Sendable {
   let constants: [Tensor?]
   /// Keeps code and data alive.
   private let owners: [AnyObject]
-  private let idle = Mutex<[PlanInstance]>([])
+  private let idle = Mutex(Idle())
+
+  private struct Idle {
+    var instances: [PlanInstance] = []
+    var isKept = true
+  }
 
   /// Resolves a plan's kernels, library contracts and host code.
   ///
@@ -77,13 +82,18 @@ public final class BoundPlan: RunnablePlan, @unchecked Sendable {
   }
 
   /// An instance that nobody uses, or a new one.
-  func takeInstance() -> PlanInstance { idle.withLock { $0.popLast() } ?? PlanInstance(self) }
-  func giveBack(_ instance: PlanInstance) { idle.withLock { $0.append(instance) } }
+  func takeInstance() -> PlanInstance { idle.withLock { $0.instances.popLast() } ?? PlanInstance(self) }
+  func giveBack(_ instance: PlanInstance) { idle.withLock { if $0.isKept { $0.instances.append(instance) } } }
 
-  public func releaseIdleMemory() { idle.withLock { $0.removeAll() } }
+  public func keepIdleMemory(_ isKept: Bool) {
+    idle.withLock {
+      $0.isKept = isKept
+      if !isKept { $0.instances.removeAll() }
+    }
+  }
 
   /// Memory that idle instances hold.
-  public var idleInstanceCount: Int { idle.withLock { $0.count } }
+  public var idleInstanceCount: Int { idle.withLock { $0.instances.count } }
 }
 
 extension ExecutionPlan {

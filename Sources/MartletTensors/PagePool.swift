@@ -60,17 +60,20 @@ public final class PagePool: Sendable {
   public func allocate(byteCount: Int) -> UnsafeMutableRawPointer {
     precondition(byteCount >= 0, "A block cannot have \(byteCount) bytes.")
     let size = Self.sizeClass(byteCount)
-    let reused: UInt? = state.withLock { state in
-      state.statistics.allocations += 1
-      state.statistics.liveBytes += size
-      state.statistics.peakLiveBytes = max(state.statistics.peakLiveBytes, state.statistics.liveBytes)
-      guard size >= Self.smallestKept, let block = state.kept[size]?.popLast() else { return nil }
-      state.statistics.reuses += 1
-      state.statistics.keptBytes -= size
-      return block.address
-    }
+    let reused = state.withLock { Self.take(size, &$0) }
     if let reused, let pointer = UnsafeMutableRawPointer(bitPattern: reused) { return pointer }
     return Self.systemAllocate(size)
+  }
+
+  /// Counts a block as handed out; its address if one is kept.
+  private static func take(_ size: Int, _ state: inout State) -> UInt? {
+    state.statistics.allocations += 1
+    state.statistics.liveBytes += size
+    state.statistics.peakLiveBytes = max(state.statistics.peakLiveBytes, state.statistics.liveBytes)
+    guard size >= smallestKept, let block = state.kept[size]?.popLast() else { return nil }
+    state.statistics.reuses += 1
+    state.statistics.keptBytes -= size
+    return block.address
   }
 
   /// Uninitialized memory that is wanted for a short time: the block given back last of those that are large enough, which caches
@@ -79,12 +82,15 @@ public final class PagePool: Sendable {
   /// - Returns: its address, and for how many bytes it is to be given back.
   public func allocateBriefly(byteCount: Int) -> (address: UnsafeMutableRawPointer, byteCount: Int) {
     let size = Self.sizeClass(byteCount)
-    let known: Int? = state.withLock { state in
-      guard size >= Self.smallestKept else { return nil }
+    let (reused, taken): (UInt?, Int) = state.withLock { state in
+      guard size >= Self.smallestKept else { return (Self.take(size, &state), size) }
       let fitting = state.kept.filter { $0.key >= size && !$0.value.isEmpty }
-      return fitting.max { ($0.value.last?.releasedAt ?? 0) < ($1.value.last?.releasedAt ?? 0) }?.key
+      let last = fitting.max { ($0.value.last?.releasedAt ?? 0) < ($1.value.last?.releasedAt ?? 0) }
+      let chosen = last?.key ?? size
+      return (Self.take(chosen, &state), chosen)
     }
-    return (allocate(byteCount: known ?? size), known ?? size)
+    if let reused, let pointer = UnsafeMutableRawPointer(bitPattern: reused) { return (pointer, taken) }
+    return (Self.systemAllocate(taken), taken)
   }
 
   /// Sees to it that `count` blocks for `allocateBriefly` are there. Nobody has written them: only what is used of them takes memory.

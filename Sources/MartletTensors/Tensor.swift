@@ -29,6 +29,14 @@ public struct Tensor: @unchecked Sendable {
     elementCount = byteCount / elementType.byteWidth
   }
 
+  /// The tensor, copied if its memory is the beginning of a much larger block, for who keeps what was made to be passed on.
+  public var inFittingBlock: Tensor {
+    guard storage.isSpacious else { return self }
+    let copy = Tensor(uninitialized: elementType, shape: shape)
+    copy.storage.bytes.copyMemory(from: storage.bytes, byteCount: elementCount * elementType.byteWidth)
+    return copy
+  }
+
   /// A tensor whose elements are to be written before they are read.
   public init(uninitialized elementType: ElementType, shape: [Int]) {
     guard let byteCount = Self.checkedByteCount(elementType: elementType, shape: shape) else {

@@ -25,6 +25,9 @@ public final class TensorStorage: @unchecked Sendable {
     release = nil
   }
 
+  /// Whether the block is much larger than what is asked of it.
+  var isSpacious: Bool { release == nil && blockByteCount > 2 * byteCount }
+
   /// Memory that was allocated elsewhere, such as a mapped file or a user's buffer. It must stay valid and unchanged until
   /// `release` is called, once, with its address. It is read and never written: tensors copy it before they change.
   public init(

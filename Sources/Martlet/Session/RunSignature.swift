@@ -86,9 +86,11 @@ final class RunSignature: @unchecked Sendable {
     return compiled
   }
 
-  /// Has the plan that has just ceased to be among the last ones give up its memory, which others take from the pool.
+  /// Has the plan that is first now keep its memory, and the one that has ceased to be among the last ones give it up: others
+  /// take it from the pool.
   private func releaseMemory() {
-    if plans.count > Self.mostWithMemory { plans[Self.mostWithMemory].plan.releaseIdleMemory() }
+    plans[0].plan.keepIdleMemory(true)
+    if plans.count > Self.mostWithMemory { plans[Self.mostWithMemory].plan.keepIdleMemory(false) }
   }
 
   private static func fits(_ types: [TensorType], _ feeds: [Tensor]) -> Bool {

@@ -41,7 +41,7 @@ public final class Constant: Hashable, Sendable {
     switch content.withLock({ $0 }) {
     case .array(let tensor): return tensor
     case .computation(let compute):
-      let made = compute()
+      let made = compute().inFittingBlock
       return content.withLock { content in
         if case .array(let tensor) = content { return tensor }
         content = .array(made)
