@@ -5,7 +5,7 @@ import Testing
 
 /// Ways to mask attention, of products that a factor of 0.3 has scaled.
 enum AttentionMask: CaseIterable {
-  case none, added, selected, selectedElsewhere, selectedBeforeAdded, selectedAfterAdded
+  case none, added, selected, selectedElsewhere, selectedFromArray, selectedBeforeAdded, selectedAfterAdded
   case causalSelected, causalInfinite, causalAdded, causalComputed, causalBesideAdded, causalOfSmallNumber
 
   static let allButNone = allCases.filter { $0 != .none }
@@ -20,7 +20,7 @@ enum AttentionMask: CaseIterable {
     default: break
     }
     switch self {
-    case .selected, .selectedElsewhere, .selectedBeforeAdded, .selectedAfterAdded:
+    case .selected, .selectedElsewhere, .selectedFromArray, .selectedBeforeAdded, .selectedAfterAdded:
       // Of the first query no key, of others two thirds.
       let values = (0..<s.batch * s.queries * s.keys).map { n in
         n / s.keys % s.queries > 0 && (n * 7 + n / s.keys) % 3 != 0
@@ -50,6 +50,9 @@ enum AttentionMask: CaseIterable {
       switch self {
       case .selected: return select(fed["condition"] ?? scores, scores, number)
       case .selectedElsewhere: return select(!(fed["condition"] ?? scores), number, scores)
+      case .selectedFromArray:
+        return select(
+          fed["condition"] ?? scores, scores, fill(scores.shape.known ?? [], with: number))
       case .causalSelected, .causalOfSmallNumber: return select(condition(), scores, number)
       case .causalInfinite: return scores + constant { $0 ? 0 : -.infinity }
       case .causalAdded: return scores + constant { $0 ? 0 : Self.number }
@@ -79,7 +82,8 @@ enum AttentionMask: CaseIterable {
       let isKept = kept.isEmpty ? isKept(s, query, key) : kept[(batch * s.queries + query) * s.keys + key]
       switch self {
       case .none, .added: return score + addend
-      case .selected, .selectedElsewhere, .selectedAfterAdded, .causalSelected, .causalComputed, .causalBesideAdded:
+      case .selected, .selectedElsewhere, .selectedFromArray, .selectedAfterAdded, .causalSelected, .causalComputed,
+        .causalBesideAdded:
         return isKept ? score + addend : number
       case .selectedBeforeAdded: return (isKept ? score : number) + addend
       case .causalOfSmallNumber: return isKept ? score : -2

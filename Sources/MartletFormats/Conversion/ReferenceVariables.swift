@@ -46,14 +46,18 @@ struct ReferenceVariables {
       counterparts[i] = counterpart(of: node)
     }
     // What hands a reference on may stand before what it is given it by.
-    var isChanged = true
-    while isChanged {
-      isChanged = false
-      for (i, counterpart) in counterparts where counterpart.returnsReference && variables[i] == nil {
-        guard let variable = variable(ofInput: 0, of: i) else { continue }
-        variables[i] = variable
-        isChanged = true
+    var followed: Set<Int> = []
+    for (i, counterpart) in counterparts where counterpart.returnsReference {
+      var chain: [Int] = []
+      var next: Int? = i
+      while let node = next, variables[node] == nil, counterparts[node]?.returnsReference == true,
+        followed.insert(node).inserted
+      {
+        chain.append(node)
+        next = nodes[node].inputs.first.flatMap { source($0) }
       }
+      guard let variable = next.flatMap({ variables[$0] }) else { continue }
+      for node in chain { variables[node] = variable }
     }
   }
 
@@ -76,23 +80,33 @@ struct ReferenceVariables {
     return source(nodes[node].inputs[position]).flatMap { variables[$0] }
   }
 
+  /// The variables among a node's data inputs.
+  private func variables(of node: Int) -> [Int] {
+    nodes[node].inputs.indices.compactMap { variable(ofInput: $0, of: node) }
+  }
+
   /// The variables that stay references.
   private func kept() -> Set<Int> {
     var kept: Set<Int> = []
-    var count = -1
-    while kept.count != count {
-      count = kept.count
-      for (i, node) in nodes.enumerated() {
-        let given = node.inputs.indices.map { variable(ofInput: $0, of: i) }
-        let used = given.compactMap { $0 }
-        guard !used.isEmpty else { continue }
-        let references = counterparts[i].map { given.prefix($0.count) } ?? []
-        let isUnderstood =
-          counterparts[i] == nil
-          ? reader.kind(named: node.op) != nil || Self.savers.contains(node.op)
-          : references.allSatisfy { $0.map { !kept.contains($0) } ?? false }
-        if !isUnderstood { kept.formUnion(used) }
+    var waiting: [Int] = []
+    /// By variable the nodes that become others, unless one of their variables is kept.
+    var users: [Int: [Int]] = [:]
+    func keep(_ variables: [Int]) {
+      for variable in variables where kept.insert(variable).inserted { waiting.append(variable) }
+    }
+    for (i, node) in nodes.enumerated() {
+      let used = variables(of: i)
+      guard !used.isEmpty else { continue }
+      guard let counterpart = counterparts[i] else {
+        if reader.kind(named: node.op) == nil, !Self.savers.contains(node.op) { keep(used) }
+        continue
       }
+      let references = (0..<min(counterpart.count, node.inputs.count)).map { variable(ofInput: $0, of: i) }
+      if references.contains(nil) { keep(used) }
+      for variable in references.compactMap(\.self) { users[variable, default: []].append(i) }
+    }
+    while let variable = waiting.popLast() {
+      for user in users[variable] ?? [] { keep(variables(of: user)) }
     }
     return kept
   }

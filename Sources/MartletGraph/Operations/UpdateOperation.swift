@@ -33,13 +33,14 @@ extension UpdateOperation {
     }
     let variable = contents[0]
     func check(_ type: TensorType?, _ i: Int) throws(Diagnostic) {
-      // Numbers beside the arrays have the variable's element type too.
-      guard let type, type.elementType != variable.elementType || !type.shape.isCompatible(with: variable.shape),
-        type.elementType != variable.elementType || type.shape.rank != 0
-      else { return }
+      guard let type else { return }
+      let name = schema.inputName(i, of: operands.count)
+      let isArray = i < Self.variableCount || name == "grad" || name == "delta"
+      let shape = isArray ? variable.shape : []
+      guard type.elementType != variable.elementType || !type.shape.isCompatible(with: shape) else { return }
       throw Diagnostic(
-        "the array does not fit the variable", operand: schema.inputName(i, of: operands.count),
-        required: "\(variable)", found: "\(type)")
+        isArray ? "the array does not fit the variable" : "a number of the variable's element type is needed",
+        operand: name, required: "\(TensorType(variable.elementType, shape))", found: "\(type)")
     }
     for (i, content) in contents.enumerated() { try check(content, i) }
     for (i, operand) in operands.enumerated().dropFirst(Self.variableCount) { try check(operand.type.tensor, i) }

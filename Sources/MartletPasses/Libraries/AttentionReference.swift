@@ -57,12 +57,15 @@ struct AttentionReference {
         continue
       }
       for operand in body.operands(of: member) where !operands.contains(operand) {
-        // A factor.
+        // A factor, or what is put in the place of scores.
         let producer = body.producer(of: operand)
-        guard body.traits(of: producer).contains(.constant) || body.operandCount(of: producer) == 0,
+        if body.traits(of: producer).contains(.constant) || body.operandCount(of: producer) == 0,
           case .repeated(let program) = try KernelRoles.role(of: producer, body, target)
-        else { continue }
-        composer.add(producer, program)
+        {
+          composer.add(producer, program)
+        } else if let number = body.number(operand) {
+          composer.add(producer, operands: [], filled(type(operand), with: Double(number)))
+        }
       }
       switch try body.lowering(of: member) {
       case .compute(var program), .view(var program), .reshape(var program), .library(_, reference: var program):
@@ -80,6 +83,13 @@ struct AttentionReference {
       return .input(place)
     }
     return StageProgram.Part(program: program, inputs: wires)
+  }
+
+  /// An array that is one number everywhere, however the graph makes it.
+  private func filled(_ type: BufferType, with number: Double) -> StageProgram {
+    var b = StageBuilder(inputs: [])
+    let result = b.map("Number", type.elementType, type.extents) { b, _ in b.constant(number, type.elementType) }
+    return b.finish([result])
   }
 
   /// What a node does whose mask is causal, as a function of its other operand: scores, or their gradients.

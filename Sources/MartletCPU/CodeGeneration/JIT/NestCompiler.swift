@@ -193,6 +193,8 @@ public final class NestCompiler: Sendable {
   /// happens where none is being compiled.
   func compileAhead(_ nests: [Nest], store: CodeStore?) {
     let keyed = nests.map { (key: $0.codeKey, nest: $0) }
+    // Who finds one in flight waits for it from then on.
+    nestsAhead.enter()
     let new = state.withLock { state in
       keyed.filter { item in
         guard state.kernels[item.key] == nil else { return false }
@@ -202,8 +204,7 @@ public final class NestCompiler: Sendable {
         return state.ahead.inFlight.insert(item.key).inserted
       }
     }
-    guard !new.isEmpty else { return }
-    nestsAhead.enter()
+    guard !new.isEmpty else { return nestsAhead.leave() }
     let isStarted = ahead.start { [self] in
       let missing = new.map { KeyedNest(key: $0.key, form: ParametricNest($0.nest), mayBeQuick: false) }
       var added = Statistics()
