@@ -35,6 +35,7 @@ extension CUDAKernel {
       stages += program.stages.count
     }
     let program = StageProgram.composed(parts, inputs: inputs, outputs: outputs)
-    self.init(program, for: device, schedule: CUDASchedule(groups: groups))
+    // In the order that the groups number: `splitting` would put stages over the same domain side by side.
+    self.init(program, prepared: program, CUDASchedule(groups: groups), for: device)
   }
 }

@@ -46,7 +46,11 @@ public struct CUDAKernel: Sendable {
   ) {
     let stages = program.withStagesAsOutputs()
     let schedule = schedule ?? .default(for: stages, isDeterministic: isDeterministic)
-    let prepared = stages.splitting(schedule.splits)
+    self.init(program, prepared: stages.splitting(schedule.splits), schedule, for: device)
+  }
+
+  /// - Parameter prepared: `program` with the schedule's splits, its stages in the order that the schedule's groups number.
+  init(_ program: StageProgram, prepared: StageProgram, _ schedule: CUDASchedule, for device: CUDADevice) {
     let emitter = KernelEmitter(prepared, schedule, device)
     emitter.run()
     let anonymous = emitter.entries.map { $0.text(name: "\($0.blocks)") }.joined()

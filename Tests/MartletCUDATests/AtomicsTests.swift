@@ -45,7 +45,7 @@ struct AtomicsTests {
       let kernel = CUDAKernel(program, for: .h100, isDeterministic: false)
       #expect("\(kernel.schedule!)" == "run s0...s0: atomics\n")
       return SimulatedKernels.Case(
-        program: program, inputs: GraphKernelTests.inputs(program, seed: 5), label: label, schedule: kernel.schedule)
+        program: program, inputs: GraphKernelTests.inputs(program, seed: 5), label: label, kernel: kernel)
     }
     try SimulatedKernels.check(cases) { $0.bytes == $1.bytes }
   }

@@ -17,13 +17,32 @@ struct JoiningTests {
 
   @Test func theyAgree() throws {
     let kernel = Self.joined(for: .h100)
-    let program = try #require(kernel.program)
     #expect(kernel.launches.count == 1 && kernel.inputs.count == 43 && kernel.outputs.count == 32)
     // Code for updates by vectors, of four lanes; by vectors with a rest; by elements; of one element. Not for each size.
     let roots = kernel.body.components(separatedBy: "m_sqrt").count - 1
     #expect(roots == 4 + 5 + 1 + 1, "\(kernel.body)")
+    try Self.check(kernel)
+  }
+
+  /// Kernels with groups of several stages, and others over the domains of stages of the former.
+  @Test func kernelsOfSeveralDomainsAgree() throws {
+    var builder = StageBuilder(inputs: [BufferType(.float32, [3, 3]), BufferType(.float32, [4, 5])])
+    let small = builder.map("small", .float32, [3, 3]) { b, i in b.tanh(b.load(.input(0), .float32, at: i)) }
+    let large = builder.map("large", .float32, [4, 5]) { b, i in b.exp(b.load(.input(1), .float32, at: i)) }
+    let other = builder.map("other", .float32, [4, 5]) { b, i in b.negate(b.load(.input(1), .float32, at: i)) }
+    let several = builder.finish([small, large, other])
+    let programs = [
+      several, Sample.unary([9]) { b, x in b.negate(x) }, Sample.unary([3, 3]) { b, x in b.sqrt(x) }, several,
+    ]
+    let kernel = CUDAKernel(joining: programs.map { CUDAKernel($0, for: .h100) }, for: .h100)
+    #expect(kernel.launches.count == 1)
+    try Self.check(kernel)
+  }
+
+  static func check(_ kernel: CUDAKernel) throws {
+    let program = try #require(kernel.program)
     let one = SimulatedKernels.Case(
-      program: program, inputs: Sample.inputs(for: program), label: "joined", schedule: kernel.schedule)
+      program: program, inputs: Sample.inputs(for: program), label: "joined", kernel: kernel)
     try SimulatedKernels.check([one]) { SimulatedKernels.isClose($0, $1, tolerance: 1e-5) }
   }
 

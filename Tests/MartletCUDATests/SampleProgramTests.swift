@@ -75,7 +75,9 @@ struct SampleProgramTests {
         let shape = CUDASchedule.Shape.rows(shared: 1, threads: threads, lanes: lanes, steps: 0)
         return SimulatedKernels.Case(
           program: program, inputs: Sample.inputs(for: program), label: "\(program.stages[0].name) by \(threads)",
-          schedule: CUDASchedule(groups: [.init(stages: program.stages.indices, shape: shape)]))
+          kernel: CUDAKernel(
+            program, for: SimulatedKernels.device,
+            schedule: CUDASchedule(groups: [.init(stages: program.stages.indices, shape: shape)])))
       }
     }
     try SimulatedKernels.check(cases) { SimulatedKernels.isClose($0, $1, tolerance: 1e-5) }

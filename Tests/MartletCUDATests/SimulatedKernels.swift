@@ -10,17 +10,19 @@ struct SimulatedKernels {
     var inputs: [Tensor]
     var label: String
     var parameters: [Int64] = [0, 0, 0, 0]
-    /// How to run it, if not as the scheduler chooses.
-    var schedule: CUDASchedule?
+    /// What computes it, if not the kernel that is made of the program.
+    var kernel: CUDAKernel?
   }
+
+  /// Small, so that programs of the tests need loops over their blocks.
+  static let device = CUDADevice(capability: 90, sharedBytes: 20 << 10, multiprocessors: 2)
 
   /// Expects that each program's kernel gives the interpreter's outputs, in whatever order threads run, and wherever arrays
   /// begin.
   static func check(
-    _ cases: [Case], device: CUDADevice = CUDADevice(capability: 90, sharedBytes: 20 << 10, multiprocessors: 2),
-    isClose: (Tensor, Tensor) -> Bool
+    _ cases: [Case], device: CUDADevice = Self.device, isClose: (Tensor, Tensor) -> Bool
   ) throws {
-    let kernels = cases.map { CUDAKernel($0.program, for: device, schedule: $0.schedule) }
+    let kernels = cases.map { $0.kernel ?? CUDAKernel($0.program, for: device) }
     let simulator = try Simulator(kernels)
     for (kernel, one) in zip(kernels, cases) {
       let found = try simulator.run(kernel, one.inputs, parameters: one.parameters)
