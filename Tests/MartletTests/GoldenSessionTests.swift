@@ -13,7 +13,7 @@ import Testing
   }
 
   @Test(arguments: cases) func agrees(_ golden: GoldenCase) throws {
-    for (i, (result, expected)) in try run(golden).enumerated() {
+    for (i, (result, expected)) in try golden.run().enumerated() {
       expectClose(result, expected, relative: golden.relative ?? 1e-6, absolute: 1e-6, "fetch \(i)")
     }
   }
@@ -22,7 +22,7 @@ import Testing
   /// several operations that round.
   @Test(arguments: GoldenCase.narrowed(GoldenCase.load("mathematics.json") + GoldenCase.load("networks.json")))
   func agreesInHalves(_ golden: GoldenCase) throws {
-    for (i, (result, expected)) in try run(golden).enumerated() {
+    for (i, (result, expected)) in try golden.run().enumerated() {
       if i < golden.results.count {
         expectOneUnit(result, expected, "fetch \(i)")
       } else {
@@ -31,35 +31,6 @@ import Testing
         expectClose(result, expected, relative: 4 * unit, absolute: unit * greatest, "fetch \(i)")
       }
     }
-  }
-
-  /// Results and gradients as they are found, each with what it should be.
-  private func run(_ golden: GoldenCase) throws -> [(found: Tensor, expected: Tensor)] {
-    let graph = Graph()
-    var feeds: [Output: Tensor] = [:]
-    let operation = try Catalog.standard.operation(named: golden.operation, attributes: golden.attributeList())
-    let operands = try golden.operands.map { array in
-      let tensor = try array.tensor()
-      // A range's length depends on its elements.
-      guard tensor.elementType.isFloatingPoint, !(operation is RangeOperation) else { return graph.constant(tensor) }
-      let placeholder = graph.placeholder(tensor.elementType, shape: Shape(unknownOfRank: tensor.rank))
-      feeds[placeholder] = tensor
-      return placeholder
-    }
-    var fetches = graph.add(operation, operands)
-    var expected = try golden.results.map { try $0.tensor() }
-    if let upstream = golden.upstream, operation.differentiation == .rule {
-      let weights = try upstream.map { graph.constant(try $0.tensor()) }
-      let found = try gradients(of: fetches, withRespectTo: operands, upstream: weights)
-      for (gradient, array) in zip(found, golden.gradients ?? []) {
-        guard let gradient, let array else { continue }
-        fetches.append(gradient)
-        expected.append(try array.tensor())
-      }
-    }
-    let results = try Session(graph).run(fetches, feeds: feeds)
-    #expect(results.count == expected.count)
-    return Array(zip(results, expected))
   }
 
   @Test func shapesThatDependOnElementsAreRefused() throws {
